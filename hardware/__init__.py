@@ -1,0 +1,1 @@
+"""What it runs on: vendors, meters, chips. Imports neither `runner` nor `models`."""

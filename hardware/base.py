@@ -1,0 +1,142 @@
+"""The contract of a vendor: one `Device` object between the engine and a vendor's software stack.
+
+The parent process constructs a `Device` and asks `unavailable_reason`; only the worker calls `connect` and what follows.
+Vendor SDKs and torch are imported inside methods.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hardware.spec import PrecisionSpec, VendorSpec
+
+if TYPE_CHECKING:
+    import torch
+
+
+class HardwareUnavailableError(RuntimeError):
+    """The vendor's chip, driver or software stack is not there; the message says what is missing and what to do."""
+
+
+class PrecisionUnsupportedError(ValueError):
+    """This chip or stack cannot honour the precision asked for."""
+
+
+class Event(Protocol):
+    """A mark in the device's order of work."""
+
+    def record(self) -> None:
+        """Set the mark after the work submitted so far; returns at once."""
+
+
+@dataclass(kw_only=True, slots=True, frozen=True)
+class DeviceIdentity:
+    """Which physical device a local index is, for meters: indices differ between tools, UUIDs do not."""
+
+    index: int
+    """Local index, as the framework counts the visible devices."""
+    uuid: str | None
+    pci_bus_id: str | None
+    name: str
+    """As the driver names the chip; the catalogue's aliases are matched against it."""
+
+
+@dataclass(kw_only=True, slots=True, frozen=True)
+class MemoryPeaks:
+    """The allocator's peaks since `reset_memory_peaks`, in bytes; null with a reason where the stack keeps none."""
+
+    allocated_bytes: int | None
+    reserved_bytes: int | None
+    reason: str | None = None
+
+
+class Device(ABC):
+    """One vendor's devices, as far as one process uses them."""
+
+    def __init__(self, spec: VendorSpec) -> None:
+        self.spec = spec
+
+    @abstractmethod
+    def unavailable_reason(self) -> str | None:
+        """Why this vendor cannot be used here, in a sentence that says what to do; null when it can.
+
+        Looks at device nodes, driver files and `importlib.util.find_spec` alone: imports no torch, takes milliseconds.
+        """
+
+    @abstractmethod
+    def connect(self) -> None:
+        """Import the stack, register its Lightning accelerator where it has its own.
+
+        Raises:
+            HardwareUnavailableError: the stack is there but does not work; says what it answered.
+        """
+
+    @abstractmethod
+    def accelerator(self) -> Any:
+        """What Lightning's `Trainer(accelerator=...)` takes."""
+
+    @abstractmethod
+    def strategy(self, devices: int) -> Any:
+        """What Lightning's `Trainer(strategy=...)` takes for this many ranks: data parallel over the vendor's backend."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """Number of visible devices."""
+
+    @abstractmethod
+    def torch_device(self, index: int) -> torch.device:
+        """The torch device of a local index."""
+
+    @abstractmethod
+    def synchronize(self) -> None:
+        """Wait until the current device has finished all submitted work."""
+
+    @abstractmethod
+    def event(self) -> Event:
+        """A new, unrecorded timing event."""
+
+    @abstractmethod
+    def elapsed_s(self, start: Event, end: Event) -> float:
+        """Seconds of device time between two recorded events; call after `synchronize`."""
+
+    @abstractmethod
+    def memory_peaks(self) -> MemoryPeaks:
+        """The allocator's peaks of the current device."""
+
+    @abstractmethod
+    def reset_memory_peaks(self) -> None:
+        """Start the peaks afresh."""
+
+    @abstractmethod
+    def seed(self, seed: int) -> None:
+        """Seed Python, NumPy, torch and the device."""
+
+    @abstractmethod
+    def precision_plugin(self, precision: PrecisionSpec) -> Any:
+        """Lightning's precision plugin that does exactly `precision`.
+
+        Raises:
+            PrecisionUnsupportedError: the chip or stack cannot do it; never another precision instead.
+        """
+
+    @abstractmethod
+    def set_matmul(self, mode: str) -> None:
+        """Compute float32 matrix products as `ieee` or `tf32`.
+
+        Raises:
+            PrecisionUnsupportedError: the stack has no such mode.
+        """
+
+    @abstractmethod
+    def identities(self) -> list[DeviceIdentity]:
+        """The visible devices, in local index order."""
+
+    @abstractmethod
+    def versions(self) -> dict[str, str]:
+        """Driver, runtime and library versions that belong to this vendor, for the report."""
+
+    def pins_memory(self) -> bool:
+        """Whether host memory should be page-locked for copies to the device."""
+        return True

@@ -1,0 +1,1 @@
+"""Things that read power, energy, temperature, clocks and memory. Read by the sampler process alone."""

@@ -1,0 +1,61 @@
+"""The typed forms of `conf/vendor/*.yaml` and `conf/precision/*.yaml`. Pure data, no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+STRICT: dict[str, str] = {"extra": "forbid"}
+"""pydantic reads this: a key that is not a field is an error."""
+
+DType = Literal["float32", "float16", "bfloat16"]
+
+
+@dataclass(kw_only=True, slots=True)
+class PrecisionSpec:
+    """What a precision means; the worker's probe holds the run to it."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+
+    name: str
+    weights: DType
+    """Type of the parameters the optimizer updates."""
+    autocast: DType | None
+    """Type that autocast computes matrix products in; null: no autocast."""
+    matmul: Literal["ieee", "tf32"]
+    """How products of float32 matrices are computed."""
+    loss_scaling: bool = False
+    """Whether a gradient scaler guards against underflow."""
+
+    @property
+    def compute(self) -> str:
+        """Key of the chip catalogue's peak rates this precision is limited by: fp32, tf32, fp16 or bf16."""
+        if self.matmul == "tf32":
+            return "tf32"
+        return {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}[self.autocast or self.weights]
+
+
+@dataclass(kw_only=True, slots=True)
+class VendorSpec:
+    """One vendor's stack: how its devices are reached, and what they can do."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+
+    name: str
+    title: str
+    device: str
+    """Dotted path of the `Device` class."""
+    visible_devices_env: str | None
+    """Environment variable that limits which devices a process sees."""
+    communication_backend: str
+    """torch.distributed's name of it."""
+    precisions: tuple[str, ...]
+    tasks: tuple[str, ...]
+    meters: tuple[str, ...]
+    """Names under `hardware/meters`, in the order they are tried."""
+    chip: str | None = None
+    """Catalogue name of the chip when it should not be read from the device (`task=inspect` without one)."""
+    container_options: str = ""
+    """What a container needs to see the devices."""
+    install: str = ""
+    """What to do when the stack is missing; shown to the user."""

@@ -1,0 +1,97 @@
+"""What every data source shares: its error, and the endless, sharded order of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset
+
+Batch = dict[str, Any]
+"""A batch is always a dict; its tensors lead with the batch dimension, its counts are Python integers."""
+
+
+class DataError(ValueError):
+    """Data that is missing or malformed. `where` is the file or folder at fault, `expected` the layout it should have."""
+
+    def __init__(self, problem: str, *, where: Path | str, expected: str, source: str = "") -> None:
+        self.problem, self.where, self.expected, self.source = problem, str(where), expected, source
+        obtain = f" Get it from: {source}." if source else ""
+        super().__init__(f"{problem}: {where}. Expected: {expected}.{obtain}")
+
+
+class Counts(NamedTuple):
+    """What one batch holds, known on the host without asking the device."""
+
+    samples: int
+    """In the model's unit."""
+    tokens: int | None = None
+    """Real (not padded) tokens; null for models without tokens."""
+
+
+class Datasets(NamedTuple):
+    """Training and evaluation examples of a workload, map-style."""
+
+    train: Dataset[Any]
+    evaluation: Dataset[Any]
+
+
+class EndlessSampler(Sampler[list[int]]):
+    """Yields batches of indices for ever: each pass over the data in a new order, the ranks' shares disjoint.
+
+    The order depends on (seed, pass) alone, so a resumed run skips to where it was by `start_batch`.
+    A pass ends with the last full global batch; a data set smaller than one global batch is repeated within it.
+    """
+
+    def __init__(
+        self, *, length: int, batch_size: int, rank: int = 0, world: int = 1, seed: int = 0, start_batch: int = 0
+    ) -> None:
+        self.length, self.batch_size, self.rank, self.world, self.seed = length, batch_size, rank, world, seed
+        self.start_batch = start_batch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        global_batch = self.batch_size * self.world
+        batches_per_pass = max(1, self.length // global_batch)
+        done = self.start_batch
+        while True:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + done // batches_per_pass)
+            order = torch.randperm(self.length, generator=generator)
+            if self.length < global_batch:
+                order = order.repeat(-(-global_batch // self.length))
+            for batch in range(done % batches_per_pass, batches_per_pass):
+                first = batch * global_batch + self.rank * self.batch_size
+                done += 1
+                yield order[first : first + self.batch_size].tolist()
+
+
+def training_loader(
+    dataset: Dataset[Any], sampler: EndlessSampler, collate: Callable[[list[Any]], Batch], *, workers: int, pin: bool
+) -> DataLoader[Any]:
+    """Loader over `sampler`'s batches; `pin` asks for page-locked host memory (devices with their own memory)."""
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        collate_fn=collate,
+        num_workers=workers,
+        pin_memory=pin,
+        persistent_workers=workers > 0,
+    )
+
+
+def evaluation_loader(
+    dataset: Dataset[Any],
+    collate: Callable[[list[Any]], Batch],
+    *,
+    batch_size: int,
+    limit: int | None,
+    rank: int,
+    world: int,
+    workers: int,
+) -> DataLoader[Any]:
+    """Every `world`-th of the first `limit` examples, starting at `rank`: each is evaluated exactly once."""
+    length = len(dataset)  # type: ignore[arg-type]
+    stop = length if limit is None else min(limit, length)
+    share = Subset(dataset, range(rank, stop, world))
+    return DataLoader(share, batch_size=batch_size, collate_fn=collate, num_workers=workers, shuffle=False)

@@ -1,0 +1,127 @@
+"""The typed form of `conf/model/*.yaml`: everything that is published about training one model.
+
+Pure data, no torch: the parent process validates a case with it before anything heavy is imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+STRICT: dict[str, str] = {"extra": "forbid"}
+"""pydantic reads this: a key that is not a field is an error."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Optimizer:
+    """An optimizer by its field-standard name; fields it does not use stay null."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+
+    name: Literal["sgd", "adam", "adamw", "lamb"]
+    lr: float
+    weight_decay: float = 0.0
+    momentum: float | None = None
+    betas: tuple[float, float] | None = None
+    eps: float | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class Schedule:
+    """Learning rate over optimizer steps: a linear warm-up, then `name`."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+
+    name: Literal["constant", "linear", "cosine", "multistep"]
+    warmup_steps: int = 0
+    total_steps: int | None = None
+    """Step at which linear and cosine reach `final_ratio`."""
+    final_ratio: float = 0.0
+    """Last learning rate divided by the peak one."""
+    milestones: tuple[int, ...] = ()
+    gammas: tuple[float, ...] = ()
+    """Factor of the peak rate from each milestone on; as many as milestones."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Quality:
+    """What the model must reach, how often that is looked at, and on how much data."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+
+    targets: dict[str, float]
+    """Metric name to target; all must be reached. The first is the one shown. Rates are fractions, not percent."""
+    mode: Literal["max", "min"]
+    every_samples: int
+    """Training samples between two evaluations, over all devices."""
+    samples: int | None = None
+    """Evaluation samples used; null uses the whole evaluation set."""
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric shown first."""
+        return next(iter(self.targets))
+
+    def reached(self, values: dict[str, float]) -> bool:
+        """Whether every target is met by `values`; a missing or NaN value never meets one."""
+        return all(
+            name in values and (values[name] >= goal if self.mode == "max" else values[name] <= goal)
+            for name, goal in self.targets.items()
+        )
+
+    def better(self, new: float, old: float | None) -> bool:
+        """Whether `new` improves on `old` in this metric's direction."""
+        return old is None or (new > old if self.mode == "max" else new < old)
+
+
+@dataclass(kw_only=True, slots=True)
+class Published:
+    """A figure somebody published for this case, for orientation beside a measurement."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+
+    chip: str
+    devices: int
+    precision: str
+    figure: str
+    """Our name for it, e.g. `throughput/core`; always the whole job's."""
+    value: float
+    source: str
+
+
+@dataclass(kw_only=True, slots=True)
+class Recipe:
+    """One model: architecture, batch, optimizer, quality. Every value may differ between the two scales."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+
+    name: str
+    workloads: dict[str, str]
+    """Framework name to the dotted path of the `Workload` class."""
+    unit: str
+    """What throughput counts, in the plural: sequences, images, mel frames …"""
+    architecture: dict[str, Any]
+    batch_size: int
+    """Samples per device and forward pass."""
+    accumulate: int = 1
+    """Forward passes per optimizer step."""
+    clip_norm: float | None = None
+    memory_format: Literal["contiguous", "channels_last"] = "contiguous"
+    optimizer: Optimizer
+    schedule: Schedule
+    quality: Quality
+    budget_samples: int
+    """Training samples after which `task=converge` gives up."""
+    dataset: str
+    """The real data set's name and where it is to be had; shown when `data=dataset` finds nothing."""
+    published: list[Published] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        positive = {"batch_size": self.batch_size, "accumulate": self.accumulate, "budget_samples": self.budget_samples}
+        for name, value in positive.items():
+            if value <= 0:
+                raise ValueError(f"model.{name} must be at least 1, not {value}")
+        if not self.quality.targets:
+            raise ValueError("model.quality.targets names no metric")
+        if len(self.schedule.milestones) != len(self.schedule.gammas):
+            raise ValueError("model.schedule needs as many gammas as milestones")

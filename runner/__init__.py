@@ -1,0 +1,1 @@
+"""How a case is run and measured."""

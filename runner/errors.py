@@ -1,0 +1,114 @@
+"""One class per cause of failure, each with its exit code. The message is what the user reads."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TouchstoneError(Exception):
+    """A failure with a known cause. The message says what is wrong, where, and what to do."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigurationError(TouchstoneError):
+    """The case as written makes no sense."""
+
+    exit_code = 2
+
+
+class HardwareError(TouchstoneError):
+    """The chip, its driver or its software stack is not available."""
+
+    exit_code = 3
+
+
+class DependencyError(TouchstoneError):
+    """A Python package is missing."""
+
+    exit_code = 4
+
+
+class DataMissingError(TouchstoneError):
+    """Data was not found or is malformed."""
+
+    exit_code = 5
+
+
+class OutOfMemoryError(TouchstoneError):
+    """The device or the host has not enough memory for the case."""
+
+    exit_code = 6
+
+
+class DivergedError(TouchstoneError):
+    """The loss is no longer a finite number."""
+
+    exit_code = 7
+
+
+class TargetNotReachedError(TouchstoneError):
+    """Training used its whole budget without reaching the quality target."""
+
+    exit_code = 8
+
+
+class TimedOutError(TouchstoneError):
+    """The worker took longer than `run.timeout_s`."""
+
+    exit_code = 9
+
+
+class WorkerCrashedError(TouchstoneError):
+    """The worker ended without saying why, or with an error nobody foresaw."""
+
+    exit_code = 10
+
+
+class InterruptedRunError(TouchstoneError):
+    """Ctrl-C or SIGTERM."""
+
+    exit_code = 130
+
+
+BY_NAME: dict[str, type[TouchstoneError]] = {kind.__name__: kind for kind in TouchstoneError.__subclasses__()}
+
+
+def classify(error: BaseException) -> TouchstoneError:
+    """The cause behind any exception a worker can meet; what is not recognised is a crash, with its own text."""
+    from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
+
+    if isinstance(error, TouchstoneError):
+        return error
+    if isinstance(error, HardwareUnavailableError):
+        return HardwareError(str(error))
+    if isinstance(error, PrecisionUnsupportedError):
+        return HardwareError(str(error))
+    if isinstance(error, ModuleNotFoundError):
+        return DependencyError(
+            f"The Python package '{error.name}' is missing. Install it with: pip install {error.name}"
+        )
+    if _is_out_of_memory(error):
+        return OutOfMemoryError(
+            f"Not enough memory: {_first_line(error)}. Lower model.batch_size (raise model.accumulate to keep the "
+            "global batch), or use scale=tiny."
+        )
+    if _is_data_error(error):
+        return DataMissingError(str(error))
+    return WorkerCrashedError(f"{type(error).__name__}: {_first_line(error)}. The traceback is in worker.log.")
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def _is_data_error(error: BaseException) -> bool:
+    return any(kind.__name__ == "DataError" and kind.__module__.startswith("models.") for kind in type(error).__mro__)
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__

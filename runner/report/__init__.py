@@ -1,0 +1,1 @@
+"""The result of a case: its schema, its figures, its tables."""

@@ -1,0 +1,176 @@
+"""The typed form of a case. Pure validation: no torch, no files, no network, no environment.
+
+The sections of a model, a vendor, a precision and data are defined where they are used (`models`, `hardware`);
+this module adds the engine's own and joins them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from hardware.spec import PrecisionSpec, VendorSpec
+from models.data.spec import DataSpec
+from models.recipe import Recipe
+
+STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(kw_only=True, slots=True, config=STRICT)
+class Task:
+    """What is done."""
+
+    name: Literal["train", "converge", "inspect"]
+    segment_s: float = Field(default=10.0, gt=0)
+    """`converge`: seconds between two stops of the clock to read losses back."""
+
+
+@dataclass(kw_only=True, slots=True, config=STRICT)
+class Framework:
+    """What the model is written in."""
+
+    name: Literal["pytorch"]
+
+
+@dataclass(kw_only=True, slots=True, config=STRICT)
+class Compiler:
+    """What compiles the network."""
+
+    name: Literal["eager", "inductor"]
+    mode: Literal["default", "reduce-overhead", "max-autotune"] = "default"
+    dynamic: bool | None = None
+
+
+@dataclass(kw_only=True, slots=True, config=STRICT)
+class Topology:
+    """How many devices, and where."""
+
+    name: Literal["single", "node"]
+    devices: int | Literal["auto"] = 1
+
+
+@dataclass(kw_only=True, slots=True, config=STRICT)
+class WarmUp:
+    """When the engine believes that the speed no longer changes."""
+
+    block_steps: int = Field(gt=0)
+    blocks: int = Field(gt=1)
+    tolerance: float = Field(gt=0)
+    max_steps: int = Field(gt=0)
+    max_s: float = Field(gt=0)
+
+
+@dataclass(kw_only=True, slots=True, config=STRICT)
+class WindowSpec:
+    """How long the measured stretch lasts."""
+
+    min_s: float = Field(gt=0)
+    min_steps: int = Field(gt=0)
+    max_s: float = Field(gt=0)
+
+
+@dataclass(kw_only=True, slots=True, config=STRICT)
+class Measure:
+    """How long and how often is measured."""
+
+    name: str
+    publishable: bool
+    warmup: WarmUp
+    window: WindowSpec
+    repeats: int = Field(default=1, gt=0)
+    sampling_period_s: float = Field(default=0.1, ge=0.01)
+
+
+@dataclass(kw_only=True, slots=True, config=STRICT)
+class Tracking:
+    """Where results are filed."""
+
+    name: Literal["mlflow", "none"]
+    uri: str | None = None
+    experiment: str = "touchstone"
+    flush_s: float = Field(default=5.0, gt=0)
+
+
+@dataclass(kw_only=True, slots=True, config=STRICT)
+class Run:
+    """How the worker is looked after; decides nothing about the result."""
+
+    root: str = "outputs"
+    timeout_s: float | None = Field(default=None, gt=0)
+    retries: int = Field(default=0, ge=0)
+
+
+@dataclass(kw_only=True, slots=True, config=STRICT)
+class Case:
+    """Everything that decides a result, and how the run is looked after."""
+
+    task: Task
+    model: Recipe
+    framework: Framework
+    compiler: Compiler
+    vendor: VendorSpec
+    precision: PrecisionSpec
+    topology: Topology
+    data: DataSpec
+    measure: Measure
+    tracking: Tracking
+    scale: Literal["reference", "tiny"] = "reference"
+    emulate: bool = False
+    seed: int = Field(default=1234, ge=0)
+    resume: bool = False
+    debug: bool = False
+    run: Run = field(default_factory=Run)
+
+    @property
+    def name(self) -> str:
+        """Short name for folders, tables and MLflow, e.g. `converge_bert_tiny_fp32_cpu`."""
+        parts = [self.task.name, self.model.name, self.scale, self.precision.name, self.vendor.name]
+        parts += [f"x{self.topology.devices}"] if self.topology.name != "single" else []
+        parts += [self.compiler.name] if self.compiler.name != "eager" else []
+        return "_".join(parts) + ("_emulated" if self.emulate else "")
+
+    @property
+    def identity(self) -> str:
+        """Hash of what decides the result; equal for two runs of the same case, wherever they are filed."""
+        deciding = {key: value for key, value in self.to_dict().items() if key not in NOT_DECIDING}
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested dictionaries, as `run.yaml` holds them."""
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+
+    def save(self, path: Path) -> None:
+        """Write `run.yaml`; the file must not exist yet.
+
+        Raises:
+            FileExistsError: another run owns this folder.
+        """
+        with path.open("x") as file:
+            yaml.safe_dump(self.to_dict(), file, sort_keys=False)
+
+
+NOT_DECIDING = frozenset({"tracking", "resume", "debug", "run"})
+"""Sections that change where and how a run is kept, but not what it measures."""
+
+_ADAPTER: TypeAdapter[Case] = TypeAdapter(Case)
+
+
+def case_from_dict(values: dict[str, Any]) -> Case:
+    """Validate nested dictionaries into a case.
+
+    Raises:
+        pydantic.ValidationError: names every key that is unknown or has the wrong type.
+    """
+    return _ADAPTER.validate_python(values)
+
+
+def load_case(run_folder: Path) -> Case:
+    """The case of a run folder, from its `run.yaml`."""
+    return case_from_dict(yaml.safe_load((run_folder / "run.yaml").read_text()))
