@@ -1,6 +1,6 @@
 """The contract of a vendor: one `Device` object between the engine and a vendor's software stack.
 
-The parent process constructs a `Device` and asks `unavailable_reason`; only the worker calls `connect` and what follows.
+The parent process constructs a `Device` and asks `unavailable_reason`; only the worker calls `connect` and the rest.
 Vendor SDKs and torch are imported inside methods.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from hardware.spec import PrecisionSpec, VendorSpec
 
@@ -55,6 +55,9 @@ class MemoryPeaks:
 class Device(ABC):
     """One vendor's devices, as far as one process uses them."""
 
+    shared: ClassVar[bool] = False
+    """Whether several ranks may run on one device, as they may on a CPU."""
+
     def __init__(self, spec: VendorSpec) -> None:
         self.spec = spec
 
@@ -79,7 +82,7 @@ class Device(ABC):
 
     @abstractmethod
     def strategy(self, devices: int) -> Any:
-        """What Lightning's `Trainer(strategy=...)` takes for this many ranks: data parallel over the vendor's backend."""
+        """What Lightning's `Trainer(strategy=...)` takes for so many ranks: data parallel over the vendor's backend."""
 
     @abstractmethod
     def count(self) -> int:

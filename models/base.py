@@ -57,9 +57,9 @@ class Workload(pl.LightningModule, ABC):
 
     @abstractmethod
     def synthetic_batch(self, batch_size: int) -> Batch:
-        """A random batch of the right shapes and dtypes on torch's current default device, for `data=synthetic` and counting.
+        """A random batch of the right shapes and dtypes on torch's current default device.
 
-        On the meta device it holds shapes alone.
+        For `data=synthetic` and for counting; on the meta device it holds shapes alone.
         """
 
     @abstractmethod

@@ -13,9 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from models.recipe import Optimizer, Schedule
 
 
-def build_optimizer(
-    recipe: Optimizer, decayed: list[nn.Parameter], undecayed: list[nn.Parameter]
-) -> TorchOptimizer:
+def build_optimizer(recipe: Optimizer, decayed: list[nn.Parameter], undecayed: list[nn.Parameter]) -> TorchOptimizer:
     """The optimizer over two parameter groups; weight decay applies to the first alone."""
     groups: list[dict[str, Any]] = [
         {"params": decayed, "weight_decay": recipe.weight_decay},

@@ -14,12 +14,13 @@ Batch = dict[str, Any]
 
 
 class DataError(ValueError):
-    """Data that is missing or malformed. `where` is the file or folder at fault, `expected` the layout it should have."""
+    """Data that is missing or malformed: `where` is the file or folder at fault, `expected` its right layout."""
 
-    def __init__(self, problem: str, *, where: Path | str, expected: str, source: str = "") -> None:
+    def __init__(self, problem: str, *, where: Path | str = "", expected: str = "", source: str = "") -> None:
         self.problem, self.where, self.expected, self.source = problem, str(where), expected, source
         obtain = f" Get it from: {source}." if source else ""
-        super().__init__(f"{problem}: {where}. Expected: {expected}.{obtain}")
+        # A loader process hands its errors over as text: the DataLoader makes them anew from the message alone.
+        super().__init__(f"{problem}: {where}. Expected: {expected}.{obtain}" if expected else problem)
 
 
 class Counts(NamedTuple):

@@ -43,7 +43,7 @@ class Report:
     error: dict[str, str] | None
     """`{"class", "message"}`."""
     case: dict[str, Any]
-    """Short description: task, model, framework, compiler, vendor, chip, precision, topology, scale, data, measure, … and `identity`."""
+    """What was run, in short: the choice of every group, chip, devices, batch, … and the case's `identity`."""
     figures: dict[str, Figure]
     precision: dict[str, Any]
     """What the worker's probe found."""

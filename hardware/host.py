@@ -1,0 +1,49 @@
+"""The host processor: its name, its clock as timing events, and the random states every device shares."""
+
+from __future__ import annotations
+
+import platform
+import random
+import time
+from pathlib import Path
+
+_NUMPY_SEED_LIMIT = 2**32
+"""NumPy's legacy generator takes 32-bit seeds only."""
+
+
+class HostEvent:
+    """A mark on the host's clock, for stacks whose work is done when the call returns."""
+
+    __slots__ = ("at_s",)
+
+    def __init__(self) -> None:
+        self.at_s: float | None = None
+
+    def record(self) -> None:
+        """Set the mark."""
+        self.at_s = time.perf_counter()
+
+    def seconds_until(self, end: HostEvent) -> float:
+        """Seconds from this mark to `end`; both must be recorded."""
+        assert self.at_s is not None and end.at_s is not None, "an event was read before it was recorded"
+        return end.at_s - self.at_s
+
+
+def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor as the kernel names it; the architecture where it gives no model name (as on most Arm machines)."""
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name" and value.strip():
+                return " ".join(value.split())
+    return platform.processor() or platform.machine()
+
+
+def seed_host(seed: int) -> None:
+    """Seed Python, NumPy and torch, which seeds its devices too."""
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % _NUMPY_SEED_LIMIT)
+    torch.manual_seed(seed)

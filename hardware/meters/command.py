@@ -1,0 +1,65 @@
+"""Runs a vendor's command line tool so that no way it can fail holds up the sampler."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+
+from hardware.meters.base import MeterUnavailableError
+
+GRACE_S = 1.0
+"""How long a killed tool may take to go; one that waits in a broken driver never does."""
+
+
+class Tool:
+    """One tool under the first of its names that is installed."""
+
+    def __init__(self, *names: str, timeout_s: float) -> None:
+        self._names = names
+        self._timeout_s = timeout_s
+        self._stuck: subprocess.Popen[str] | None = None
+
+    def run(self, *arguments: str) -> str:
+        """What the tool prints.
+
+        Raises:
+            MeterUnavailableError: not installed, ended with an error, or did not end in time.
+        """
+        path = next((path for name in self._names if (path := shutil.which(name))), None)
+        if path is None:
+            raise MeterUnavailableError(f"{' or '.join(self._names)} is not on PATH")
+        if self._stuck is not None and self._stuck.poll() is None:
+            raise MeterUnavailableError(f"{path} still hangs since an earlier call")
+        # A session of its own: a wrapper script's children hold the pipe and must go with it.
+        try:
+            process = subprocess.Popen(
+                [path, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+                env=os.environ | {"LC_ALL": "C"},
+            )
+        except OSError as error:
+            raise MeterUnavailableError(f"{path}: {error}") from error
+        try:
+            output, complaint = process.communicate(timeout=self._timeout_s)
+        except subprocess.TimeoutExpired as error:
+            self._kill(process)
+            raise MeterUnavailableError(f"{path} did not answer within {self._timeout_s:g} s") from error
+        if process.returncode != 0:
+            said = (complaint or output).strip()[:200]
+            raise MeterUnavailableError(f"{path} ended with {process.returncode}: {said or 'no message'}")
+        return output
+
+    def _kill(self, process: subprocess.Popen[str]) -> None:
+        self._stuck = process
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=GRACE_S)

@@ -1,0 +1,66 @@
+"""Meters by name. A new one is a file here and a line below, or an entry point `touchstone.meters` elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+
+from hardware.base import DeviceIdentity
+from hardware.meters.base import Meter, MeterUnavailableError
+
+GROUP = "touchstone.meters"
+
+BUILT_IN = {
+    "nvml": "hardware.meters.nvml:Nvml",
+    "xpu_smi": "hardware.meters.xpu_smi:XpuSmi",
+    "rapl": "hardware.meters.rapl:Rapl",
+    "host": "hardware.meters.host:Host",
+}
+"""Name to `module:class`."""
+
+
+def meter_names() -> list[str]:
+    """Every meter that can be asked for."""
+    return sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
+
+
+def make_meter(name: str) -> Meter:
+    """A meter that is not opened yet.
+
+    Raises:
+        MeterUnavailableError: no meter has this name, or it cannot be imported.
+    """
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    points |= {name: EntryPoint(name=name, value=value, group=GROUP) for name, value in BUILT_IN.items()}
+    if name not in points:
+        raise MeterUnavailableError(f"no meter is called {name}; there are {', '.join(sorted(points))}")
+    try:
+        meter_class = points[name].load()
+    except (ImportError, AttributeError) as error:
+        raise MeterUnavailableError(f"{name}: {points[name].value} cannot be imported: {error}") from error
+    if not (isinstance(meter_class, type) and issubclass(meter_class, Meter)):
+        raise MeterUnavailableError(f"{name}: {points[name].value} is not a Meter")
+    return meter_class()
+
+
+def open_meters(names: Sequence[str], devices: Sequence[DeviceIdentity]) -> tuple[dict[str, Meter], dict[str, str]]:
+    """Open the meters of these names, in this order.
+
+    Args:
+        names: as in a vendor's `meters`.
+        devices: the devices to measure.
+
+    Returns:
+        The opened meters by name, and for each other name the reason.
+    """
+    opened: dict[str, Meter] = {}
+    reasons: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        try:
+            meter = make_meter(name)
+            meter.open(devices)
+        except MeterUnavailableError as error:
+            reasons[name] = str(error)
+        else:
+            opened[name] = meter
+    return opened, reasons

@@ -1,0 +1,53 @@
+"""From a vendor's YAML to its `Device`."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+
+from hardware.base import Device
+from hardware.spec import VendorSpec
+
+ENTRY_POINTS = "touchstone.vendors"
+"""Group under which packages outside this tree register device classes by name."""
+
+
+def load_device(spec: VendorSpec, *, emulate: bool = False) -> Device:
+    """The device of a vendor, not yet connected.
+
+    Args:
+        spec: the vendor's YAML; `spec.device` is a dotted path, or a name registered under `touchstone.vendors`.
+        emulate: take the host CPU in the vendor's place.
+
+    Raises:
+        ValueError: `spec.device` leads to no `Device` class; says where it ends.
+    """
+    device_class = _find_class(spec.device)
+    if not (isinstance(device_class, type) and issubclass(device_class, Device)):
+        raise ValueError(f"vendor.device={spec.device} is {device_class!r}, not a subclass of hardware.base.Device")
+    if emulate:
+        from hardware.emulation import Emulated
+
+        return Emulated(spec)
+    return device_class(spec)
+
+
+def _find_class(path: str) -> object:
+    registered = entry_points(group=ENTRY_POINTS, name=path)
+    if registered:
+        return next(iter(registered)).load()
+    module_name, dot, class_name = path.rpartition(".")
+    if not dot:
+        known = sorted(entry.name for entry in entry_points(group=ENTRY_POINTS))
+        raise ValueError(
+            f"vendor.device={path} is neither a dotted path (package.module.Class) nor registered under {ENTRY_POINTS} "
+            f"({', '.join(known) or 'nothing is'})"
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ValueError(f"vendor.device={path}: cannot import {module_name}: {error}") from error
+    if not hasattr(module, class_name):
+        raise ValueError(f"vendor.device={path}: {module_name} has no {class_name}")
+    found: object = getattr(module, class_name)
+    return found

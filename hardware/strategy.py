@@ -1,0 +1,34 @@
+"""Lightning strategies: one device, or data parallel over ranks that torchrun has started."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+def build_strategy(ranks: int, *, backend: str, device: torch.device) -> Any:
+    """What Lightning's `Trainer(strategy=...)` takes.
+
+    Args:
+        ranks: processes of the job, one device each.
+        backend: torch.distributed's name of the communication library.
+        device: the device of a job of one rank.
+
+    Raises:
+        RuntimeError: several ranks, but torchrun did not start this process. Lightning would start the others itself,
+            running the whole program again in each.
+    """
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+    from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
+
+    assert ranks >= 1, "a job has at least one rank"
+    if ranks == 1:
+        return SingleDeviceStrategy(device=device)
+    if not TorchElasticEnvironment.detect():
+        raise RuntimeError(
+            f"{ranks} ranks need a launcher: start the worker with `python -m torch.distributed.run "
+            f"--nproc-per-node {ranks} …`"
+        )
+    return DDPStrategy(process_group_backend=backend, cluster_environment=TorchElasticEnvironment())

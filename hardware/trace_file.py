@@ -1,0 +1,179 @@
+"""The power trace on disk (`power.csv`): its columns, a writer that loses nothing, a reader that survives a cut line.
+
+Beside it lies `<trace>.meters.json`: which meters were opened or why not, their periods and what a reading costs.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from hardware.meters.base import Reading, Scope
+
+SAMPLER = "sampler"
+"""Stands for the meter in rows that only mark a moment."""
+LOST = "lost:"
+BACK = "back:"
+"""Prefixes of the marks that tell when a meter stopped and went on."""
+
+
+@dataclass(kw_only=True, slots=True, frozen=True)
+class TraceRow:
+    """One line: one source at one moment, or a moment alone. Empty fields were not told."""
+
+    monotonic_s: float
+    unix_s: float
+    mark: str | None = None
+    """Name of the moment the reading was asked for; null for the regular ones."""
+    meter: str
+    source: str | None = None
+    scope: Scope | None = None
+    power_w: float | None = None
+    energy_j: float | None = None
+    energy_wrap_j: float | None = None
+    temperature_c: float | None = None
+    utilisation: float | None = None
+    memory_used_bytes: int | None = None
+    clock_mhz: float | None = None
+    throttle: str | None = None
+    """Empty: not throttled; a single blank on disk keeps it apart from null."""
+    raw: str | None = None
+
+
+COLUMNS = tuple(field.name for field in fields(TraceRow))
+
+
+def row_of(reading: Reading, *, monotonic_s: float, unix_s: float, meter: str, mark: str | None = None) -> TraceRow:
+    """A reading as a line of the trace."""
+    told = {field.name: getattr(reading, field.name) for field in fields(reading)}
+    return TraceRow(monotonic_s=monotonic_s, unix_s=unix_s, mark=mark, meter=meter, **told)
+
+
+class TraceWriter:
+    """Appends rows; each is on its way to the file before `write` returns. Safe to share between threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Open `path`, finishing a line that a killed sampler left there."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._file = path.open("a", buffering=1, newline="")
+        self._rows = csv.writer(self._file, lineterminator="\n")
+        if path.stat().st_size == 0:
+            self._rows.writerow(COLUMNS)
+        elif not path.read_bytes().endswith(b"\n"):
+            self._file.write("\n")
+
+    def write(self, *rows: TraceRow) -> None:
+        """Append rows; nothing after `close`."""
+        with self._lock:
+            if not self._file.closed:
+                self._rows.writerows([[_text(value) for value in astuple(row)] for row in rows])
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._file.close()
+
+
+def _text(value: Any) -> str:
+    """A field of the CSV: one line always, floats with all their digits."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return " ".join(value.split()) or " "
+    return repr(value)
+
+
+def _float(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def _string(text: str) -> str | None:
+    return text.strip() if text else None
+
+
+def _scope(text: str) -> str | None:
+    if text and text not in get_args(Scope):
+        raise ValueError(f"no scope is called {text}")
+    return text or None
+
+
+def _int(text: str) -> int | None:
+    return int(text) if text else None
+
+
+_PARSE: dict[str, Callable[[str], Any]] = dict.fromkeys(COLUMNS, _float) | {
+    "monotonic_s": float,
+    "unix_s": float,
+    "mark": _string,
+    "meter": str,
+    "source": _string,
+    "scope": _scope,
+    "memory_used_bytes": _int,
+    "throttle": _string,
+    "raw": _string,
+}
+
+
+def iter_trace(path: Path) -> Iterator[TraceRow]:
+    """Rows in the order they were written; lines that a kill cut short are left out. Empty without the file.
+
+    Raises:
+        ValueError: the file is no trace, or one with other columns.
+    """
+    if not path.exists():
+        return
+    with path.open(newline="", errors="replace") as file:
+        header = file.readline()
+        if header.endswith("\n") and tuple(header.strip().split(",")) != COLUMNS:
+            raise ValueError(f"{path} is no power trace of this version: its columns are {header.strip()}")
+        for line in file:
+            row = _parse(line) if line.endswith("\n") else None
+            if row is not None:
+                yield row
+
+
+def _parse(line: str) -> TraceRow | None:
+    try:
+        fields_ = next(csv.reader([line], strict=True), [])
+        if len(fields_) != len(COLUMNS):
+            return None
+        return TraceRow(**{name: _PARSE[name](text) for name, text in zip(COLUMNS, fields_, strict=True)})
+    except (ValueError, csv.Error):
+        return None
+
+
+def read_trace(path: Path) -> list[TraceRow]:
+    """All rows of a trace; `iter_trace` for long ones.
+
+    Raises:
+        ValueError: the file is no trace, or one with other columns.
+    """
+    return list(iter_trace(path))
+
+
+def meters_path(trace: Path) -> Path:
+    """The file beside `trace` that tells about its meters."""
+    return trace.with_name(f"{trace.name}.meters.json")
+
+
+def write_meters(trace: Path, content: dict[str, Any]) -> None:
+    """Write it in one step, so that no reader sees half of it."""
+    path = meters_path(trace)
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(content, indent=1) + "\n")
+    draft.replace(path)
+
+
+def read_meters(trace: Path) -> dict[str, Any]:
+    """`{"meters": {name: {...}}, "sampler": {...}}`; empty without the file or when it is damaged."""
+    try:
+        content = json.loads(meters_path(trace).read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

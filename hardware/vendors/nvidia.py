@@ -1,0 +1,115 @@
+"""NVIDIA GPUs through torch.cuda."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from pathlib import Path
+
+from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
+from hardware.detect import device_nodes
+from hardware.float32 import require_mode, set_cuda_mode
+from hardware.spec import PrecisionSpec
+from hardware.torch_cuda import TorchCudaDevice
+
+AMPERE = (8, 0)
+"""First compute capability with TF32 and bfloat16 products (NVIDIA Ampere architecture white paper, 2020)."""
+
+
+class Nvidia(TorchCudaDevice):
+    """The GPUs that `CUDA_VISIBLE_DEVICES` shows this process."""
+
+    device_root = Path("/")
+
+    def unavailable_reason(self) -> str | None:
+        """No device node, or no PyTorch."""
+        if not device_nodes("nvidia", self.device_root):
+            return f"no NVIDIA GPU is visible here (no /dev/nvidia0, no /proc/driver/nvidia/gpus). {self.spec.install}"
+        if importlib.util.find_spec("torch") is None:
+            return f"PyTorch is not installed. {self.spec.install}"
+        return None
+
+    def connect(self) -> None:
+        """Start CUDA.
+
+        Raises:
+            HardwareUnavailableError: no device, a PyTorch built without CUDA, or what the driver answered.
+        """
+        import torch
+
+        if reason := self.unavailable_reason():
+            raise HardwareUnavailableError(reason)
+        if torch.version.cuda is None:
+            raise HardwareUnavailableError(f"torch {torch.__version__} is built without CUDA. {self.spec.install}")
+        super().connect()
+
+    def require_chip(self, precision: PrecisionSpec) -> None:
+        """Refuse TF32 and bfloat16 on chips before Ampere, where torch would emulate or ignore them.
+
+        Raises:
+            PrecisionUnsupportedError: names the chip and its compute capability.
+        """
+        if precision.matmul == "tf32" or "bfloat16" in (precision.weights, precision.autocast):
+            self._require_ampere(precision.name)
+
+    def _require_ampere(self, what: str) -> None:
+        import torch
+
+        for index in range(self.count()):
+            capability = torch.cuda.get_device_capability(index)
+            if capability < AMPERE:
+                raise PrecisionUnsupportedError(
+                    f"{self.chip_name(index)} (compute capability {capability[0]}.{capability[1]}) has no {what}: "
+                    f"that needs {AMPERE[0]}.{AMPERE[1]} or later"
+                )
+
+    def set_matmul(self, mode: str) -> None:
+        """Compute float32 products and convolutions as `mode`.
+
+        Raises:
+            PrecisionUnsupportedError: the chip has no TF32, or the environment overrides the switch.
+        """
+        require_mode(mode)
+        if mode == "tf32":
+            self._require_ampere("tf32")
+            if os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
+                raise PrecisionUnsupportedError("NVIDIA_TF32_OVERRIDE=0 forbids TF32 in NVIDIA's libraries; unset it")
+        set_cuda_mode(mode)
+
+    def normalise_uuid(self, uuid: str, index: int) -> str:
+        """NVML's form: `GPU-…`; for a MIG instance the `MIG-…` it was made visible by, which torch does not tell."""
+        variable = self.spec.visible_devices_env
+        visible = os.environ.get(variable, "").split(",") if variable else []
+        if index < len(visible) and visible[index].strip().startswith("MIG-"):
+            return visible[index].strip()
+        return uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid.lower()}"
+
+    def versions(self) -> dict[str, str]:
+        """Driver, CUDA, cuDNN and NCCL; what is not there is left out."""
+        import torch
+
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        found = {
+            "driver": self._driver_version(),
+            "cuda": torch.version.cuda,
+            "cudnn": None if cudnn is None else str(cudnn),
+            "nccl": self._nccl_version(),
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _driver_version(self) -> str | None:
+        file = self.device_root / "proc/driver/nvidia/version"
+        if not file.is_file():
+            return None
+        match = re.search(r"Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)\s", file.read_text(errors="replace"))
+        return match.group(1) if match else None
+
+    def _nccl_version(self) -> str | None:
+        import torch.distributed
+
+        if not (torch.distributed.is_available() and torch.distributed.is_nccl_available()):
+            return None
+        import torch.cuda.nccl
+
+        return ".".join(str(part) for part in torch.cuda.nccl.version())  # type: ignore[no-untyped-call]

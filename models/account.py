@@ -1,0 +1,216 @@
+"""What a workload costs, counted and not guessed: parameters, operations, activations, memory traffic.
+
+Counting builds the workload anew on the meta device, which holds shapes alone: a 7B model takes seconds and no memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from pytorch_lightning.plugins.precision import HalfPrecision, MixedPrecision, Precision
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from models.base import Workload
+from models.data.base import Batch
+from models.flops import ModelFlops
+from models.footprint import Footprint
+from models.optimizers import build_optimizer
+from models.recipe import Optimizer, Recipe
+
+MIXED = {"float16": "16-mixed", "bfloat16": "bf16-mixed"}
+TRUE = {"float16": "16-true", "bfloat16": "bf16-true"}
+
+
+@dataclass(kw_only=True, slots=True, frozen=True)
+class Account:
+    """The costs of training one workload in one precision, per sample in the unit of `Workload.count`."""
+
+    parameters: int
+    """All, trained or not; a tied one once."""
+    trainable_parameters: int
+    parameter_bytes: int
+    gradient_bytes: int
+    """Of the parameters that a training step gives a gradient."""
+    optimizer_state_bytes: int
+    flops_forward_per_sample: float
+    """Products alone (see `ModelFlops`); multiply-add = 2."""
+    flops_per_sample: float
+    """Forward and backward."""
+    saved_activation_bytes_per_sample: float
+    """What autograd keeps from forward to backward, each storage once, saved inputs included and parameters not.
+
+    Counted with the CPU's choice of operators, fused attention and autocast among them; another device may fuse more
+    (attention with dropout) and casts differently.
+    """
+    input_bytes_per_sample: float
+    minimum_bytes_per_sample: float
+    """Least memory traffic of one training sample: a lower bound, since activations are not in it.
+
+    Parameters read by forward and backward in the narrower of the weights' and autocast's types, gradients written and
+    read, weights and optimizer state read and written once a step, shared among the step's samples; and the inputs.
+    Tables that are only looked up count nothing in forward. A model whose weights stay in a chip's cache from one pass
+    to the next can do with less.
+    """
+
+
+class _Step(NamedTuple):
+    """One training step's counts, for the whole batch."""
+
+    workload: Workload
+    batch: Batch
+    footprint: Footprint
+    forward_flops: int
+    backward_flops: int
+
+
+def count(
+    workload_class: type[Workload],
+    recipe: Recipe,
+    *,
+    weights_dtype: str,
+    autocast_dtype: str | None,
+    batch_size: int | None = None,
+) -> Account:
+    """Build the workload where it is to be counted, run one training step there and add up.
+
+    Args:
+        workload_class: what to count; its `count_device` says where.
+        recipe: the model as it will be trained.
+        weights_dtype: type of the parameters: float32, float16 or bfloat16.
+        autocast_dtype: type of autocast's products, with float32 weights only; null: no autocast.
+        batch_size: rows of the counted batch. Null: the recipe's on the meta device, 1 on a real one.
+
+    Raises:
+        UncountedOperatorError: the model runs an operator whose FLOPs no formula covers.
+        ValueError: no such precision.
+    """
+    device = workload_class.count_device
+    rows = batch_size or (recipe.batch_size if device == "meta" else 1)
+    precision = _precision(weights_dtype, autocast_dtype)
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        step = _train_once(*_build(workload_class, recipe, device, rows, precision), precision)
+        saved_bytes = step.footprint.activation_bytes
+        if device == "meta":
+            # Autocast knows no meta device and fused attention is not chosen there: fake tensors stand for the CPU's.
+            workload, batch = _build(workload_class, recipe, device, rows, precision)
+            with FakeTensorMode():
+                _, footprint = _forward(_place(workload), tree_map_only(Tensor, _fake, batch), precision)
+            saved_bytes = footprint.activation_bytes
+    return _account(step, recipe, rows=rows, saved_bytes=saved_bytes, autocast=autocast_dtype)
+
+
+def _account(step: _Step, recipe: Recipe, *, rows: int, saved_bytes: int, autocast: str | None) -> Account:
+    samples = step.workload.count(step.batch).samples
+    parameters = list(step.workload.network.parameters())
+    updated = [parameter for parameter in parameters if parameter.grad is not None]
+    gradient_bytes = _bytes([parameter.grad for parameter in updated])
+    state_bytes = _optimizer_state_bytes(recipe.optimizer, updated)
+    input_bytes = _bytes(tree_leaves(step.batch)) / samples
+    pass_bytes = _read_bytes(parameters, step.footprint, autocast) + 2 * gradient_bytes
+    step_bytes = recipe.accumulate * pass_bytes + 2 * (_bytes(updated) + state_bytes)
+    samples_per_step = recipe.accumulate * recipe.batch_size * samples / rows
+    return Account(
+        parameters=sum(parameter.numel() for parameter in parameters),
+        trainable_parameters=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+        parameter_bytes=_bytes(parameters),
+        gradient_bytes=gradient_bytes,
+        optimizer_state_bytes=state_bytes,
+        flops_forward_per_sample=step.forward_flops / samples,
+        flops_per_sample=(step.forward_flops + step.backward_flops) / samples,
+        saved_activation_bytes_per_sample=saved_bytes / samples,
+        input_bytes_per_sample=input_bytes,
+        minimum_bytes_per_sample=step_bytes / samples_per_step + input_bytes,
+    )
+
+
+def _precision(weights: str, autocast: str | None) -> Precision:
+    """Lightning's own plugin, so that what is counted is cast as what is run."""
+    if weights == "float32":
+        if autocast is None:
+            return Precision()
+        if autocast in MIXED:
+            return MixedPrecision(MIXED[autocast], device="cpu")  # type: ignore[arg-type]
+    elif weights in TRUE and autocast is None:
+        return HalfPrecision(TRUE[weights])  # type: ignore[arg-type]
+    raise ValueError(f"Cannot count weights of {weights} with autocast to {autocast}")
+
+
+def _build(
+    workload_class: type[Workload], recipe: Recipe, device: str, rows: int, precision: Precision
+) -> tuple[Workload, Batch]:
+    with torch.device(device):
+        workload = workload_class(recipe)
+        batch = workload.synthetic_batch(rows)
+    precision.convert_module(workload)
+    return workload.train(), precision.convert_input(batch)
+
+
+def _fake(tensor: Tensor) -> Tensor:
+    """A tensor that passes for one on the CPU and holds nothing, inside FakeTensorMode."""
+    fake = torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device="cpu")
+    return nn.Parameter(fake, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
+
+
+def _place(workload: Workload) -> Workload:
+    """`workload` with fake parameters and buffers in place of meta ones; `Module.to` would untie those that are tied."""
+    placed: dict[Tensor, Tensor] = {}
+    for module in workload.modules():
+        own = [*module.named_parameters(recurse=False, remove_duplicate=False)]
+        own += module.named_buffers(recurse=False, remove_duplicate=False)
+        for name, tensor in own:
+            if tensor not in placed:
+                placed[tensor] = _fake(tensor)
+            setattr(module, name, placed[tensor])
+    return workload
+
+
+def _forward(workload: Workload, batch: Batch, precision: Precision) -> tuple[Tensor, Footprint]:
+    with precision.forward_context(), Footprint(workload) as footprint:
+        return workload.training_step(batch, 0), footprint
+
+
+def _train_once(workload: Workload, batch: Batch, precision: Precision) -> _Step:
+    """Forward and backward; attention as plain products, of which backward is exactly twice forward."""
+    with sdpa_kernel(SDPBackend.MATH):
+        with ModelFlops() as forward:
+            loss, footprint = _forward(workload, batch, precision)
+        with ModelFlops() as backward:
+            backward.backward = True
+            loss.backward()  # type: ignore[no-untyped-call]
+    return _Step(workload, batch, footprint, forward.get_total_flops(), backward.get_total_flops())
+
+
+def _bytes(values: list[Any]) -> int:
+    return sum(value.nbytes for value in values if isinstance(value, Tensor))
+
+
+def _read_bytes(parameters: list[nn.Parameter], footprint: Footprint, autocast: str | None) -> int:
+    """Least bytes of parameters that one forward and one backward pass read."""
+    narrow = getattr(torch, autocast).itemsize if autocast else None
+    return sum(
+        (footprint.elements_read(parameter) + footprint.elements_saved(parameter))
+        * min(parameter.itemsize, narrow or parameter.itemsize)
+        for parameter in parameters
+    )
+
+
+def _optimizer_state_bytes(optimizer: Optimizer, updated: list[nn.Parameter]) -> int:
+    """State of the real optimizer: one step on a small real tensor shows what it keeps for each parameter."""
+    total = 0
+    for dtype in {parameter.dtype for parameter in updated}:
+        probe = nn.Parameter(torch.ones(4, 4, dtype=dtype, device="cpu"))
+        probe.grad = torch.ones_like(probe)
+        trained = build_optimizer(optimizer, [probe], [])
+        trained.step()
+        kept = [value for value in trained.state[probe].values() if isinstance(value, Tensor)]
+        per_element = sum(value.itemsize for value in kept if value.shape == probe.shape)
+        per_parameter = sum(value.nbytes for value in kept if value.shape != probe.shape)
+        assert all(value.shape == probe.shape or value.ndim == 0 for value in kept), "state of another shape"
+        mine = [parameter for parameter in updated if parameter.dtype == dtype]
+        total += sum(per_element * parameter.numel() + per_parameter for parameter in mine)
+    return total

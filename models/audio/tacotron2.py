@@ -1,0 +1,135 @@
+"""Tacotron 2: mel spectrograms from text. FlagPerf training/tacotron2 (arXiv 1712.05884, LJSpeech).
+
+A sample is a real (not padded) mel frame. The loss is FlagPerf's: the squared error of the frames before and after the
+postnet plus the cross-entropy of the gate. Evaluation uses teacher forcing as well, as in the published case.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
+from torch.nn.utils.rnn import pad_sequence
+from torchmetrics import Metric
+
+from models.audio.tacotron2_network import Architecture, Tacotron2, padding_mask
+from models.base import Workload
+from models.data.base import Batch, Counts, DataError, Datasets
+from models.data.ljspeech import LJSpeech, Utterance
+from models.data.spec import DataSpec
+from models.data.speech import speech_sample
+from models.recipe import Recipe
+
+
+class FrameMean(Metric):
+    """Mean over all frames of all batches and ranks.
+
+    torchmetrics' MeanMetric drops NaN, which would hide a divergence, or, told not to ("disable", 1.9), the weights.
+    """
+
+    full_state_update = False
+    total: Tensor
+    frames: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("frames", torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, mean: Tensor, frames: int) -> None:
+        """Add a batch's mean over `frames` frames."""
+        self.total += mean.detach() * frames
+        self.frames += frames
+
+    def compute(self) -> Tensor:
+        """The mean; NaN when any batch's was."""
+        return self.total / self.frames
+
+
+class Tacotron2Workload(Workload):
+    """Text to mel frames, trained and evaluated with teacher forcing.
+
+    A batch holds `symbols` (B, S) int64, `symbol_lengths` (B,) int64, `mels` (B, T, M) float32, `mel_lengths` (B,)
+    int64, and `frames`, the sum of `mel_lengths`, as a Python integer.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe)
+        self.config = Architecture(**recipe.architecture)
+        self.network = Tacotron2(self.config)
+        self.metrics = {"validation_loss": FrameMean()}
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean loss per frame: of the real frames, or with `mask_padding` off of all frames of the padded batch."""
+        mels, lengths = batch["mels"].float(), batch["mel_lengths"]
+        prediction = self.network(batch["symbols"], batch["symbol_lengths"], batch["mels"], lengths)
+        error = (prediction.decoded.float() - mels).square() + (prediction.refined.float() - mels).square()
+        ended = padding_mask(lengths - 1, mels.shape[1])  # true from the last frame on
+        gate = F.binary_cross_entropy_with_logits(prediction.gate.float(), ended.float(), reduction="none")
+        per_frame = error.mean(2) + gate
+        if self.config.mask_padding:
+            per_frame = per_frame.masked_fill(padding_mask(lengths, mels.shape[1]), 0)
+        mean: Tensor = per_frame.sum() / self.loss_frames(batch)
+        return mean
+
+    def loss_frames(self, batch: Batch) -> int:
+        """Frames that the loss of this batch is the mean over."""
+        rows, columns = batch["mels"].shape[:2]
+        return int(batch["frames"] if self.config.mask_padding else rows * columns)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of one batch."""
+        return self.loss(batch)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add the batch's loss, weighted by its frames: exact over batches and ranks."""
+        self.metrics["validation_loss"].update(self.loss(batch), self.loss_frames(batch))
+
+    def decay_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """All parameters decay: the published Adam has one group."""
+        return list(self.network.parameters()), []
+
+    def datasets(self, spec: DataSpec) -> Datasets:
+        """LJSpeech's published mels under `spec.root`, or synthesised speech.
+
+        Raises:
+            DataError: a file list or a mel is missing or malformed, or `spec.root` is not given.
+        """
+        if spec.name != "dataset":
+            train, evaluation = speech_sample(symbols_per_clip=self.config.symbols_per_clip, mels=self.config.mels)
+            return Datasets(train, evaluation)
+        if spec.root is None:
+            raise DataError(
+                "No data folder is given", where="data.root", expected=LJSpeech.expected, source=LJSpeech.source
+            )
+        return Datasets(*(LJSpeech(spec.root, split, mels=self.config.mels) for split in ("train", "val")))
+
+    def collate(self, examples: list[Any]) -> Batch:
+        """Pad utterances to the longest text and the longest clip."""
+        utterances: list[Utterance] = examples
+        symbols = [utterance.symbols for utterance in utterances]
+        mels = [utterance.mel for utterance in utterances]
+        return {
+            "symbols": pad_sequence(symbols, batch_first=True),
+            "symbol_lengths": torch.tensor([len(row) for row in symbols]),
+            "mels": pad_sequence(mels, batch_first=True),
+            "mel_lengths": torch.tensor([len(row) for row in mels]),
+            "frames": sum(len(row) for row in mels),
+        }
+
+    def synthetic_batch(self, batch_size: int) -> Batch:
+        """Clips without padding, at the data set's mean lengths; mels as real log-mels spread (mean -5, deviation 2)."""
+        text, frames = self.config.symbols_per_clip, self.config.frames_per_clip
+        return {
+            "symbols": torch.randint(1, self.config.symbols, (batch_size, text)),
+            "symbol_lengths": torch.full((batch_size,), text),
+            "mels": torch.randn(batch_size, frames, self.config.mels) * 2 - 5,
+            "mel_lengths": torch.full((batch_size,), frames),
+            "frames": batch_size * frames,
+        }
+
+    def count(self, batch: Batch) -> Counts:
+        """Real mel frames."""
+        return Counts(samples=batch["frames"])

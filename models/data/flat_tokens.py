@@ -1,0 +1,31 @@
+"""One flat `.npy` of token ids, as FlagPerf's llama2_7b case reads OpenWebText."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from models.data.base import DataError, Datasets
+from models.data.next_token import Sequences
+from models.data.token_stream import open_npy
+
+LAYOUT = "<root>/<name>.npy, the only one there: one dimension of integer token ids, documents one after another"
+HELD_OUT = 0.01
+"""Share of the sequences, at the end of the file, that is evaluated on instead of trained on."""
+
+
+def flat_token_datasets(root: Path, *, sequence_length: int, vocabulary: int, source: str) -> Datasets:
+    """Sequences of the one token file in `root`; its last 1 % is the evaluation set.
+
+    Raises:
+        DataError: none or several files, not integers, too few ids.
+    """
+    found = sorted(root.glob("*.npy"))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise DataError(f"Need exactly one .npy file, found {names}", where=root, expected=LAYOUT, source=source)
+    tokens = open_npy(found[0], source=source)
+
+    def part(begin: float, end: float) -> Sequences:
+        return Sequences(tokens, sequence_length=sequence_length, vocabulary=vocabulary, share=(begin, end))
+
+    return Datasets(part(0.0, 1.0 - HELD_OUT), part(1.0 - HELD_OUT, 1.0))

@@ -1,0 +1,139 @@
+"""Last words: passages whose last word must be predicted, from LAMBADA's file or from the sample corpus."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from models.data.base import DataError
+from models.data.next_token import IGNORED, Example
+from models.data.text_sample import corpus_files, held_out, read_documents
+from models.data.token_stream import Tokens, check_vocabulary
+
+FILE = "lambada_test.json"
+LAYOUT = (
+    f'<root>/{FILE}: one JSON object per line, {{"text": "a passage with its last word"}}; beside it GPT-2\'s '
+    "vocab.json (token to id) and merges.txt (one pair per line)"
+)
+PASSAGES = 1024
+"""Passages taken from the sample corpus."""
+LAST_WORD = re.compile(r" ([A-Za-z]{3,})(?=\s)")
+"""A plain word after one space: with the space it is one pre-token of byte-level BPE, so it can be encoded alone."""
+
+
+class LastWords(Dataset[Example]):
+    """Passages as inputs padded to one length; targets are the last word's tokens alone."""
+
+    def __init__(self, passages: list[tuple[Tokens, int]], sequence_length: int) -> None:
+        """Passages longer than the model's context lose their beginning.
+
+        Args:
+            passages: ids of a passage with its last word, and how many of them are the last word.
+            sequence_length: length of inputs and targets.
+        """
+        self.passages = [(ids[-sequence_length - 1 :], word) for ids, word in passages]
+        self.sequence_length = sequence_length
+
+    def __len__(self) -> int:
+        return len(self.passages)
+
+    def __getitem__(self, index: int) -> Example:
+        """One passage. Padding comes last, where causal attention cannot see it from a counted place."""
+        ids, word = self.passages[index]
+        tokens = len(ids) - 1
+        inputs = np.zeros(self.sequence_length, dtype=np.int64)
+        targets = np.full(self.sequence_length, IGNORED, dtype=np.int64)
+        inputs[:tokens] = ids[:-1]
+        targets[tokens - word : tokens] = ids[-word:]
+        return Example(inputs, targets, tokens)
+
+
+def lambada_passages(root: Path, sequence_length: int, vocabulary: int, *, source: str) -> LastWords:
+    """LAMBADA's test passages (Paperno et al. 2016) in GPT-2's tokens.
+
+    The passage without its last word and the word with one space before it are encoded apart, as GPT-2's own
+    evaluation does.
+
+    Raises:
+        DataError: a file is missing or malformed; says which line.
+    """
+    path = root / FILE
+    tokenizer = gpt2_tokenizer(root, source=source)
+    passages = []
+    for number, text in _lambada_texts(path, source):
+        context, _, word = text.strip().rpartition(" ")
+        ids = [tokenizer.encode(part).ids for part in (context.rstrip(), f" {word}")]
+        if not all(ids):
+            raise DataError(f"Line {number} has fewer than two words", where=path, expected=LAYOUT, source=source)
+        passages.append((np.array(ids[0] + ids[1], dtype=np.int64), len(ids[1])))
+    if not passages:
+        raise DataError("No passage", where=path, expected=LAYOUT, source=source)
+    check_vocabulary(np.concatenate([ids for ids, _ in passages]), vocabulary, path)
+    return LastWords(passages, sequence_length)
+
+
+def _lambada_texts(path: Path, source: str) -> list[tuple[int, str]]:
+    texts = []
+    for number, line in enumerate(_read(path, source).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            text = json.loads(line)["text"]
+        except (ValueError, KeyError, TypeError) as error:
+            problem = f'Line {number} is no JSON object with a "text"'
+            raise DataError(problem, where=path, expected=LAYOUT, source=source) from error
+        if not isinstance(text, str):
+            raise DataError(f'"text" in line {number} is no string', where=path, expected=LAYOUT, source=source)
+        texts.append((number, text))
+    return texts
+
+
+def gpt2_tokenizer(root: Path, *, source: str) -> Any:
+    """GPT-2's byte-level BPE (`tokenizers.Tokenizer`) from `vocab.json` and `merges.txt`.
+
+    Raises:
+        DataError: one of them is missing, or they do not belong together.
+    """
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    vocabulary_path, merges_path = root / "vocab.json", root / "merges.txt"
+    try:
+        vocabulary = json.loads(_read(vocabulary_path, source))
+    except ValueError as error:
+        raise DataError("Not JSON", where=vocabulary_path, expected=LAYOUT, source=source) from error
+    if not isinstance(vocabulary, dict) or not all(isinstance(value, int) for value in vocabulary.values()):
+        raise DataError("Not an object of ids", where=vocabulary_path, expected=LAYOUT, source=source)
+    lines = _read(merges_path, source).splitlines()
+    merges = [line.partition(" ")[::2] for line in lines if line and not line.startswith("#version")]
+    for first, second in merges:
+        if not {first, second, first + second} <= vocabulary.keys():
+            problem = f"Merge {f'{first} {second}'!r} does not fit the vocabulary in {vocabulary_path.name}"
+            raise DataError(problem, where=merges_path, expected=LAYOUT, source=source)
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return tokenizer
+
+
+def _read(path: Path, source: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"Cannot read ({error})", where=path, expected=LAYOUT, source=source) from error
+
+
+def sample_passages(tokenizer: Any, sequence_length: int) -> LastWords:
+    """Passages of held-out standard-library text that end in a plain word, spread evenly over it, in mixed order."""
+    documents = read_documents(path for path in corpus_files() if held_out(path))
+    places = [(text, match) for text in documents for match in LAST_WORD.finditer(text, pos=sequence_length)]
+    chosen = np.random.default_rng(0).permutation(np.linspace(0, len(places) - 1, PASSAGES, dtype=np.int64))
+    passages = []
+    for text, match in (places[place] for place in chosen):
+        context = text[max(0, match.start() - 8 * sequence_length) : match.start()]
+        before, word = tokenizer.encode(context).ids, tokenizer.encode(match.group()).ids
+        passages.append((np.array(before + word, dtype=np.int64), len(word)))
+    return LastWords(passages, sequence_length)

@@ -1,0 +1,142 @@
+"""Mask R-CNN: boxes, classes and masks of objects, in torchvision's implementation.
+
+Reference: FlagPerf training/mask_rcnn, which trains torchvision's `maskrcnn_resnet50_fpn` on COCO 2017.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor, nn
+
+from models.base import Workload
+from models.data.base import Batch, Counts, Datasets
+from models.data.coco import CocoInstances
+from models.data.coco_map import MASK_THRESHOLD, CocoMeanAveragePrecision
+from models.data.scenes import DIGITS, DigitScenes
+from models.data.spec import DataSpec
+from models.recipe import Recipe
+from models.vision.mask_rcnn_network import Architecture, build_mask_rcnn
+
+TRAINING_SCENES, EVALUATION_SCENES = 8192, 512
+SYNTHETIC_SEED = 20170901
+
+
+class MaskRcnn(Workload):
+    """Instance segmentation; quality is `box_map` and `mask_map`, COCO's mAP@[.5:.95] as fractions.
+
+    A batch is `{"images": [float32 [3, H, W] in 0..1, …], "targets": [{"boxes", "labels", "masks", …}, …]}`; images may
+    differ in size. Weights are float32: torchvision's detection operators (non-maximum suppression, region pooling) have
+    no half-precision kernels, and under autocast torchvision casts their inputs to float32 by itself.
+    """
+
+    count_device = "cpu"
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe)
+        self.architecture = TypeAdapter(Architecture).validate_python(recipe.architecture)
+        self.network = build_mask_rcnn(self.architecture)
+        self.metrics = {"box_map": CocoMeanAveragePrecision("bbox"), "mask_map": CocoMeanAveragePrecision("segm")}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The sum of the five losses: objectness and boxes of proposals; classes, boxes and masks of regions.
+
+        Raises:
+            ValueError: the weights are not float32.
+        """
+        self._require_float32()
+        losses: dict[str, Tensor] = self.network(batch["images"], batch["targets"])
+        return torch.stack([loss.float() for loss in losses.values()]).sum()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Detect once; the box metric takes the boxes, the mask metric the masks.
+
+        Raises:
+            ValueError: the weights are not float32.
+        """
+        self._require_float32()
+        detections: list[dict[str, Tensor]] = self.network(batch["images"])
+        for found in detections:
+            found["masks"] = found["masks"] > MASK_THRESHOLD  # a quarter of the bytes to bring to the host
+        found_on_host = [{name: values.cpu() for name, values in found.items()} for found in detections]
+        truth_on_host = [{name: values.cpu() for name, values in truth.items()} for truth in batch["targets"]]
+        for metric in self.metrics.values():
+            metric.update(found_on_host, truth_on_host)
+
+    def datasets(self, spec: DataSpec) -> Datasets:
+        """COCO 2017 under `spec.root`, or digits in front of photographs (`data=sample`)."""
+        if spec.name == "dataset":
+            root = Path(spec.root or "").expanduser()
+            return Datasets(train=CocoInstances(root, "train"), evaluation=CocoInstances(root, "val"))
+        scenes = {
+            "size": self.architecture.image_size,
+            "classes": min(DIGITS, self.architecture.classes - 1),
+            "most_digits": self.architecture.objects,
+        }
+        return Datasets(
+            train=DigitScenes(split="train", length=TRAINING_SCENES, **scenes),
+            evaluation=DigitScenes(split="evaluation", length=EVALUATION_SCENES, **scenes),
+        )
+
+    def collate(self, examples: list[Any]) -> Batch:
+        """Images and targets stay lists, for their sizes differ."""
+        return {
+            "images": [example["image"] for example in examples],
+            "targets": [example["target"] for example in examples],
+        }
+
+    def synthetic_batch(self, batch_size: int) -> Batch:
+        """Noise with `architecture.objects` objects per image: a box each, filled by its mask.
+
+        Always the same for a batch size, since the number of regions that enter the mask head, and so the FLOPs,
+        depends on the values; they also depend on the weights.
+        """
+        random = torch.Generator(device="cpu").manual_seed(SYNTHETIC_SEED)
+        device = torch.get_default_device()
+        height, width = self.architecture.image_size
+        images, targets = [], []
+        for number in range(batch_size):
+            images.append(torch.rand(3, height, width, generator=random, device="cpu").to(device))
+            target = _synthetic_target(self.architecture, random)
+            target["image_id"] = torch.tensor([number], device="cpu")
+            targets.append({name: values.to(device) for name, values in target.items()})
+        return {"images": images, "targets": targets}
+
+    def count(self, batch: Batch) -> Counts:
+        """Images."""
+        return Counts(samples=len(batch["images"]))
+
+    def decay_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """All trained parameters are decayed, as in torchvision's reference."""
+        return [parameter for parameter in self.network.parameters() if parameter.requires_grad], []
+
+    def _require_float32(self) -> None:
+        dtype = next(self.network.parameters()).dtype
+        if dtype != torch.float32:
+            raise ValueError(
+                f"mask_rcnn cannot hold its weights in {dtype}: torchvision's detection operators (nms, roi_align) have"
+                " no such kernel. Use precision=fp32, or fp16 or bf16, which keep float32 weights."
+            )
+
+
+def _synthetic_target(architecture: Architecture, random: torch.Generator) -> dict[str, Tensor]:
+    """Boxes of an eighth to a half of the image's sides."""
+    height, width = architecture.image_size
+    count = architecture.objects
+    size = torch.tensor([width, height], device="cpu")
+    extent = ((torch.rand(count, 2, generator=random, device="cpu") * 3 / 8 + 1 / 8) * size).long()
+    corner = (torch.rand(count, 2, generator=random, device="cpu") * (size - extent)).long()
+    boxes = torch.cat([corner, corner + extent], dim=1)
+    masks = torch.zeros(count, height, width, dtype=torch.uint8, device="cpu")
+    for mask, (x1, y1, x2, y2) in zip(masks, boxes.tolist(), strict=True):
+        mask[y1:y2, x1:x2] = 1
+    return {
+        "boxes": boxes.float(),
+        "labels": torch.randint(1, architecture.classes, (count,), generator=random, device="cpu"),
+        "masks": masks,
+        "area": (extent[:, 0] * extent[:, 1]).float(),
+        "iscrowd": torch.zeros(count, dtype=torch.int64, device="cpu"),
+    }

@@ -1,0 +1,1 @@
+"""What watches a training run: callbacks that hold state and emit events."""

@@ -1,0 +1,26 @@
+"""Verifies before the first step that the precision asked for is the one that runs."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+
+from hardware.probe import check, probe
+from runner.context import Context
+from runner.events import Name
+
+
+class PrecisionCheck(pl.Callback):
+    """Probes parameters, autocast and matrix products; a difference ends the run."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Probe, tell, and refuse what is not as asked.
+
+        Raises:
+            PrecisionUnsupportedError: what runs is not what was asked for.
+        """
+        found = probe(pl_module, trainer.strategy.root_device, trainer.precision_plugin.forward_context)
+        self._context.events.emit(Name.PRECISION, found)
+        check(found, self._context.case.precision)

@@ -1,0 +1,73 @@
+"""One uninterrupted stretch of training between two synchronised edges, and what its steps become afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hardware.base import Device, Event
+from models.data.base import Counts
+from runner.steps_file import StepRecord
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(slots=True)
+class Iteration:
+    """One forward and backward pass, as noted while it runs: marks and references, nothing read back."""
+
+    start: Event
+    end: Event
+    counts: Counts
+    loss: Tensor
+
+
+@dataclass(kw_only=True, slots=True)
+class Stretch:
+    """Collects iterations without touching the device; `read_back` turns them into numbers after the closing sync."""
+
+    begin_s: float
+    """Monotonic time of the opening edge."""
+    opening: Event
+    first_step: int
+    iterations: list[Iteration] = field(default_factory=list)
+    learning_rates: list[float] = field(default_factory=list)
+    """One per finished optimizer step."""
+    own_s: float = 0.0
+    """Host seconds the engine's callbacks spent inside the stretch."""
+
+    @property
+    def steps(self) -> int:
+        """Finished optimizer steps."""
+        return len(self.learning_rates)
+
+    def read_back(self, device: Device) -> list[StepRecord]:
+        """The stretch's steps as numbers. Call after `device.synchronize()`."""
+        import torch
+
+        if not self.steps:
+            return []
+        losses = torch.stack([iteration.loss for iteration in self.iterations]).float().cpu().tolist()
+        accumulate = len(self.iterations) // self.steps
+        records: list[StepRecord] = []
+        previous, offset = self.opening, 0.0
+        for index, rate in enumerate(self.learning_rates):
+            group = self.iterations[index * accumulate : (index + 1) * accumulate]
+            seconds = device.elapsed_s(previous, group[-1].end)
+            offset += seconds
+            tokens = [iteration.counts.tokens for iteration in group]
+            records.append(
+                StepRecord(
+                    step=self.first_step + index,
+                    seconds=seconds,
+                    core_seconds=sum(device.elapsed_s(iteration.start, iteration.end) for iteration in group),
+                    samples=sum(iteration.counts.samples for iteration in group),
+                    tokens=None if None in tokens else sum(token for token in tokens if token is not None),
+                    loss=sum(losses[index * accumulate : (index + 1) * accumulate]),
+                    learning_rate=rate,
+                    offset_s=offset,
+                )
+            )
+            previous = group[-1].end
+        return records

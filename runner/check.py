@@ -1,0 +1,94 @@
+"""Refuses a case that cannot be run here, before anything heavy is started."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hardware.registry import load_device
+from runner.errors import ConfigurationError, DataMissingError, HardwareError
+from runner.schema import Case
+
+
+def check(case: Case) -> None:
+    """Look at everything that can be known without torch.
+
+    Raises:
+        ConfigurationError: choices that do not go together.
+        HardwareError: the vendor's chip or stack is not here.
+        DataMissingError: `data.root` is no folder.
+    """
+    _check_choices(case)
+    _check_topology(case)
+    _check_data(case)
+    if case.task.name != "inspect":
+        _check_hardware(case)
+
+
+def _check_choices(case: Case) -> None:
+    vendor = case.vendor
+    if case.framework.name not in case.model.workloads:
+        raise ConfigurationError(
+            f"model={case.model.name} has no workload for framework={case.framework.name}. "
+            f"It has one for: {', '.join(case.model.workloads)}."
+        )
+    if case.precision.name not in vendor.precisions:
+        raise ConfigurationError(
+            f"vendor={vendor.name} does not offer precision={case.precision.name}. "
+            f"It offers: {', '.join(vendor.precisions)}."
+        )
+    if case.task.name not in vendor.tasks:
+        raise HardwareError(
+            f"vendor={vendor.name} cannot do task={case.task.name}. It can do: {', '.join(vendor.tasks)}."
+        )
+    if case.task.name == "converge" and case.data.name == "synthetic":
+        raise ConfigurationError(
+            "task=converge needs data that can be learned, and data=synthetic is random. "
+            "Choose data=sample or data=dataset."
+        )
+
+
+def _check_topology(case: Case) -> None:
+    devices = case.topology.devices
+    on_host = case.vendor.name == "cpu" or case.emulate
+    if devices == "auto" and on_host:
+        raise ConfigurationError(
+            "topology.devices=auto takes every visible device, and a CPU is only one. Give the number of ranks, "
+            "for instance topology.devices=2."
+        )
+    if devices != "auto" and devices < 1:
+        raise ConfigurationError(f"topology.devices={devices} must be at least 1.")
+    if case.topology.name == "single" and devices != 1:
+        raise ConfigurationError(f"topology=single has one device, not {devices}. Choose topology=node.")
+    cores = os.cpu_count() or 1
+    if on_host and devices != "auto" and devices > cores:
+        raise ConfigurationError(
+            f"topology.devices={devices} ranks on a host CPU with {cores} cores. Choose at most {cores}."
+        )
+
+
+def _check_data(case: Case) -> None:
+    data = case.data
+    if data.name == "dataset":
+        if data.root is None or not Path(data.root).expanduser().is_dir():
+            raise DataMissingError(
+                f"data.root={data.root} is not a folder. Give the folder that holds {case.model.dataset}."
+            )
+        return
+    if data.root is not None:
+        raise ConfigurationError(
+            f"data.root has no effect with data={data.name}. Choose data=dataset, or leave data.root out."
+        )
+
+
+def _check_hardware(case: Case) -> None:
+    try:
+        reason = load_device(case.vendor, emulate=case.emulate).unavailable_reason()
+    except ValueError as error:
+        raise ConfigurationError(f"vendor={case.vendor.name}: {error}") from error
+    if reason is not None:
+        raise HardwareError(
+            f"vendor={case.vendor.name} is not available on this machine: {reason.rstrip('.')}. "
+            f"{case.vendor.install.rstrip('.')}. "
+            "To try the configuration out on the host CPU, add: emulate=true scale=tiny"
+        )

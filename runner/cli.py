@@ -1,0 +1,92 @@
+"""The command line: Hydra composes, the engine runs. Imports nothing heavy before the worker has started."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hardware.detect import detect_vendor
+
+TOOLS = {"run": "one case, or a sweep with -m", "report": "show and compare results", "sync": "file results in MLflow"}
+
+
+def main() -> int:
+    """The `touchstone` console script: `touchstone run|report|sync …`."""
+    tool, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("", [])
+    if tool == "run":
+        return run(arguments)
+    if tool == "report":
+        from runner.report.__main__ import main as report
+
+        return report(arguments)
+    if tool == "sync":
+        from runner.sync import main as sync
+
+        return sync(arguments)
+    lines = [f"  touchstone {name:<8}{what}" for name, what in TOOLS.items()]
+    sys.stderr.write("\n".join(["Touchstone, the benchmark engine for AI hardware.", "", *lines, ""]))
+    return 0 if tool in ("-h", "--help") else 2
+
+
+def run(arguments: list[str]) -> int:
+    """Compose the case or cases and run them; returns the exit code."""
+    import hydra
+
+    from runner import resolvers
+    from runner.explain import explain
+
+    resolvers.register()
+    complete = with_vendor(arguments)
+
+    @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
+    def task(config: Any) -> None:
+        from runner.compose import run_composed
+
+        code, is_sweep = run_composed(config, vendor_detected=complete is not arguments)
+        if not is_sweep:
+            sys.exit(code)
+
+    with _arguments(complete), _plain_errors():
+        try:
+            task()
+        except SystemExit as ending:
+            return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+        except Exception as error:  # noqa: BLE001 -- Hydra's own errors have many classes; all are the user's to mend
+            sys.stderr.write(f"{explain(error, arguments)}\n")
+            return 2
+    return 0
+
+
+def with_vendor(arguments: list[str]) -> list[str]:
+    """The arguments with the vendor found on this machine, unless they name one."""
+    named = any(argument.lstrip("+").startswith("vendor=") for argument in arguments)
+    return arguments if named else [*arguments, f"vendor={detect_vendor()}"]
+
+
+@contextmanager
+def _arguments(arguments: list[str]) -> Iterator[None]:
+    """Hydra reads the process's own arguments."""
+    saved = sys.argv
+    sys.argv = ["python -m runner", *arguments]
+    try:
+        yield
+    finally:
+        sys.argv = saved
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Have Hydra raise its errors instead of printing them its own way."""
+    name = "HYDRA_FULL_ERROR"
+    saved = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if saved is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = saved

@@ -1,0 +1,40 @@
+"""What one rank of a worker knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hardware.base import Device
+from runner.events import EventWriter
+from runner.schema import Case
+
+PARENT_VARIABLE = "TOUCHSTONE_PARENT_PID"
+"""Environment variable: process id of the runner; its workers end with it."""
+Mark = Callable[[str], float]
+"""Reads every energy counter now, under a name, and returns the monotonic time of the reading."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Context:
+    """One rank: its case, its device and its way to tell the outside."""
+
+    case: Case
+    folder: Path
+    rank: int
+    local_rank: int
+    world: int
+    events: EventWriter
+    device: Device
+    mark: Mark
+
+    @property
+    def global_batch(self) -> int:
+        """Training examples in one optimizer step, over all ranks."""
+        return self.case.model.batch_size * self.case.model.accumulate * self.world
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where `task=converge` keeps its last evaluated state."""
+        return self.folder / "checkpoints" / "last.ckpt"

@@ -1,0 +1,115 @@
+"""One attempt at a case: start the worker, follow its events, classify its end. Waits asleep, never busily."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from runner.errors import InterruptedRunError, TimedOutError, TouchstoneError, WorkerCrashedError
+from runner.events import Event, Name, event_files, read_events
+from runner.processes import end_worker, start_worker
+from runner.schema import Case
+
+TICK_S = 0.25
+"""Between two looks at the event files."""
+TAIL_LINES = 8
+"""Of worker.log, shown when a worker crashed."""
+
+
+class EventTail:
+    """Reads what is new in the event files of a run folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._offsets = {path: path.stat().st_size for path in event_files(folder)}
+
+    def new(self) -> list[Event]:
+        """Events that came since the last call, in the order of their time."""
+        events: list[Event] = []
+        for path in event_files(self._folder):
+            found, self._offsets[path] = read_events(path, self._offsets.get(path, 0))
+            events += found
+        return sorted(events, key=lambda event: event.time_ms)
+
+
+def attempt(
+    case: Case,
+    folder: Path,
+    environment: dict[str, str],
+    *,
+    forked: bool,
+    on_event: Callable[[Event], None],
+    on_tick: Callable[[], None],
+) -> TouchstoneError | None:
+    """Run the worker to its end.
+
+    Returns:
+        What went wrong; null when the worker did all it had to.
+    """
+    tail = EventTail(folder)
+    told: list[Event] = []
+
+    def follow() -> None:
+        for event in tail.new():
+            if event.name == Name.ERROR:
+                told.append(event)
+            on_event(event)
+
+    worker = start_worker(case, folder, environment, forked=forked)
+    deadline = time.monotonic() + (case.run.timeout_s or float("inf"))
+    try:
+        with _terminate_as_interrupt():
+            while not worker.wait(TICK_S):
+                follow()
+                on_tick()
+                if time.monotonic() > deadline:
+                    end_worker(worker)
+                    follow()
+                    return TimedOutError(
+                        f"The worker was still running after run.timeout_s={case.run.timeout_s:g} seconds and was "
+                        "ended. Raise run.timeout_s, or look at worker.log for what it waited on."
+                    )
+    except KeyboardInterrupt:
+        end_worker(worker)
+        follow()
+        return InterruptedRunError("Interrupted. What was measured so far is kept.")
+    follow()
+    if told:
+        return _as_error(told[0])
+    return None if worker.returncode == 0 else _crash(worker.returncode, folder)
+
+
+def _as_error(event: Event) -> TouchstoneError:
+    from runner.errors import BY_NAME
+
+    return BY_NAME.get(event.value["class"], WorkerCrashedError)(event.value["message"])
+
+
+def _crash(returncode: int | None, folder: Path) -> WorkerCrashedError:
+    if returncode is not None and returncode < 0:
+        how = f"was killed by {signal.Signals(-returncode).name}"
+        hint = " If nobody did that, the machine may have run out of memory." if returncode == -signal.SIGKILL else ""
+    else:
+        how, hint = f"ended with status {returncode} without saying why", ""
+    log = folder / "worker.log"
+    lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:] if log.exists() else []
+    tail = " The end of worker.log:\n" + "\n".join(lines) if lines else ""
+    return WorkerCrashedError(f"The worker {how}.{hint}{tail}")
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C while the worker runs."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

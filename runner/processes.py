@@ -1,0 +1,140 @@
+"""Starts and ends worker processes: fresh ones, torchrun's, and ones forked from a sweep's server."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+from runner.schema import Case
+
+GRACE_S = 3.0
+"""Between asking a worker to end and ending it."""
+
+
+class WorkerProcess(Protocol):
+    """A started worker, whichever way it was started."""
+
+    pid: int
+
+    def wait(self, timeout_s: float) -> bool:
+        """Sleep until it has ended, at most `timeout_s`; says whether it has."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status; negative for a signal; null while it runs."""
+
+
+class Spawned:
+    """A worker started as a new Python process, or a torchrun agent with its ranks."""
+
+    def __init__(self, command: list[str], environment: Mapping[str, str], log: Path) -> None:
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+        self._ended = threading.Event()
+        threading.Thread(target=self._await, daemon=True, name="worker-wait").start()
+
+    def _await(self) -> None:
+        self._process.wait()
+        self._ended.set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Sleep until it has ended."""
+        return self._ended.wait(timeout_s)
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status."""
+        return self._process.returncode if self._ended.is_set() else None
+
+
+class Forked:
+    """A worker forked from the server that has already imported everything."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], log: Path) -> None:
+        context = multiprocessing.get_context("forkserver")
+        self._process: BaseProcess = context.Process(target=_forked_main, args=(folder, dict(environment), log))
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    def wait(self, timeout_s: float) -> bool:
+        """Sleep until it has ended."""
+        self._process.join(timeout_s)
+        return self._process.exitcode is not None
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status."""
+        return self._process.exitcode
+
+
+def start_server() -> None:
+    """Have the sweep's server import everything, while the parent goes on."""
+    from multiprocessing import forkserver
+
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["runner.preload"])
+    forkserver.ensure_running()
+
+
+def _forked_main(folder: Path, environment: Mapping[str, str], log: Path) -> None:
+    os.setsid()
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.environ.update(environment)
+    from runner.worker import main
+
+    sys.exit(main(folder))
+
+
+def start_worker(case: Case, folder: Path, environment: Mapping[str, str], *, forked: bool) -> WorkerProcess:
+    """Start the rank or ranks of a case; their output goes to `worker.log`."""
+    log = folder / "worker.log"
+    ranks = case.topology.devices
+    assert isinstance(ranks, int)
+    if ranks == 1 and forked:
+        return Forked(folder, environment, log)
+    if ranks == 1:
+        return Spawned([sys.executable, "-m", "runner.worker", str(folder)], environment, log)
+    threads = max(1, (psutil.cpu_count(logical=False) or 1) // ranks)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    command = [sys.executable, *torchrun, "-m", "runner.worker", str(folder)]
+    return Spawned(command, {"OMP_NUM_THREADS": str(threads), **environment}, log)
+
+
+def end_worker(worker: WorkerProcess) -> None:
+    """End a worker with all its descendants: ask, wait `GRACE_S`, then kill."""
+    try:
+        root = psutil.Process(worker.pid)
+        tree = [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    for process in tree:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM)
+    _, alive = psutil.wait_procs(tree[1:], timeout=GRACE_S)
+    if not worker.wait(0.2 if alive else GRACE_S):
+        alive.append(root)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    worker.wait(GRACE_S)

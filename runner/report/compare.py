@@ -1,0 +1,278 @@
+"""Several results side by side: who is best at what, by how much, and whether the difference means anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.errors import ConfigurationError
+from runner.report.names import LAST, is_quality, written
+from runner.report.page import BEST, NULL, Grid, Page
+from runner.report.ranking import Column, best_of, ratio, rule_changes, value_of, verdict
+from runner.report.schema import Report
+from runner.report.tables import emulated, first_line, known, marks, order, publishable
+
+_ABOUT = (
+    "task",
+    "model",
+    "vendor",
+    "chip",
+    "precision",
+    "compiler",
+    "framework",
+    "topology",
+    "devices",
+    "scale",
+    "data",
+)
+_LABELLED = (*_ABOUT, "measure", "seed")
+_BARE = frozenset(_ABOUT) - {"devices"}
+_NAMED = 6
+"""More missing figures than this are counted, not named."""
+_SAID_BY_MARKS = frozenset({"run/emulated", "run/publishable"})
+
+
+@dataclass(kw_only=True, slots=True)
+class Run:
+    """A result and where it lies."""
+
+    report: Report
+    folder: Path
+
+
+def comparable_key(report: Report) -> tuple[tuple[str, str], ...]:
+    """What two results must have in common to be ranked, as (field, value) pairs."""
+    case = report.case
+    return (
+        ("task", str(case.get("task"))),
+        ("model", str(case.get("model"))),
+        ("scale", str(case.get("scale"))),
+        ("emulated", "yes" if emulated(report) else "no"),
+        ("data", str(case.get("data"))),
+        ("quality target", _targets(report)),
+    )
+
+
+def groups(runs: Sequence[Run]) -> list[list[Run]]:
+    """The runs in groups that may be ranked, in the order in which each group first appears."""
+    found: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    for run in runs:
+        found.setdefault(comparable_key(run.report), []).append(run)
+    return list(found.values())
+
+
+def require_comparable(runs: Sequence[Run]) -> None:
+    """Refuse runs that must not be ranked.
+
+    Raises:
+        ConfigurationError: names the field that differs and each of its values with a run that has it.
+    """
+    differing = _differing(runs)
+    if not differing:
+        return
+    said = []
+    for field, values in differing.items():
+        held = ", ".join(f"{value} in {folder}" for value, folder in values.items())
+        said.append(f"{field} differs ({held})")
+    raise ConfigurationError(
+        f"These runs must not be compared: {'; '.join(said)}. Compare runs that agree in this, "
+        "or add --force to see them side by side without a ranking."
+    )
+
+
+def sort_runs(runs: Sequence[Run], figure: str) -> list[Run]:
+    """The runs from best to worst in one figure; runs that did not measure it come last.
+
+    Raises:
+        ConfigurationError: no run has this figure; names the nearest one.
+    """
+    have = {name for run in runs for name in run.report.figures}
+    if figure not in have:
+        import difflib
+
+        near = difflib.get_close_matches(figure, sorted(have), n=1, cutoff=0)
+        hint = f" Nearest: {near[0]}." if near else ""
+        raise ConfigurationError(f"--sort {figure}: no such figure in these runs.{hint}")
+    sign = 1 if known(figure, runs[0].report).better == "lower" else -1
+
+    def key(run: Run) -> tuple[bool, float]:
+        value = value_of(run.report, figure)
+        return value is None, 0.0 if value is None else sign * value
+
+    return sorted(runs, key=key)
+
+
+def page(runs: Sequence[Run]) -> Page:
+    """Figures as rows, runs as columns. Runs that must not be compared are not ranked, and that is said."""
+    assert runs
+    reports = [run.report for run in runs]
+    differing = _differing(runs)
+    ranked = not differing and not emulated(reports[0])
+    columns = _columns(reports, ranked=ranked)
+    made = Page()
+    _head(made, reports, differing)
+    names = sorted({name for report in reports for name in report.figures if _shown(name, reports)}, key=order)
+    made.blocks.append(_grid(columns, names, ranked=ranked))
+    if ranked:
+        _legend(made)
+    _status(made, columns)
+    _missing(made, columns, names)
+    made.note("Runs", "heading")
+    for index, run in enumerate(runs):
+        made.note(f"{columns[index].label}: {run.folder}", "item")
+    return made
+
+
+def _targets(report: Report) -> str:
+    targets = report.case.get("quality_targets")
+    if report.case.get("task") != "converge":
+        return NULL
+    if not isinstance(targets, dict):
+        metrics = [name for name in report.figures if is_quality(name) and not name.endswith(LAST)]
+        targets = {" ".join(sorted(metrics)): value_of(report, "quality/target")}
+    return ", ".join(f"{name} {goal:g}" if goal is not None else name for name, goal in sorted(targets.items()))
+
+
+def _differing(runs: Sequence[Run]) -> dict[str, dict[str, Path]]:
+    """Fields that forbid a ranking: each value with the first run that has it."""
+    seen: dict[str, dict[str, Path]] = {}
+    for run in runs:
+        for field, value in comparable_key(run.report):
+            seen.setdefault(field, {}).setdefault(value, run.folder)
+    return {field: values for field, values in seen.items() if len(values) > 1}
+
+
+def _shown(name: str, reports: list[Report]) -> bool:
+    """Whether a figure gets a row: someone measured it, or the first screen promises it."""
+    if name in _SAID_BY_MARKS:
+        return False
+    measured = any(value_of(report, name) is not None for report in reports)
+    promised = any(report.case.get("task") in known(name, report).headline for report in reports)
+    return measured or (promised and not name.endswith(LAST) and name != "throughput/tokens_per_second")
+
+
+def _columns(reports: list[Report], *, ranked: bool) -> list[Column]:
+    labels = _labels(reports)
+    rules = [rule_changes(report) for report in reports]
+    same_rules = all(changes == rules[0] for changes in rules)
+    return [
+        Column(
+            label=f"{index + 1}: {label}" if label else f"{index + 1}",
+            report=report,
+            may_be_best=ranked and report.status == "done" and (same_rules or report.division.name == "closed"),
+        )
+        for index, (report, label) in enumerate(zip(reports, labels, strict=True))
+    ]
+
+
+def _labels(reports: list[Report]) -> list[str]:
+    """What tells each run from the others, as short as it can be said."""
+    differ = [key for key in _LABELLED if len({str(report.case.get(key)) for report in reports}) > 1]
+    labels = [" ".join(_say(key, report.case[key]) for key in differ if report.case.get(key)) for report in reports]
+    if len({emulated(report) for report in reports}) > 1:
+        labels = [
+            f"{label} emulated" if emulated(report) else label for label, report in zip(labels, reports, strict=True)
+        ]
+    changes = [{f"{change['key']}={change['value']}" for change in report.division.changed} for report in reports]
+    common = set.intersection(*changes)
+    return [
+        " ".join([label, *sorted(own - common)]).strip() if labels.count(label) > 1 else label
+        for label, own in zip(labels, changes, strict=True)
+    ]
+
+
+def _say(key: str, value: Any) -> str:
+    if key == "devices":
+        return f"{value} device{'' if value == 1 else 's'}"
+    return str(value) if key in _BARE else f"{key}={value}"
+
+
+def _head(made: Page, reports: list[Report], differing: dict[str, dict[str, Path]]) -> None:
+    shared = [
+        _say(key, reports[0].case[key])
+        for key in _LABELLED
+        if reports[0].case.get(key) and len({str(report.case.get(key)) for report in reports}) == 1
+    ]
+    made.note(f"{len(reports)} runs: {' · '.join(shared)}", "title")
+    for mark in dict.fromkeys(mark for report in reports for mark in marks(report)):
+        everyone = all(mark in marks(report) for report in reports)
+        made.note(mark if everyone else f"Some of these runs: {mark}", "mark")
+    if differing:
+        made.note(f"NOT RANKED: these runs differ in {', '.join(differing)} and must not be compared.", "mark")
+    elif emulated(reports[0]):
+        made.note("NOT RANKED: emulated runs are never compared.", "mark")
+
+
+def _grid(columns: list[Column], names: list[str], *, ranked: bool) -> Grid:
+    header = ["Figure", "Unit", *(column.label for column in columns)] + (["Difference"] if ranked else [])
+    rows = [_row(columns, name, ranked=ranked) for name in names]
+    family = [name.split("/")[0] for name in names]
+    return Grid(
+        header=header,
+        rows=rows,
+        right=frozenset(range(2, 2 + len(columns))),
+        groups=frozenset(index for index in range(len(names) - 1) if family[index] != family[index + 1]),
+        sticky=3,
+        tail=1 if ranked else 0,
+    )
+
+
+def _row(columns: list[Column], name: str, *, ranked: bool) -> list[str]:
+    figures = [column.report.figures.get(name) for column in columns]
+    owner = next(column.report for column in columns if name in column.report.figures)
+    meaning = known(name, owner)
+    largest = max((abs(figure.value) for figure in figures if figure and figure.value is not None), default=None)
+    best = best_of(columns, name, meaning) if ranked else set()
+    cells, unit = [], ""
+    for index, figure in enumerate(figures):
+        if figure is None or figure.value is None:
+            cells.append(NULL)
+            continue
+        text, unit = written(figure.value, figure.unit, meaning.form, like=largest)
+        times = ratio(figures[0], figure, meaning) if ranked and index else ""
+        cells.append(" ".join(part for part in (text, times, BEST if index in best else "") if part))
+    return [meaning.title, unit, *cells] + ([verdict(columns, figures, meaning)] if ranked else [])
+
+
+def _legend(made: Page) -> None:
+    made.note(
+        f"{BEST} best. (1.20x) = times the value of run 1. Difference to run 1: not significant = the 95 % intervals "
+        "overlap; no interval = measured once (measure.repeats=1), so chance is not ruled out."
+    )
+
+
+def _status(made: Page, columns: list[Column]) -> None:
+    """What is to be known about single runs."""
+    for column in columns:
+        report = column.report
+        said = []
+        if report.status != "done":
+            cause = f", {report.error['class']}: {report.error['message']}" if report.error else ""
+            said.append(f"{report.status} (exit {report.exit_code}{cause})")
+        if report.division.name == "open":
+            keys = ", ".join(sorted(key for key, _ in rule_changes(report)))
+            outside = "" if column.may_be_best else "; not ranked with the others"
+            said.append(f"open division: {keys} changed{outside}")
+        if value_of(report, "run/steady") == 0:
+            said.append("the speed was not steady when measuring began")
+        if not publishable(report):
+            said.append("not publishable")
+        if said:
+            made.note(f"{column.label}: {'; '.join(said)}", "warning")
+
+
+def _missing(made: Page, columns: list[Column], names: list[str]) -> None:
+    """The reasons behind every `-`."""
+    for column in columns:
+        reasons: dict[str, list[str]] = {}
+        for name in names:
+            figure = column.report.figures.get(name)
+            if figure is None:
+                reasons.setdefault("not in this report", []).append(name)
+            elif figure.reason is not None:
+                reasons.setdefault(first_line(figure.reason), []).append(name)
+        for reason, missing in reasons.items():
+            what = f"no {', '.join(missing)}" if len(missing) <= _NAMED else f"{len(missing)} figures are missing"
+            made.note(f"{column.label}: {what}: {reason}", "item")

@@ -1,0 +1,98 @@
+"""FLOPs, peaks and limits: counted work against what the chip's data sheet allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hardware.chips import Chip, find_chip, peak_flops
+from runner.events import Name
+from runner.report.story import Story
+from runner.report.values import Missing, Value, Values, add, divide, known, multiply
+
+GIB = 2**30
+
+
+@dataclass(kw_only=True, slots=True, frozen=True)
+class KnownChip:
+    """The chip a case ran on: its name, and its entry in the catalogue where it has one."""
+
+    name: str | None
+    entry: Chip | None
+    reason: str | None
+    """Why there is no entry."""
+
+
+def chip_of(story: Story) -> KnownChip:
+    """The chip by its exact name, as the driver gave it or as `vendor.chip` says; never a similar one."""
+    case = story.case
+    if case.emulate:
+        return KnownChip(name=None, entry=None, reason="emulated on the host CPU")
+    devices = (story.last(Name.ENVIRONMENT) or {}).get("devices") or []
+    name = case.vendor.chip or (devices[0]["name"] if devices else None)
+    if name is None:
+        hint = "no chip of this vendor is here; name one with vendor.chip=NAME"
+        return KnownChip(name=None, entry=None, reason=hint)
+    entry = find_chip(name)
+    return KnownChip(name=name, entry=entry, reason=None if entry else f"chips.yaml has no chip named {name!r}")
+
+
+def compute(story: Story, chip: KnownChip, throughput: Value, devices: int) -> Values:
+    """`compute/*` and `limit/*`; `throughput` is the steady one of the whole job."""
+    account = story.last(Name.ACCOUNT)
+    if account is None:
+        missing = Missing("the run ended before the model was counted")
+        parameters: Value = missing
+        flops: Value = missing
+        traffic: Value = missing
+    else:
+        parameters = float(account["parameters"])
+        flops = float(account["flops_per_sample"])
+        traffic = float(account["minimum_bytes_per_sample"])
+    peak = multiply(_peak(story, chip), float(devices))
+    bandwidth = multiply(_bandwidth(chip), float(devices))
+    limit = _slower(divide(peak, flops), divide(bandwidth, traffic))
+    achieved = multiply(flops, throughput)
+    return {
+        "compute/parameters": parameters,
+        "compute/flops_per_sample": flops,
+        "compute/achieved_flops_per_second": achieved,
+        "compute/peak_flops_per_second": peak,
+        "compute/mfu": divide(achieved, peak),
+        "limit/throughput_samples_per_second": limit,
+        "limit/fraction": divide(throughput, limit),
+    }
+
+
+def _peak(story: Story, chip: KnownChip) -> Value:
+    if chip.entry is None:
+        return Missing(chip.reason or "the chip is not known")
+    rate = story.case.precision.compute
+    return known(peak_flops(chip.entry, rate), f"the catalogue has no dense {rate} peak of {chip.entry.name}")
+
+
+def _bandwidth(chip: KnownChip) -> Value:
+    if chip.entry is None:
+        return Missing(chip.reason or "the chip is not known")
+    gb_s = chip.entry.memory_bandwidth_gb_s
+    return Missing(f"the catalogue has no bandwidth of {chip.entry.name}") if gb_s is None else gb_s * 1e9
+
+
+def _slower(one: Value, other: Value) -> Value:
+    if isinstance(one, Missing):
+        return one
+    return other if isinstance(other, Missing) else min(one, other)
+
+
+def memory_estimate(story: Story) -> Values:
+    """`estimate/*` of `task=inspect`: per device, data parallel, at the case's batch size."""
+    account: dict[str, Any] | None = story.last(Name.ACCOUNT)
+    names = ("weights", "gradients", "optimizer", "activations_per_sample")
+    keys = ("parameter_bytes", "gradient_bytes", "optimizer_state_bytes", "saved_activation_bytes_per_sample")
+    if account is None:
+        none = Missing("the run ended before the model was counted")
+        return {f"estimate/{name}_gib": none for name in (*names, "total")}
+    parts: Values = {f"estimate/{name}_gib": account[key] / GIB for name, key in zip(names, keys, strict=True)}
+    batch = multiply(parts["estimate/activations_per_sample_gib"], float(account["samples_per_batch"]))
+    fixed = [parts[f"estimate/{name}_gib"] for name in names[:3]]
+    return parts | {"estimate/total_gib": add(batch, *fixed)}

@@ -1,0 +1,105 @@
+"""Finds results: run folders under a path, and the report of each."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from runner.errors import ConfigurationError, TouchstoneError
+from runner.report.schema import Report, load_report
+from runner.tracking.owner import parent_state
+
+REPORT = "report.json"
+_NOT_RUNS = frozenset({"mlruns", "mlartifacts", "artifacts"})
+"""MLflow keeps copies of reports here."""
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is one run's: it has a result, or a case and the events of one that was killed."""
+    return (folder / REPORT).is_file() or ((folder / "run.yaml").is_file() and (folder / "events").is_dir())
+
+
+def find_runs(path: Path) -> list[Path]:
+    """The run folders at or below a path, in the order of their names.
+
+    Args:
+        path: a run folder, its `report.json`, a sweep folder or a whole outputs root.
+
+    Raises:
+        ConfigurationError: no such path, or no run in it; suggests the nearest one.
+    """
+    folder = path.parent if path.name == REPORT and path.is_file() else path
+    if not folder.is_dir():
+        raise ConfigurationError(f"There is no folder {path}.{_suggestion(path)}")
+    found = list(_walk(folder))
+    if not found:
+        raise ConfigurationError(
+            f"No result lies in {folder} or below: a run folder holds {REPORT}, or run.yaml and events/."
+        )
+    return found
+
+
+def load(folder: Path) -> Report:
+    """The report of a run folder; one whose parent process was killed is built from its events, and kept.
+
+    Raises:
+        ConfigurationError: the run is still going on, or what it left cannot be read.
+    """
+    try:
+        if (folder / REPORT).is_file():
+            return load_report(folder / REPORT)
+        state = parent_state(folder)
+        if state == "alive":
+            raise ConfigurationError(f"The run in {folder} is still going on. Its report comes when it ends.")
+        if state == "elsewhere":
+            raise ConfigurationError(
+                f"The run in {folder} has no report and belongs to another machine, where it may still be going on. "
+                "Ask for its report there."
+            )
+        from runner.report.build import build
+
+        report = build(folder)
+        report.save(folder / REPORT)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"The result in {folder} cannot be read: {error}") from error
+    return report
+
+
+def load_all(folders: list[Path]) -> tuple[list[tuple[Path, Report]], list[str]]:
+    """All reports that can be read, each only once, and a sentence for every other one."""
+    reports: dict[str, tuple[Path, Report]] = {}
+    problems: list[str] = []
+    for folder in folders:
+        try:
+            report = load(folder)
+        except TouchstoneError as error:
+            problems.append(str(error))
+        else:
+            reports.setdefault(report.to_dict()["hash"], (folder, report))
+    return list(reports.values()), problems
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for current, below, _ in os.walk(folder):
+        if is_run(Path(current)):
+            below.clear()
+            yield Path(current)
+        below[:] = sorted(name for name in below if name not in _NOT_RUNS and not name.startswith("."))
+
+
+def _suggestion(path: Path) -> str:
+    """The nearest path that exists: a sibling with a similar name, else the last folder of the path that is there."""
+    parts = path.parts
+    there = Path(parts[0]) if path.is_absolute() else Path()
+    for part in parts[1:] if path.is_absolute() else parts:
+        if (there / part).is_dir():
+            there /= part
+            continue
+        names = [entry.name for entry in there.iterdir() if entry.is_dir()] if os.access(there, os.R_OK) else []
+        near = difflib.get_close_matches(part, names, n=1, cutoff=0.5)
+        if near:
+            return f" Did you mean {there / near[0]}?"
+        break
+    return f" The nearest folder there is: {there}."

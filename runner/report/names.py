@@ -1,0 +1,255 @@
+"""The names of all figures: unit, title, direction, the tasks they belong to and how they are written for people.
+
+The one source of units: whoever builds a report takes them from here. MLflow's metric names are these names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Better = Literal["higher", "lower"]
+Form = Literal["number", "integer", "prefixed", "percent", "yes_no"]
+
+TRAIN = frozenset({"train"})
+CONVERGE = frozenset({"converge"})
+INSPECT = frozenset({"inspect"})
+MEASURED = TRAIN | CONVERGE
+ALL = MEASURED | INSPECT
+
+LAST = "_last"
+"""Suffix of a quality metric's figure for the last evaluation; without it, the best one is meant."""
+_FIXED_QUALITY = ("quality/target", "quality/reached")
+_PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_DIGITS = 4
+
+
+@dataclass(kw_only=True, slots=True, frozen=True)
+class Definition:
+    """What is known about a figure before it is measured."""
+
+    name: str
+    title: str
+    """What people read."""
+    unit: str
+    """`{unit}` stands for the model's own unit in the plural; `1` is a plain ratio, `bool` is 0 or 1."""
+    better: Better | None = None
+    """Which direction is an advantage; null where more is neither better nor worse by itself."""
+    tasks: frozenset[str] = MEASURED
+    form: Form = "number"
+    headline: frozenset[str] = frozenset()
+    """Tasks that show the figure on their first screen."""
+    same_batch: bool = False
+    """Whether two runs can only be ranked by it when they have the same batch size."""
+
+
+def _define(
+    name: str,
+    title: str,
+    unit: str,
+    better: Better | None = None,
+    *,
+    tasks: frozenset[str] = MEASURED,
+    form: Form = "number",
+    headline: frozenset[str] = frozenset(),
+    same_batch: bool = False,
+) -> Definition:
+    return Definition(
+        name=name,
+        title=title,
+        unit=unit,
+        better=better,
+        tasks=tasks,
+        form=form,
+        headline=headline,
+        same_batch=same_batch,
+    )
+
+
+# Totals over a run or a window (J, s of the whole run) have no direction: they grow with the length of the run alone.
+_DEFINITIONS = (
+    _define("quality/target", "Quality target", "1", tasks=CONVERGE),
+    _define("quality/reached", "Quality target reached", "bool", "higher", tasks=CONVERGE, form="yes_no"),
+    _define("time/to_target_s", "Time to target", "s", "lower", tasks=CONVERGE, headline=CONVERGE),
+    _define(
+        "convergence/samples_to_target",
+        "Samples to target",
+        "{unit}",
+        "lower",
+        tasks=CONVERGE,
+        form="integer",
+        headline=CONVERGE,
+    ),
+    _define("convergence/steps_to_target", "Steps to target", "steps", "lower", tasks=CONVERGE, form="integer"),
+    _define("convergence/energy_j_to_target", "Energy to target", "J", "lower", tasks=CONVERGE, headline=CONVERGE),
+    _define("throughput/steady", "Throughput, steady", "{unit}/s", "higher", headline=MEASURED),
+    _define("throughput/steady_per_device", "Throughput, steady, per device", "{unit}/s", "higher"),
+    _define("throughput/whole", "Throughput, evaluations included", "{unit}/s", "higher", headline=CONVERGE),
+    _define("throughput/whole_per_device", "Throughput, evaluations included, per device", "{unit}/s", "higher"),
+    _define("throughput/train", "Throughput, evaluations excluded", "{unit}/s", "higher"),
+    _define("throughput/train_per_device", "Throughput, evaluations excluded, per device", "{unit}/s", "higher"),
+    _define("throughput/core", "Throughput, waiting for data excluded too", "{unit}/s", "higher"),
+    _define("throughput/core_per_device", "Throughput, core, per device", "{unit}/s", "higher"),
+    _define("throughput/tokens_per_second", "Tokens per second", "tokens/s", "higher", headline=TRAIN),
+    _define("compute/parameters", "Parameters", "parameters", tasks=ALL, form="prefixed", headline=INSPECT),
+    _define(
+        "compute/flops_per_sample",
+        "Model FLOPs per sample",
+        "FLOP/sample",
+        tasks=ALL,
+        form="prefixed",
+        headline=INSPECT,
+    ),
+    _define("compute/achieved_flops_per_second", "Model FLOPs per second", "FLOP/s", "higher", form="prefixed"),
+    _define(
+        "compute/peak_flops_per_second", "Peak of the chip(s)", "FLOP/s", tasks=ALL, form="prefixed", headline=INSPECT
+    ),
+    _define(
+        "limit/throughput_samples_per_second",
+        "Speed limit of the chip",
+        "{unit}/s",
+        tasks=ALL,
+        headline=MEASURED | INSPECT,
+    ),
+    _define("limit/fraction", "Fraction of the speed limit", "1", "higher", form="percent"),
+    _define("compute/mfu", "Model FLOPs utilisation (MFU)", "1", "higher", form="percent", headline=TRAIN),
+    _define("time/e2e_s", "Time, end to end", "s"),
+    _define("time/init_s", "Time, start-up", "s", "lower"),
+    _define("time/train_s", "Time, training", "s"),
+    _define("time/eval_s", "Time, evaluation", "s", tasks=CONVERGE),
+    _define("step/mean_ms", "Step time, mean", "ms", "lower", same_batch=True),
+    _define("step/p50_ms", "Step time, median", "ms", "lower", headline=TRAIN, same_batch=True),
+    _define("step/p90_ms", "Step time, 90th percentile", "ms", "lower", same_batch=True),
+    _define("step/p99_ms", "Step time, 99th percentile", "ms", "lower", same_batch=True),
+    _define("step/cv", "Step time, variation", "1", "lower", form="percent"),
+    _define("estimate/weights_gib", "Memory estimate, weights", "GiB", tasks=INSPECT, headline=INSPECT),
+    _define("estimate/gradients_gib", "Memory estimate, gradients", "GiB", tasks=INSPECT, headline=INSPECT),
+    _define("estimate/optimizer_gib", "Memory estimate, optimizer", "GiB", tasks=INSPECT, headline=INSPECT),
+    _define(
+        "estimate/activations_per_sample_gib",
+        "Memory estimate, activations",
+        "GiB/sample",
+        tasks=INSPECT,
+        headline=INSPECT,
+    ),
+    _define("estimate/total_gib", "Memory estimate, total per device", "GiB", tasks=INSPECT, headline=INSPECT),
+    _define(
+        "memory/device_peak_allocated_gib",
+        "Device memory, allocated peak",
+        "GiB",
+        "lower",
+        headline=MEASURED,
+        same_batch=True,
+    ),
+    _define("memory/device_peak_reserved_gib", "Device memory, reserved peak", "GiB", "lower", same_batch=True),
+    _define("memory/device_peak_used_gib", "Device memory, used peak", "GiB", "lower", same_batch=True),
+    _define("memory/host_peak_rss_gib", "Host memory, peak", "GiB", "lower", headline=MEASURED, same_batch=True),
+    _define("energy/per_sample_j", "Energy per sample", "J/sample", "lower", headline=MEASURED),
+    _define("energy/samples_per_j", "Samples per joule", "{unit}/J", "higher"),
+    _define("energy/device_j", "Energy, devices", "J"),
+    _define("energy/node_j", "Energy, node", "J"),
+    _define("power/device_mean_w", "Power, devices, mean", "W", headline=MEASURED),
+    _define("power/device_peak_w", "Power, devices, peak", "W"),
+    _define("power/device_idle_w", "Power, devices, idle", "W"),
+    _define("power/node_mean_w", "Power, node, mean", "W"),
+    _define("device/temperature_max_c", "Device temperature, highest", "°C"),
+    _define("device/utilisation_mean", "Device utilisation, mean", "1", form="percent"),
+    _define("overhead/fraction", "Cost of measuring", "1", "lower", form="percent"),
+    _define("run/window_s", "Measured window", "s", headline=MEASURED),
+    _define("run/steady", "Speed was steady", "bool", form="yes_no", headline=MEASURED),
+    _define("run/emulated", "Emulated on the host CPU", "bool", form="yes_no"),
+    _define("run/publishable", "Publishable", "bool", form="yes_no"),
+)
+
+FIGURES: dict[str, Definition] = {definition.name: definition for definition in _DEFINITIONS}
+"""Every figure with a fixed name, in the order reports show them."""
+
+
+def is_quality(name: str) -> bool:
+    """Whether a name is a measured quality (`quality/<metric>`), not the target it is held against."""
+    return name.startswith("quality/") and name not in _FIXED_QUALITY
+
+
+def definition(name: str, *, quality_mode: str | None = None) -> Definition:
+    """What a figure means.
+
+    Args:
+        name: figure name, of the registry or of the family `quality/<metric>[_last]`.
+        quality_mode: the recipe's `quality.mode`, `max` or `min`: which way its metrics improve.
+
+    Raises:
+        KeyError: no such figure.
+    """
+    if not is_quality(name):
+        return FIGURES[name]
+    metric = name.removeprefix("quality/")
+    moment = "last" if metric.endswith(LAST) else "best"
+    directions: dict[str, Better] = {"max": "higher", "min": "lower"}
+    return _define(
+        name,
+        f"{metric.removesuffix(LAST)}, {moment} evaluation",
+        "1",
+        directions.get(quality_mode or ""),
+        tasks=CONVERGE,
+        headline=CONVERGE,
+    )
+
+
+def unit_of(name: str, model_unit: str) -> str:
+    """The unit a figure is reported in.
+
+    Args:
+        name: figure name.
+        model_unit: the recipe's `unit`, in the plural, e.g. `images`.
+
+    Raises:
+        KeyError: no such figure.
+    """
+    return definition(name).unit.format(unit=model_unit)
+
+
+def figures_for(task: str, metrics: Sequence[str] = ()) -> list[str]:
+    """Names of all figures that a report of `task` has, measured or null.
+
+    Args:
+        task: `train`, `converge` or `inspect`.
+        metrics: names of the quality metrics; each adds its best and its last evaluation (`converge` only).
+    """
+    qualities = (
+        [f"quality/{metric}{suffix}" for metric in metrics for suffix in ("", LAST)] if task == "converge" else []
+    )
+    return qualities + [name for name, known in FIGURES.items() if task in known.tasks]
+
+
+def written(value: float, unit: str, form: Form = "number", *, like: float | None = None) -> tuple[str, str]:
+    """A value and its unit as people read them, with sensible digits: `(41.2, %)`, `(312.0, TFLOP/s)`, `(yes, "")`.
+
+    Args:
+        value: in `unit`.
+        unit: as reported.
+        form: how the figure is written.
+        like: a value of the same figure whose prefix (k, M, G …) is to be used, so that a row has one unit.
+    """
+    if unit == "bool" or form == "yes_no":
+        return ("yes" if value else "no"), ""
+    if form == "percent":
+        return number(100 * value, digits=3), "%"
+    if form == "integer":
+        return f"{value:,.0f}", unit
+    if form == "prefixed":
+        for factor, prefix in _PREFIXES:
+            if abs(value if like is None else like) >= factor:
+                return number(value / factor), f"{prefix}{unit}" if "FLOP" in unit else f"{prefix} {unit}"
+    return number(value), "" if unit == "1" else unit
+
+
+def number(value: float, digits: int = _DIGITS) -> str:
+    """A number with `digits` significant digits; all digits before the point are kept, thousands are grouped."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    magnitude = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
+    if magnitude < -_DIGITS:
+        return f"{value:.{digits - 1}e}"
+    return f"{value:,.{max(0, digits - 1 - magnitude)}f}"

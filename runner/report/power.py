@@ -1,0 +1,123 @@
+"""Energy, power and memory of a run, from its power trace and its ranks' allocators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hardware.energy import EnergyReading
+from hardware.meters.base import Scope
+from hardware.trace import Observed, Trace
+from runner.events import Name
+from runner.report.story import Story
+from runner.report.values import Missing, Value, Values, add, divide, known
+
+GIB = 2**30
+WINDOW_NAMES = (
+    *("energy/device_j", "energy/per_sample_j", "energy/samples_per_j", "energy/node_j"),
+    *("power/device_mean_w", "power/device_peak_w", "power/node_mean_w"),
+    *("device/temperature_max_c", "device/utilisation_mean"),
+)
+"""Figures that only a window has."""
+
+
+@dataclass(kw_only=True, slots=True, frozen=True)
+class Span:
+    """A stretch of monotonic time and the samples trained in it."""
+
+    start_s: float
+    end_s: float
+    samples: int
+
+
+def power(story: Story) -> tuple[Values, list[str]]:
+    """`energy/*`, `power/*`, `device/*` and the energy to target, with what a reader must know about them."""
+    trace = Trace.load(story.folder / "power.csv")
+    spans = [
+        Span(start_s=event.value["begin_s"], end_s=event.value["end_s"], samples=event.value["samples"])
+        for event in story.all(Name.SEGMENT_END)
+    ]
+    values = _energy_to_target(story, trace) if story.case.task.name == "converge" else {}
+    if not spans:
+        return values | dict.fromkeys(WINDOW_NAMES, Missing("no window was completed")) | _idle(story, trace), []
+    scope = _device_scope(story)
+    readings = [trace.total_energy(span.start_s, span.end_s, scope) for span in spans]
+    values |= _device(readings, sum(span.samples for span in spans)) | _idle(story, trace)
+    values |= _node([trace.total_energy(span.start_s, span.end_s, "node") for span in spans])
+    start_s, end_s = spans[0].start_s, spans[-1].end_s
+    values["device/temperature_max_c"] = _value(trace.peak("temperature_c", start_s, end_s, scope))
+    values["device/utilisation_mean"] = _value(trace.mean_utilisation(start_s, end_s, scope))
+    return values, _notes(readings, trace.throttle_reasons(start_s, end_s))
+
+
+def _device_scope(story: Story) -> Scope:
+    """What counts as the device: on the host CPU, its packages."""
+    return "package" if story.case.vendor.name == "cpu" else "device"
+
+
+def _device(readings: list[EnergyReading], samples: int) -> Values:
+    joules = add(*(_joules(reading) for reading in readings))
+    seconds = sum(reading.seconds for reading in readings)
+    peaks = [reading.peak_w for reading in readings if reading.peak_w is not None]
+    unknown = joules if isinstance(joules, Missing) else Missing("no power was sampled")
+    return {
+        "energy/device_j": joules,
+        "energy/per_sample_j": divide(joules, samples),
+        "energy/samples_per_j": divide(samples, joules),
+        "power/device_mean_w": divide(joules, seconds),
+        "power/device_peak_w": max(peaks) if peaks else unknown,
+    }
+
+
+def _node(readings: list[EnergyReading]) -> Values:
+    joules = add(*(_joules(reading) for reading in readings))
+    return {"energy/node_j": joules, "power/node_mean_w": divide(joules, sum(reading.seconds for reading in readings))}
+
+
+def _idle(story: Story, trace: Trace) -> Values:
+    scope = _device_scope(story)
+    begin, end = trace.marks.get("idle_begin"), trace.marks.get("idle_end")
+    if begin is None or end is None or end <= begin:
+        return {"power/device_idle_w": Missing(trace.reason(scope))}
+    reading = trace.total_energy(begin, end, scope)
+    return {"power/device_idle_w": known(reading.mean_w, reading.reason or "idle power was not read")}
+
+
+def _energy_to_target(story: Story, trace: Trace) -> Values:
+    """Over one uninterrupted part; the energy of an earlier, killed part is not known to its end."""
+    name = "convergence/energy_j_to_target"
+    reached = next((event for event in story.all(Name.EVALUATE) if event.value["reached"]), None)
+    begin = story.all(Name.TRAIN_START)
+    if reached is None:
+        return {name: Missing("the target was not reached")}
+    if len(begin) > 1:
+        return {name: Missing("the run was resumed, and the energy of its killed part is not known to its end")}
+    return {name: _joules(trace.total_energy(begin[0].monotonic_s, reached.monotonic_s, _device_scope(story)))}
+
+
+def memory(story: Story) -> Values:
+    """`memory/*`: the highest of the ranks' allocator peaks, the meter's, and the host's."""
+    told = [event.value for rank in story.ranks for event in rank if event.name == Name.MEMORY]
+    trace = Trace.load(story.folder / "power.csv")
+    values: Values = {}
+    for key, figure in (("allocated_bytes", "allocated"), ("reserved_bytes", "reserved")):
+        peaks = [value[key] for value in told if value[key] is not None]
+        reason = next((value["reason"] for value in told if value["reason"]), "training did not come to its end")
+        values[f"memory/device_peak_{figure}_gib"] = max(peaks) / GIB if peaks else Missing(reason)
+    used = trace.peak("memory_used_bytes", 0.0, float("inf"), "device")
+    values["memory/device_peak_used_gib"] = divide(_value(used), GIB)
+    values["memory/host_peak_rss_gib"] = divide(_value(trace.peak_rss(0.0, float("inf"))), GIB)
+    return values
+
+
+def _notes(readings: list[EnergyReading], throttle: tuple[str, ...]) -> list[str]:
+    flags = sorted({flag for reading in readings if reading.joules is not None for flag in reading.flags})
+    notes = [f"Energy: {', '.join(flags)}."] if flags else []
+    return notes + ([f"The device was throttled: {', '.join(throttle)}."] if throttle else [])
+
+
+def _joules(reading: EnergyReading) -> Value:
+    return known(reading.joules, reading.reason or "not measured")
+
+
+def _value(observed: Observed) -> Value:
+    return known(observed.value, observed.reason or "not measured")

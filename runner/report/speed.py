@@ -1,0 +1,79 @@
+"""Throughput, times and step statistics of a training run."""
+
+from __future__ import annotations
+
+import statistics
+
+from runner.events import Name
+from runner.report.story import Story
+from runner.report.values import Missing, Value, Values, divide, known
+from runner.stats import quantile, variation
+
+PER_DEVICE = ("steady", "whole", "train", "core")
+
+
+def speed(story: Story, devices: int) -> Values:
+    """`throughput/*`: window and, as FlagPerf defines them, whole, train and core."""
+    segments = [event.value for event in story.all(Name.SEGMENT_END)]
+    no_window = Missing("no window was completed")
+    samples: Value = float(sum(segment["samples"] for segment in segments)) if segments else no_window
+    seconds: Value = sum(segment["seconds"] for segment in segments) if segments else no_window
+    tokens: Value = no_window
+    if segments:
+        counted = [segment["tokens"] for segment in segments]
+        tokens = Missing("the model has no tokens") if None in counted else float(sum(counted))
+    figures: Values = {
+        "throughput/steady": divide(samples, seconds),
+        "throughput/tokens_per_second": divide(tokens, seconds),
+        "run/window_s": seconds,
+    }
+    figures |= _whole_train_core(story)
+    figures |= {f"throughput/{name}_per_device": divide(figures[f"throughput/{name}"], devices) for name in PER_DEVICE}
+    return figures
+
+
+def _whole_train_core(story: Story) -> Values:
+    names = [f"throughput/{name}" for name in ("whole", "train", "core")]
+    totals = story.last(Name.TRAIN_END)
+    if totals is None:
+        return dict.fromkeys(names, Missing("training did not come to its end"))
+    spans = (totals["training_s"], totals["training_s"] - totals["evaluate_s"], totals["core_s"])
+    return {name: divide(float(totals["samples"]), span) for name, span in zip(names, spans, strict=True)}
+
+
+def times(story: Story) -> Values:
+    """`time/*` but for the time to target: end to end over all parts of the run."""
+    began = [event for event in story.parent if event.name == Name.LAUNCH_TRAINING]
+    ended = [event for event in story.parent if event.name == Name.LAUNCH_END]
+    totals = story.last(Name.TRAIN_END) or {}
+    parts = [end.monotonic_s - begin.monotonic_s for begin, end in zip(began, ended, strict=False)]
+    initialised = story.last(Name.INIT_END) or {}
+    unfinished = "training did not come to its end"
+    return {
+        "time/e2e_s": sum(parts)
+        if parts and len(parts) == len(began)
+        else Missing("the runner was killed before the end"),
+        "time/init_s": known(initialised.get("seconds"), "the worker did not come up"),
+        "time/train_s": known(totals.get("training_s"), unfinished),
+        "time/eval_s": known(totals.get("evaluate_s"), unfinished),
+    }
+
+
+def steps(story: Story) -> Values:
+    """`step/*` and the engine's own cost, over the optimizer steps of the window (first rank)."""
+    seconds = [float(row["seconds"]) for row in story.steps("window")]
+    segments = [event.value for event in story.all(Name.SEGMENT_END)]
+    window_s = sum(segment["seconds"] for segment in segments)
+    none = Missing("no window was completed")
+    if not seconds or not segments:
+        return dict.fromkeys(
+            ("step/mean_ms", "step/p50_ms", "step/p90_ms", "step/p99_ms", "step/cv", "overhead/fraction"), none
+        )
+    figures: Values = {"step/mean_ms": 1e3 * statistics.fmean(seconds)}
+    for name, fraction in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99)):
+        value = quantile(seconds, fraction)
+        few = f"the window has {len(seconds)} steps; {name} needs {round(1 / (1 - fraction))}"
+        figures[f"step/{name}_ms"] = Missing(few) if value is None else 1e3 * value
+    figures["step/cv"] = known(variation(seconds), "the window has a single step")
+    figures["overhead/fraction"] = sum(segment["own_s"] for segment in segments) / window_s
+    return figures

@@ -1,0 +1,60 @@
+"""The events of a run folder as one story: what the ranks and the runner told, in order."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.events import Event, Name, read_events
+from runner.schema import Case, load_case
+
+PARENT_LOG = "parent.log"
+"""Under `events/`: what the runner itself told."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Story:
+    """Everything a report is built from."""
+
+    folder: Path
+    case: Case
+    ranks: list[list[Event]]
+    """Events per rank; the first rank's come first. Empty when no worker ever started."""
+    parent: list[Event]
+
+    @property
+    def events(self) -> list[Event]:
+        """Events of the first rank."""
+        return self.ranks[0] if self.ranks else []
+
+    def all(self, name: Name) -> list[Event]:
+        """Every event of a name told by the first rank."""
+        return [event for event in self.events if event.name == name]
+
+    def last(self, name: Name) -> dict[str, Any] | None:
+        """Payload of the last event of a name told by the first rank; null when there is none."""
+        found = self.all(name)
+        return found[-1].value if found else None
+
+    def steps(self, phase: str) -> list[dict[str, str]]:
+        """Rows of `steps.csv` of the first rank and one phase."""
+        path = self.folder / "steps.csv"
+        if not path.exists():
+            return []
+        with path.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["loss"] is not None]
+        return [row for row in rows if row["rank"] == "0" and row["phase"] == phase]
+
+
+def read_story(folder: Path) -> Story:
+    """Read a run folder, whatever state it was left in."""
+    files = (folder / "events").glob("rank*.log")
+    in_order = sorted(files, key=lambda path: int(path.stem.removeprefix("rank")))
+    return Story(
+        folder=folder,
+        case=load_case(folder),
+        ranks=[read_events(path)[0] for path in in_order],
+        parent=read_events(folder / "events" / PARENT_LOG)[0],
+    )

@@ -1,0 +1,53 @@
+"""`steps.csv`: every optimizer step of every rank, as numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(kw_only=True, slots=True, frozen=True)
+class StepRecord:
+    """One optimizer step, read back after the stretch."""
+
+    step: int
+    seconds: float
+    """Device time from the end of the previous step to the end of this one: waiting for data included."""
+    core_seconds: float
+    """Device time from batch on the device to the end of the pass: waiting for data excluded."""
+    samples: int
+    tokens: int | None
+    loss: float
+    learning_rate: float
+    offset_s: float
+    """End of the step, in seconds after the stretch began."""
+
+
+class StepsFile:
+    """`steps.csv`: every step of every rank, appended after each stretch. The parent creates it with its header."""
+
+    COLUMNS = ("rank", "step", "phase", "seconds", "core_seconds", "samples", "tokens", "loss")
+
+    def __init__(self, path: Path, *, rank: int) -> None:
+        self._path, self._rank = path, rank
+
+    @classmethod
+    def create(cls, path: Path) -> None:
+        """Write the header, unless an earlier part of the run has done so."""
+        if not path.exists():
+            path.write_text(",".join(cls.COLUMNS) + "\n")
+
+    def append(self, phase: str, records: Iterable[StepRecord]) -> None:
+        """Add the steps of one stretch in one write, so that ranks do not cut each other's lines."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        for record in records:
+            row = (record.step, phase, record.seconds, record.core_seconds, record.samples)
+            writer.writerow((self._rank, *row, "" if record.tokens is None else record.tokens, record.loss))
+        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.write(file, text.getvalue().encode())
+        os.close(file)

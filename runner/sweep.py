@@ -1,0 +1,36 @@
+"""What a sweep (`-m`) adds to its cases: a run they hang under, workers that start fast, one closing status."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+
+class Sweep(Callback):
+    """Hydra's callback, called in the process that launches the cases."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Declare the sweep's folder, and have the workers' server import everything meanwhile."""
+        from runner.processes import start_server
+        from runner.tracking import declare_sweep
+
+        folder = Path(config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        declare_sweep(folder, folder.name)
+        start_server()
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Show the cases side by side and end the process with the worst of their exit codes."""
+        from runner.console import show_sweep
+        from runner.report.schema import load_report
+        from runner.tracking import close_sweep
+
+        folder = Path(config.hydra.sweep.dir)
+        reports = {path.parent: load_report(path) for path in sorted(folder.glob("*/report.json"))}
+        close_sweep(folder)
+        show_sweep(folder, reports)
+        sys.exit(max((report.exit_code for report in reports.values()), default=0))

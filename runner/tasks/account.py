@@ -1,0 +1,21 @@
+"""What one sample costs: counted after the measurement, beside it, never inside it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from models.account import count
+from runner.events import EventWriter, Name
+from runner.prepare import workload_class
+from runner.schema import Case
+
+
+def tell_account(case: Case, events: EventWriter) -> None:
+    """Count parameters, FLOPs and bytes of the case's model and tell them."""
+    account = count(
+        workload_class(case.model, case.framework.name),
+        case.model,
+        weights_dtype=case.precision.weights,
+        autocast_dtype=case.precision.autocast,
+    )
+    events.emit(Name.ACCOUNT, asdict(account))

@@ -1,0 +1,59 @@
+"""`task=converge`: how soon it is good enough. Train, evaluate, stop at the target or at the end of the budget."""
+
+from __future__ import annotations
+
+import math
+
+from runner.callbacks.convergence import Convergence
+from runner.callbacks.throughput import Throughput
+from runner.context import Context
+from runner.errors import TargetNotReachedError
+from runner.events import Name, read_events
+from runner.prepare import build_evaluation_loader, build_trainer, build_training_loader, build_workload
+
+
+def run(context: Context) -> None:
+    """Train to the target, from the last checkpoint when there is one.
+
+    Raises:
+        TargetNotReachedError: the budget is used up.
+    """
+    case = context.case
+    workload = build_workload(context)
+    datasets = workload.datasets(case.data)
+    done_steps = steps_done(context)
+    training = build_training_loader(context, workload, datasets, done_steps=done_steps)
+    evaluation = build_evaluation_loader(context, workload, datasets)
+
+    throughput = Throughput(context, lambda step_s, *_: max(1, math.ceil(case.task.segment_s / step_s)))
+    convergence = Convergence(context, throughput)
+    every_steps = max(1, round(case.model.quality.every_samples / context.global_batch))
+    evaluations = math.ceil(case.model.budget_samples / (every_steps * context.global_batch))
+    trainer = build_trainer(
+        context,
+        [convergence, throughput],
+        max_steps=evaluations * every_steps,
+        val_check_interval=every_steps * case.model.accumulate,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0 if done_steps else -1,
+    )
+    if done_steps:
+        context.events.emit(Name.RESUMED, {"step": done_steps})
+    checkpoint = context.checkpoint if done_steps else None
+    trainer.fit(workload, training, evaluation, ckpt_path=checkpoint)
+    if not convergence.reached:
+        quality = case.model.quality
+        raise TargetNotReachedError(
+            f"The best {quality.metric} was {convergence.best:.4g} after {throughput.totals.steps} steps; the target "
+            f"is {quality.targets[quality.metric]:g}. The budget (model.budget_samples={case.model.budget_samples}) "
+            "is used up."
+        )
+
+
+def steps_done(context: Context) -> int:
+    """Optimizer steps in the last checkpoint of an earlier part; 0 without one."""
+    if not context.checkpoint.exists():
+        return 0
+    events, _ = read_events(context.folder / "events" / "rank0.log")
+    steps = [event.value["step"] for event in events if event.name == Name.CHECKPOINT]
+    return int(steps[-1]) if steps else 0

@@ -1,0 +1,132 @@
+"""Files a run while it goes on, in a thread of the parent process. Whatever MLflow does, the run does not notice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from filelock import Timeout
+
+from runner.report.schema import Report
+from runner.schema import Tracking
+from runner.tracking import store
+from runner.tracking.cursor import load_cursor
+from runner.tracking.describe import git_tags
+from runner.tracking.sweep import finish_sweep
+from runner.tracking.uploader import CancelledError, Uploader
+
+GRACE_S = 10.0
+"""The longest that a store holds up a run, or a sweep, at its end, in seconds."""
+IMPORT_GRACE_S = 20.0
+"""The longest that importing MLflow does beside that; only when a run ends at once."""
+LIMITS = store.http_limits(timeout_s=3, retries=1)
+
+
+class Tracker:
+    """Sends events every `flush_s` seconds, and the report at the end. Start it once the worker runs."""
+
+    def __init__(self, run_folder: Path, tracking: Tracking, *, grace_s: float = GRACE_S) -> None:
+        self._folder = run_folder
+        self._flush_s = tracking.flush_s
+        self._grace_s = grace_s
+        self._ending = threading.Event()
+        self._report: Report | None = None
+        self._imported = threading.Event()
+        self._cancelled = threading.Event()
+        self._filed = False
+        self._problem: str | None = None
+        self._limits = ExitStack()
+        # A daemon: a server that never ends its answer must not keep the process from ending either.
+        self._thread = threading.Thread(target=self._follow, daemon=True, name="tracker")
+
+    def start(self) -> None:
+        """Begin to import MLflow and to send, in the background."""
+        self._limits.enter_context(store.environment(LIMITS))
+        self._thread.start()
+
+    def finish(self, report: Report) -> str | None:
+        """File the report; a store that does not answer is left after `grace_s`.
+
+        Returns:
+            A warning that says what was not filed and what to do, or null.
+        """
+        self._report = report
+        self._ending.set()
+        self._imported.wait(IMPORT_GRACE_S)
+        self._thread.join(self._grace_s)
+        late = self._thread.is_alive()
+        if late:
+            self._cancelled.set()
+        self._limits.close()
+        if self._filed and not late:
+            return None
+        return self._warning(f"no answer within {self._grace_s:g} s" if late else self._problem)
+
+    def _warning(self, problem: str | None) -> str:
+        try:
+            cursor = load_cursor(self._folder)
+        except ValueError:
+            cursor = None
+        begun = cursor is not None and cursor.run_id is not None
+        missing = "its figures, files and last events" if begun else "the run"
+        return (
+            f"MLflow: {missing} could not be filed ({problem or 'the tracking thread ended unexpectedly'}). "
+            f"Nothing is lost; file it with: python -m runner.sync {self._folder}"
+        )
+
+    def _follow(self) -> None:
+        try:
+            try:
+                import mlflow  # noqa: F401 -- the seconds this takes are not the store's
+            finally:
+                self._imported.set()
+            with Uploader(self._folder, source=git_tags(), cancelled=self._cancelled) as uploader:
+                self._attempt(uploader.flush, uploader.uri)
+                while not self._ending.wait(self._flush_s):
+                    self._attempt(uploader.flush, uploader.uri)
+                report = self._report
+                assert report is not None
+                self._filed = self._attempt(lambda: uploader.finish(report), uploader.uri)
+        except Timeout:
+            self._problem = "another process is filing this run"
+        except CancelledError:
+            pass
+        except store.failures() as error:
+            self._problem = f"{type(error).__name__}: {error}"
+
+    def _attempt(self, action: Callable[[], object], uri: str) -> bool:
+        """Do it; what fails now is sent with the next attempt, because the cursor has not moved."""
+        try:
+            action()
+        except store.failures() as error:
+            self._problem = store.reason(error, uri)
+            return False
+        return True
+
+
+def close_sweep(folder: Path, *, grace_s: float = GRACE_S) -> str | None:
+    """Give a sweep's run its status; waits at most `grace_s`.
+
+    Returns:
+        A warning that says what was not filed and what to do, or null.
+    """
+    problems = [f"no answer within {grace_s:g} s"]
+
+    def act() -> None:
+        try:
+            finish_sweep(folder)
+            problems.clear()
+        except store.failures() as error:
+            problems[:] = [type(error).__name__]
+
+    with store.environment(LIMITS):
+        thread = threading.Thread(target=act, daemon=True, name="tracker-sweep")
+        thread.start()
+        thread.join(grace_s)
+    if not problems:
+        return None
+    return (
+        f"MLflow: the sweep's status could not be filed ({problems[0]}). File it with: python -m runner.sync {folder}"
+    )

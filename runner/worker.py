@@ -1,0 +1,140 @@
+"""One rank of one case, in a process of its own: device, model, data, Trainer, callbacks.
+
+`python -m runner.worker RUN_FOLDER`, or forked from the sweep's server. Ranks of a larger topology are started by
+torchrun and find their place in its environment variables. All that is known of the case is `run.yaml`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from hardware.base import DeviceIdentity
+from hardware.registry import load_device
+from hardware.sampler_client import SamplerClient
+from runner.context import PARENT_VARIABLE, Context, Mark
+from runner.environment import environment
+from runner.errors import HardwareError, TargetNotReachedError, classify
+from runner.events import EventWriter, Name
+from runner.schema import Case, load_case
+
+IDLE_S = 1.0
+"""Seconds of rest before the device is used, for its idle power; only where a meter reads power."""
+
+
+def main(folder: Path) -> int:
+    """Run one rank; returns the exit code. Every failure is told as an ERROR event first."""
+    rank = int(os.environ.get("RANK", "0"))
+    events = EventWriter(folder / "events" / f"rank{rank}.log", rank=rank)
+    began = time.monotonic()
+    events.emit(Name.INIT_START, {"pid": os.getpid()})
+    _end_with_parent()
+    try:
+        case = load_case(folder)
+        context = _connect(case, folder, rank, events)
+        events.emit(Name.INIT_END, {"seconds": time.monotonic() - began})
+        _run(context)
+    except Exception as error:  # noqa: BLE001 -- whatever happened becomes a recorded result
+        cause = classify(error)
+        traceback.print_exc()
+        told = {"class": type(cause).__name__, "message": str(cause), "exit_code": cause.exit_code}
+        events.emit(Name.ERROR, told)
+        return cause.exit_code
+    return 0
+
+
+def _run(context: Context) -> None:
+    """Run the task, then count what the model costs, also when training ended short of its target."""
+    try:
+        task(context.case)(context)
+    except TargetNotReachedError:
+        _account(context)
+        raise
+    _account(context)
+
+
+def _account(context: Context) -> None:
+    if context.rank == 0 and context.case.task.name != "inspect":
+        from runner.tasks.account import tell_account
+
+        tell_account(context.case, context.events)
+
+
+def task(case: Case) -> Callable[[Context], None]:
+    """The story of the case's task."""
+    from runner.tasks import converge, inspect, train
+
+    return {"train": train.run, "converge": converge.run, "inspect": inspect.run}[case.task.name]
+
+
+def _connect(case: Case, folder: Path, rank: int, events: EventWriter) -> Context:
+    local_rank, world = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    device = load_device(case.vendor, emulate=case.emulate)
+    if case.task.name == "inspect" and device.unavailable_reason():
+        device = load_device(case.vendor, emulate=True)
+    device.connect()
+    device.set_matmul(case.precision.matmul)
+    if not device.shared and local_rank >= device.count():
+        raise HardwareError(
+            f"topology.devices={case.topology.devices}, but only {device.count()} devices of {case.vendor.title} are "
+            f"visible. Lower topology.devices, or look at {case.vendor.visible_devices_env}."
+        )
+    mark = _sampler_mark(device.identities()) if local_rank == 0 else _no_mark
+    if rank == 0:
+        events.emit(Name.ENVIRONMENT, environment(device))
+    return Context(
+        case=case,
+        folder=folder,
+        rank=rank,
+        local_rank=local_rank,
+        world=world,
+        events=events,
+        device=device,
+        mark=mark,
+    )
+
+
+def _no_mark(name: str) -> float:
+    """Ranks beside the first of a node leave the sensors to it."""
+    return time.monotonic()
+
+
+def _sampler_mark(identities: list[DeviceIdentity]) -> Mark:
+    """Have the sampler measure this rank's devices, at rest first where their power can be read."""
+    client = SamplerClient.from_environment()
+    client.watch(os.getpid())
+    reasons = client.devices(identities)
+    if any(name != "host" and reason is None for name, reason in reasons.items()):
+        client.mark("idle_begin")
+        time.sleep(IDLE_S)
+        client.mark("idle_end")
+    return client.mark
+
+
+def _end_with_parent() -> None:
+    """End this rank when the parent is gone: nobody would record what it does."""
+    parent = os.environ.get(PARENT_VARIABLE)
+    if parent is None:
+        return
+    try:
+        watched = psutil.Process(int(parent))
+    except psutil.NoSuchProcess:
+        os._exit(10)
+
+    def watch() -> None:
+        while watched.is_running():
+            time.sleep(1.0)
+        os._exit(10)
+
+    threading.Thread(target=watch, daemon=True, name="parent-watch").start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

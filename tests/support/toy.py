@@ -1,0 +1,122 @@
+"""A workload small enough to be counted by hand, and a device whose clock moves only when it is told to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+from torchmetrics import MeanMetric
+
+from hardware.spec import VendorSpec
+from hardware.vendors.cpu import Cpu
+from models.base import Workload
+from models.data.base import Batch, Counts, Datasets
+from models.data.spec import DataSpec
+from models.recipe import Optimizer, Quality, Recipe, Schedule
+
+CPU_SPEC = VendorSpec(
+    name="cpu",
+    title="Host CPU",
+    device="hardware.vendors.cpu.Cpu",
+    visible_devices_env=None,
+    communication_backend="gloo",
+    precisions=("fp32", "bf16"),
+    tasks=("train", "converge", "inspect"),
+    meters=(),
+)
+
+
+class ManualClock:
+    """Seconds that pass only by `advance`."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def advance(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+class ManualEvent:
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+        self.at_s: float | None = None
+
+    def record(self) -> None:
+        self.at_s = self._clock()
+
+
+class ManualDevice(Cpu):
+    """The CPU with events on a manual clock; counts how often it is waited for."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(CPU_SPEC)
+        self.clock = clock
+        self.synchronizations = 0
+
+    def synchronize(self) -> None:
+        self.synchronizations += 1
+
+    def event(self) -> ManualEvent:
+        return ManualEvent(self.clock)
+
+    def elapsed_s(self, start: Any, end: Any) -> float:
+        return end.at_s - start.at_s
+
+
+def toy_recipe(**changes: Any) -> Recipe:
+    """A recipe for `Toy`; `changes` replace its fields."""
+    values: dict[str, Any] = {
+        "name": "toy",
+        "workloads": {"pytorch": "toy.Toy"},
+        "unit": "rows",
+        "architecture": {"width": 4},
+        "batch_size": 8,
+        "optimizer": Optimizer(name="sgd", lr=0.1),
+        "schedule": Schedule(name="constant"),
+        "quality": Quality(targets={"error": 0.01}, mode="min", every_samples=80),
+        "budget_samples": 8000,
+        "dataset": "none",
+    }
+    return Recipe(**{**values, **changes})
+
+
+class Toy(Workload):
+    """Linear regression on noiseless data. `step_s` and `load_s` of the manual clock pass in each step, if given."""
+
+    def __init__(self, recipe: Recipe, *, clock: ManualClock | None = None, step_s: float = 0.0) -> None:
+        super().__init__(recipe)
+        self.network = nn.Linear(recipe.architecture["width"], 1)
+        self.metrics = {"error": MeanMetric()}
+        self._clock, self._step_s = clock, step_s
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        if self._clock is not None:
+            self._clock.advance(self._step_s)
+        return nn.functional.mse_loss(self.network(batch["x"]), batch["y"])
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.metrics["error"].update(
+            nn.functional.mse_loss(self.network(batch["x"]), batch["y"]), weight=len(batch["x"])
+        )
+
+    def datasets(self, spec: DataSpec) -> Datasets:
+        generator = torch.Generator().manual_seed(0)
+        x = torch.randn(64, self.recipe.architecture["width"], generator=generator)
+        y = x.sum(dim=1, keepdim=True)
+        return Datasets(TensorDataset(x, y), TensorDataset(x[:16], y[:16]))
+
+    def collate(self, examples: list[Any]) -> Batch:
+        x, y = zip(*examples, strict=True)
+        return {"x": torch.stack(x), "y": torch.stack(y)}
+
+    def synthetic_batch(self, batch_size: int) -> Batch:
+        width = self.recipe.architecture["width"]
+        return {"x": torch.randn(batch_size, width), "y": torch.randn(batch_size, 1)}
+
+    def count(self, batch: Batch) -> Counts:
+        return Counts(samples=len(batch["x"]), tokens=2 * len(batch["x"]))

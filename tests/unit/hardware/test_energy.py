@@ -1,0 +1,252 @@
+"""Energy arithmetic against profiles whose joules are known exactly."""
+
+import math
+
+import pytest
+
+from hardware.energy import EnergyReading, combine, measure
+from hardware.power import clean, hold_steps, peak_of_sum
+
+
+def powers(*pairs):
+    return [(time_s, watts, None) for time_s, watts in pairs]
+
+
+def every(period_s, until_s, *, watts=None, joules=None, begin_s=0.0):
+    """Samples on a grid; `watts` and `joules` are functions of time."""
+    count = round((until_s - begin_s) / period_s) + 1
+    times = [begin_s + i * period_s for i in range(count)]
+    return [(t, watts and watts(t), joules and joules(t)) for t in times]
+
+
+def device(samples, start_s, end_s, **options):
+    return measure(samples, start_s=start_s, end_s=end_s, scope="device", **options)
+
+
+def test_constant_power_integrates_exactly():
+    reading = device(every(0.1, 10, watts=lambda t: 300.0), 0, 10, period_s=0.1)
+    assert reading.joules == pytest.approx(3000.0, abs=1e-9)
+    assert (reading.method, reading.flags, reading.reason) == ("integral", (), None)
+    assert reading.coverage == pytest.approx(1.0, abs=1e-9)
+    assert reading.mean_w == pytest.approx(300.0, abs=1e-9)
+    assert reading.peak_w == 300.0
+    assert (reading.n_samples, reading.period_s, reading.scope) == (101, 0.1, "device")
+
+
+def test_power_that_never_changes_value_is_not_removed():
+    # Tools that drop repeated values find 0 J here (facts: peers.md 2.3, item 4).
+    assert device(powers((0, 300.0), (5, 300.0), (10, 300.0)), 0, 10, period_s=5).joules == 3000.0
+
+
+def test_a_step_is_exact_under_the_hold_rule():
+    reading = device(powers((0, 100.0), (5, 400.0)), 0, 10, period_s=5)
+    assert reading.joules == 100 * 5 + 400 * 5
+    assert reading.peak_w == 400.0
+
+
+def test_the_value_before_the_window_holds_at_its_start_and_the_last_one_to_its_end():
+    samples = powers((-0.5, 100.0), (2, 200.0), (7, 50.0), (10.5, 999.0))
+    reading = device(samples, 0, 10, period_s=5)
+    assert reading.joules == 100 * 2 + 200 * 5 + 50 * 3
+    assert reading.peak_w == 200.0
+    assert reading.n_samples == 2
+
+
+def test_samples_may_come_in_any_order():
+    samples = powers((7, 50.0), (-0.5, 100.0), (2, 200.0))
+    assert device(samples, 0, 10, period_s=5).joules == 100 * 2 + 200 * 5 + 50 * 3
+
+
+def test_a_stretch_before_the_first_sample_is_held_but_not_covered():
+    reading = device(powers((2, 100.0), (4, 100.0), (6, 100.0), (8, 100.0)), 0, 10, period_s=2)
+    assert reading.joules == 1000.0
+    assert reading.coverage == pytest.approx(0.8)
+    assert reading.flags == ("low_coverage",)
+
+
+def test_a_gap_lowers_coverage_and_is_flagged():
+    samples = every(0.1, 2, watts=lambda t: 100.0) + every(0.1, 10, watts=lambda t: 200.0, begin_s=5)
+    reading = device(samples, 0, 10, period_s=0.1)
+    assert reading.joules == pytest.approx(100 * 5 + 200 * 5)
+    assert reading.coverage == pytest.approx((2 + 1 + 5) / 10)  # a held value is believed for 1 s
+    assert reading.flags == ("low_coverage",)
+
+
+def test_coverage_of_a_slow_sensor_follows_its_own_period():
+    reading = device(powers(*((t, 70.0) for t in range(0, 61, 5))), 0, 60)
+    assert reading.period_s == 5
+    assert (reading.coverage, reading.flags, reading.joules) == (1.0, (), 4200.0)
+
+
+def test_a_card_that_falls_off_the_bus_leaves_no_number():
+    reading = device(every(0.1, 3, watts=lambda t: 250.0), 0, 10, period_s=0.1)
+    assert reading.joules is None
+    assert reading.mean_w is None
+    assert reading.method == "none"
+    assert "40%" in reading.reason
+
+
+@pytest.mark.parametrize("bad", [None, math.nan, math.inf, -5.0])
+def test_a_value_that_is_no_measurement_counts_as_missing(bad):
+    samples = powers((0, 100.0), (1, bad), (2, 100.0))
+    reading = device(samples, 0, 3, period_s=1)
+    assert reading.joules == 300.0
+    assert reading.peak_w == 100.0
+
+
+@pytest.mark.parametrize("samples", [[], powers((0, None), (5, None)), powers((11, 300.0))])
+def test_no_power_and_no_counter_is_null_with_a_reason(samples):
+    reading = device(samples, 0, 10)
+    assert (reading.joules, reading.method, reading.coverage, reading.peak_w) == (None, "none", 0.0, None)
+    assert reading.reason == "no energy counter was read; no power was sampled"
+
+
+def test_a_short_window_is_flagged():
+    assert device(every(0.1, 5, watts=lambda t: 10.0), 0, 4.9, period_s=0.1).flags == ("short_window",)
+    assert device(every(0.1, 5, watts=lambda t: 10.0), 0, 5.0, period_s=0.1).flags == ()
+
+
+@pytest.mark.parametrize("end_s", [0.0, -1.0])
+def test_a_window_must_have_a_length(end_s):
+    with pytest.raises(ValueError, match="must end after its start"):
+        device([], 0.0, end_s)
+
+
+def test_a_counter_is_read_at_both_edges():
+    samples = [(0.0, None, 1000.0), (3.0, None, 1700.5), (10.0, None, 4000.25)]
+    reading = device(samples, 0, 10)
+    assert reading.joules == 3000.25
+    assert (reading.method, reading.coverage, reading.flags) == ("counter", 1.0, ())
+    assert reading.mean_w == 300.025
+    assert reading.peak_w is None
+
+
+def test_a_counter_between_two_readings_is_taken_from_their_line():
+    samples = every(0.4, 12, joules=lambda t: 50.0 + 200.0 * t)
+    assert device(samples, 1.1, 9.3, period_s=0.4).joules == pytest.approx(200.0 * 8.2, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("begin_s", "until_s", "edge"), [(2.0, 12.0, "at the window's start"), (0.0, 8.0, "at the window's end")]
+)
+def test_a_counter_without_a_reading_at_an_edge_is_not_used(begin_s, until_s, edge):
+    samples = every(0.1, until_s, begin_s=begin_s, joules=lambda t: 100 * t, watts=lambda t: 100.0)
+    reading = device(samples, 0.5, 10, period_s=0.1)
+    assert reading.method == "integral"
+    assert "counter_gap" in reading.flags
+    alone = device([(t, None, joules) for t, _, joules in samples], 0.5, 10, period_s=0.1)
+    assert alone.joules is None
+    assert edge in alone.reason
+
+
+def test_a_counter_reading_far_from_the_edge_is_not_used():
+    samples = [(-30.0, None, 0.0), (5.0, None, 3500.0), (10.0, None, 4000.0)]
+    reading = device(samples, 0, 10, period_s=1)
+    assert reading.joules is None
+    assert "near the window's edge" in reading.reason
+
+
+def test_a_counter_that_wraps_is_continued():
+    wrap_j = 1000.0
+    samples = every(1, 30, joules=lambda t: (900.0 + 60.0 * t) % wrap_j)  # wraps at 1.67, 18.3 …
+    reading = device(samples, 0, 30, energy_wrap_j=wrap_j)
+    assert reading.joules == pytest.approx(1800.0, abs=1e-9)
+    assert reading.method == "counter"
+
+
+def test_a_wrap_that_could_have_gone_unseen_is_not_used():
+    samples = [(0.0, None, 100.0), (100.0, None, 300.0)]
+    reading = device(samples, 0, 100, energy_wrap_j=65_536.0)
+    assert reading.joules is None
+    assert "wrapped unseen" in reading.reason
+
+
+@pytest.mark.parametrize("wrap_j", [None, 262_144.0])
+def test_a_counter_that_was_reset_is_not_used(wrap_j):
+    samples = every(1, 10, joules=lambda t: 5000.0 + 300 * t if t < 5 else 300 * (t - 5), watts=lambda t: 300.0)
+    reading = device(samples, 0, 10, energy_wrap_j=wrap_j)
+    assert (reading.joules, reading.method, reading.flags) == (3000.0, "integral", ("counter_reset",))
+    alone = device([(t, None, joules) for t, _, joules in samples], 0, 10, energy_wrap_j=wrap_j)
+    assert alone.joules is None
+    assert "went down" in alone.reason
+
+
+@pytest.mark.parametrize("end_s", [10.0, 2.0])
+def test_a_stuck_counter_is_not_used(end_s):
+    reading = device(every(0.5, 10, joules=lambda t: 777.0, watts=lambda t: 40.0), 0, end_s)
+    assert (reading.joules, reading.method) == (40.0 * end_s, "integral")
+    assert "counter_stuck" in reading.flags
+    alone = device(every(0.5, 10, joules=lambda t: 777.0), 0, end_s)
+    assert (alone.joules, alone.flags[0]) == (None, "counter_stuck")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "method"),
+    [(0.69, "integral"), (0.71, "counter"), (1.0, "counter"), (1.29, "counter"), (1.31, "integral")],
+)
+def test_a_counter_must_agree_with_power(ratio, method):
+    samples = every(0.1, 10, joules=lambda t: ratio * 200 * t, watts=lambda t: 200.0)
+    reading = device(samples, 0, 10, period_s=0.1)
+    assert reading.method == method
+    assert reading.joules == pytest.approx(2000.0 * (ratio if method == "counter" else 1.0), abs=1e-9)
+    assert reading.flags == (() if method == "counter" else ("counter_disagrees",))
+    assert reading.counter_over_integral == pytest.approx(ratio)
+
+
+def test_a_short_window_does_not_judge_the_counter():
+    samples = every(0.1, 4, joules=lambda t: 0.5 * 200 * t, watts=lambda t: 200.0)
+    reading = device(samples, 0, 4, period_s=0.1)
+    assert (reading.method, reading.flags) == ("counter", ("short_window",))
+    assert reading.joules == pytest.approx(400.0)
+
+
+def test_a_counter_beside_power_with_gaps_says_that_it_was_not_checked():
+    samples = every(1, 10, joules=lambda t: 100 * t) + every(1, 3, watts=lambda t: 10.0)
+    reading = device(samples, 0, 10, period_s=1)
+    assert (reading.joules, reading.flags) == (1000.0, ("counter_unchecked",))
+
+
+def part(joules, *, scope="device", method="integral", **values):
+    base = {"seconds": 10.0, "period_s": 0.1, "coverage": 1.0, "n_samples": 100, "peak_w": 50.0}
+    mean_w = None if joules is None else joules / 10
+    reason = "sensor broken" if joules is None else None
+    return EnergyReading(joules=joules, scope=scope, method=method, mean_w=mean_w, reason=reason, **(base | values))
+
+
+def test_devices_are_added_never_averaged():
+    total = combine({"a": part(100.0, flags=("x",)), "b": part(300.0, coverage=0.96, period_s=1.0)}, peak_w=77.0)
+    assert (total.joules, total.mean_w, total.seconds, total.peak_w) == (400.0, 40.0, 10.0, 77.0)
+    assert (total.coverage, total.period_s, total.n_samples, total.flags) == (0.96, 1.0, 200, ("x",))
+    assert total.method == "integral"
+
+
+def test_peaks_of_different_moments_are_not_added():
+    assert combine({"a": part(1.0), "b": part(1.0)}).peak_w is None
+    assert combine({"a": part(1.0)}).peak_w == 50.0
+
+
+def test_a_sum_of_counters_is_a_counter():
+    assert combine({"a": part(1.0, method="counter"), "b": part(2.0, method="counter")}).method == "counter"
+    assert combine({"a": part(1.0, method="counter"), "b": part(2.0)}).method == "integral"
+
+
+def test_one_unknown_device_makes_the_sum_unknown_and_is_named():
+    total = combine({"GPU-a": part(100.0), "GPU-b": part(None)})
+    assert (total.joules, total.mean_w, total.method) == (None, None, "none")
+    assert total.reason == "GPU-b: sensor broken"
+
+
+@pytest.mark.parametrize("readings", [{"a": part(1.0), "n": part(5.0, scope="node")}, {}])
+def test_scopes_are_never_mixed(readings):
+    with pytest.raises(ValueError, match="one scope"):
+        combine(readings)
+
+
+def test_the_peak_of_a_sum_is_that_of_one_moment():
+    one = hold_steps(clean(powers((0, 100.0), (4, 300.0), (6, 100.0))), start_s=0, end_s=10, period_s=5)
+    two = hold_steps(clean(powers((0, 250.0), (5, 50.0))), start_s=0, end_s=10, period_s=5)
+    assert peak_of_sum([one, two]) == 300.0 + 250.0
+    two = hold_steps(clean(powers((0, 250.0), (4, 50.0))), start_s=0, end_s=10, period_s=5)
+    assert peak_of_sum([one, two]) == 350.0
+    assert peak_of_sum([one, []]) is None
+    assert peak_of_sum([]) is None

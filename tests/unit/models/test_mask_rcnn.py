@@ -1,0 +1,316 @@
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models import resnet50
+from torchvision.models.detection import maskrcnn_resnet50_fpn
+
+from models.data.base import DataError, EndlessSampler, evaluation_loader, training_loader
+from models.data.spec import DataSpec
+from models.recipe import Recipe
+from models.vision.mask_rcnn import MaskRcnn
+from runner.resolvers import register
+
+CONF = Path(__file__).parents[3] / "conf" / "model" / "mask_rcnn.yaml"
+TORCHVISION_PARAMETERS, TORCHVISION_GIGA_MULTIPLY_ADDS = 44_401_393, 134.38
+"""torchvision's MaskRCNN_ResNet50_FPN_Weights.COCO_V1: `num_params` and `_ops`, an 800x800 image."""
+
+
+def recipe(scale: str, **architecture: Any) -> Recipe:
+    register()
+    composed = OmegaConf.create({"scale": scale, "model": OmegaConf.load(CONF)})
+    values = OmegaConf.to_container(composed, resolve=True)["model"]  # type: ignore[index,call-overload]
+    values["architecture"] |= architecture
+    return TypeAdapter(Recipe).validate_python(values)
+
+
+def tiny(seed: int = 0, **architecture: Any) -> MaskRcnn:
+    torch.manual_seed(seed)
+    return MaskRcnn(recipe("tiny", **architecture))
+
+
+def parameters(network: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def quality(model: MaskRcnn) -> dict[str, float]:
+    """Both metrics over the recipe's evaluation examples."""
+    model.eval()
+    model.on_validation_epoch_start()
+    examples = model.datasets(DataSpec(name="sample")).evaluation
+    options = {"batch_size": 8, "limit": model.recipe.quality.samples, "rank": 0, "world": 1, "workers": 0}
+    with torch.no_grad():
+        for number, batch in enumerate(evaluation_loader(examples, model.collate, **options)):  # type: ignore[arg-type]
+            model.validation_step(batch, number)
+    model.train()
+    return {name: float(metric.compute()) for name, metric in model.metrics.items()}
+
+
+def test_reference_is_torchvisions_network() -> None:
+    with torch.device("meta"):
+        ours = MaskRcnn(recipe("reference")).network
+        theirs = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None)
+    shapes = {name: tensor.shape for name, tensor in ours.state_dict().items()}
+    assert shapes == {name: tensor.shape for name, tensor in theirs.state_dict().items()}
+    assert str(ours.transform) == str(theirs.transform)
+    for part in ("_pre_nms_top_n", "_post_nms_top_n", "nms_thresh", "fg_bg_sampler"):
+        ours_part, theirs_part = (getattr(network.rpn, part) for network in (ours, theirs))
+        assert getattr(ours_part, "__dict__", ours_part) == getattr(theirs_part, "__dict__", theirs_part)
+    assert ours.rpn.anchor_generator.sizes == theirs.rpn.anchor_generator.sizes
+    assert vars(ours.roi_heads.fg_bg_sampler) == vars(theirs.roi_heads.fg_bg_sampler)
+    assert ours.roi_heads.detections_per_img == theirs.roi_heads.detections_per_img
+    assert str(ours.roi_heads.mask_roi_pool) == str(theirs.roi_heads.mask_roi_pool)
+
+
+def test_published_recipe() -> None:
+    published = recipe("reference")
+    assert published.quality.targets == {"box_map": 0.38, "mask_map": 0.34}
+    steps_per_epoch = 117_266 // (8 * published.batch_size)
+    assert published.schedule.milestones == (16 * steps_per_epoch, 22 * steps_per_epoch)
+    assert published.budget_samples == 26 * 117_266
+
+
+def test_loaded_backbone_is_frozen_and_has_the_published_parameters(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    weights = resnet50(weights=None).state_dict()
+    torch.save(weights, tmp_path / "resnet50.pth")
+    network = MaskRcnn(recipe("reference", backbone_weights=str(tmp_path / "resnet50.pth"))).network
+    assert parameters(network) == TORCHVISION_PARAMETERS
+    body = network.backbone.body
+    assert torch.equal(body.layer3[1].conv2.weight, weights["layer3.1.conv2.weight"])
+    trained = {name.split(".")[0] for name, parameter in body.named_parameters() if parameter.requires_grad}
+    assert trained == {"layer2", "layer3", "layer4"}
+
+
+def test_missing_or_unfit_backbone_weights_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"not found.*nowhere\.pth.*resnet50-0676ba61"):
+        tiny(backbone_weights=str(tmp_path / "nowhere.pth"))
+    (tmp_path / "text.pth").write_text("no weights")
+    with pytest.raises(DataError, match=r"cannot be read.*text\.pth"):
+        tiny(backbone_weights=str(tmp_path / "text.pth"))
+    torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(DataError, match=r"do not fit.*other\.pth"):
+        tiny(backbone_weights=str(tmp_path / "other.pth"))
+
+
+def test_architecture_is_checked() -> None:
+    with pytest.raises(ValidationError, match="channels_of_pyramid"):
+        tiny(channels_of_pyramid=3)
+    with pytest.raises(ValidationError, match="one size per level"):
+        tiny(anchor_sizes=[8, 16])
+
+
+def test_synthetic_batch_is_valid_and_always_the_same() -> None:
+    model = MaskRcnn(recipe("tiny"))
+    first, again = model.synthetic_batch(3), model.synthetic_batch(3)
+    assert model.count(first).samples == 3
+    assert model.count(first).tokens is None
+    for image, same, target in zip(first["images"], again["images"], first["targets"], strict=True):
+        assert torch.equal(image, same)
+        assert image.shape == (3, 96, 96)
+        boxes, masks = target["boxes"], target["masks"]
+        assert bool((boxes[:, 2:] > boxes[:, :2]).all())
+        assert float(boxes.min()) >= 0
+        assert float(boxes.max()) <= 96
+        areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        assert torch.equal(masks.sum(dim=(1, 2)).float(), areas)
+        assert 1 <= int(target["labels"].min()) <= int(target["labels"].max()) <= 5
+
+
+def test_synthetic_batch_on_meta_has_shapes_alone() -> None:
+    with torch.device("meta"):
+        batch = MaskRcnn(recipe("reference")).synthetic_batch(2)
+    assert {image.device.type for image in batch["images"]} == {"meta"}
+    assert [image.shape for image in batch["images"]] == [(3, 480, 640)] * 2
+    assert batch["targets"][0]["masks"].shape == (7, 480, 640)
+
+
+def test_flops_of_a_training_step_are_the_same_for_equal_weights() -> None:
+    counted = []
+    for _ in range(2):
+        model = tiny(seed=5)
+        with FlopCounterMode(display=False) as counter:
+            model.training_step(model.synthetic_batch(2), 0).backward()
+        counted.append(counter.get_total_flops())
+    assert counted[0] == counted[1] > 1e8
+
+
+@pytest.mark.heavy
+def test_flops_of_reference_inference_match_torchvisions() -> None:
+    torch.manual_seed(0)
+    model = MaskRcnn(recipe("reference")).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        detections = model.network([torch.rand(3, 512, 512)])
+    assert len(detections[0]["boxes"]) == 0, "the published count has no masks, for noise holds no objects"
+    assert counter.get_total_flops() == pytest.approx(2e9 * TORCHVISION_GIGA_MULTIPLY_ADDS, rel=0.01)
+
+
+@pytest.mark.heavy
+def test_reference_training_step_is_finite() -> None:
+    torch.manual_seed(0)
+    model = MaskRcnn(recipe("reference"))
+    loss = model.training_step(model.synthetic_batch(1), 0)
+    loss.backward()
+    assert torch.isfinite(loss)
+
+
+def test_loss_falls_within_a_few_steps() -> None:
+    model = tiny()
+    optimizer = model.configure_optimizers()["optimizer"]
+    examples = model.datasets(DataSpec(name="sample")).train
+    batch = model.collate([examples[index] for index in range(4)])
+    losses: list[Tensor] = []
+    for step in range(15):
+        losses.append(model.training_step(batch, step))
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    first, last = float(losses[0].detach()), float(torch.stack(losses[-3:]).mean().detach())
+    assert last < 0.75 * first
+
+
+def test_every_parameter_learns_from_one_step() -> None:
+    model = tiny()
+    model.training_step(model.synthetic_batch(4), 0).backward()
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+    decayed, undecayed = model.decay_groups()
+    assert len(decayed) == len(list(model.network.parameters()))
+    assert undecayed == []
+
+
+def test_image_without_objects_can_be_trained_on() -> None:
+    model = tiny()
+    batch = model.synthetic_batch(2)
+    batch["targets"] = [{name: values[:0] for name, values in target.items()} for target in batch["targets"]]
+    loss = model.training_step(batch, 0)
+    loss.backward()
+    assert torch.isfinite(loss)
+
+
+def test_images_may_differ_in_size() -> None:
+    model = tiny()
+    batch = model.synthetic_batch(2)
+    batch["images"][0] = batch["images"][0][:, :80]
+    batch["targets"][0] |= {"masks": batch["targets"][0]["masks"][:, :80], "boxes": torch.tensor([[1.0, 1, 30, 30]] * 3)}
+    assert torch.isfinite(model.training_step(batch, 0))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_mixed_precision_trains_and_evaluates(dtype: torch.dtype) -> None:
+    model = tiny()
+    batch = model.synthetic_batch(2)
+    with torch.autocast("cpu", dtype):
+        loss = model.training_step(batch, 0)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert loss.dtype == torch.float32
+    model.eval()
+    model.network.roi_heads.score_thresh = 0.0  # untrained scores are low; detections must reach the mask head
+    with torch.no_grad(), torch.autocast("cpu", dtype):
+        model.validation_step(batch, 0)
+    assert len(model.metrics["mask_map"].images[0]["found"]) == 10  # type: ignore[index,arg-type]
+    assert 0.0 <= float(model.metrics["box_map"].compute()) <= 1.0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_weights_are_refused(dtype: torch.dtype) -> None:
+    model = tiny().to(dtype)
+    for step in (model.training_step, model.validation_step):
+        with pytest.raises(ValueError, match="no such kernel"):
+            step(model.synthetic_batch(1), 0)
+
+
+def test_both_metrics_have_targets_and_an_unknown_one_is_refused() -> None:
+    model = tiny()
+    model.setup("fit")
+    model.recipe.quality.targets = {"keypoint_map": 0.5}
+    with pytest.raises(ValueError, match="keypoint_map"):
+        model.setup("fit")
+
+
+def test_missing_coco_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"instances_train2017\.json"):
+        tiny().datasets(DataSpec(name="dataset", root=str(tmp_path)))
+
+
+def test_coco_files_can_be_trained_and_evaluated_on(tmp_path: Path) -> None:
+    import json
+
+    polygon = [10.0, 8.0, 50.0, 8.0, 50.0, 60.0, 10.0, 60.0]
+    (tmp_path / "annotations").mkdir()
+    for split in ("train", "val"):
+        (tmp_path / f"{split}2017").mkdir()
+        Image.new("RGB", (120, 80), (90, 60, 30)).save(tmp_path / f"{split}2017" / "000000000009.jpg")
+        image = {"id": 9, "file_name": "000000000009.jpg", "height": 80, "width": 120}
+        annotation = {"id": 1, "image_id": 9, "category_id": 3, "segmentation": [polygon], "iscrowd": 0}
+        annotation |= {"bbox": [10.0, 8.0, 40.0, 52.0], "area": 2080.0}
+        content = {"images": [image], "annotations": [annotation], "categories": [{"id": 3, "name": "car"}]}
+        (tmp_path / "annotations" / f"instances_{split}2017.json").write_text(json.dumps(content))
+    model = tiny(classes=91)
+    data = model.datasets(DataSpec(name="dataset", root=str(tmp_path)))
+    model.training_step(model.collate([data.train[0]]), 0).backward()
+    model.eval()
+    with torch.no_grad():
+        model.validation_step(model.collate([data.evaluation[0]]), 0)
+    assert 0.0 <= float(model.metrics["mask_map"].compute()) <= 1.0
+
+
+def trivial_quality(detect: Any) -> dict[str, float]:
+    """Both metrics over the evaluation scenes for a predictor that looks at no image."""
+    model = tiny()
+    examples = model.datasets(DataSpec(name="sample")).evaluation
+    for index in range(model.recipe.quality.samples or 0):
+        for metric in model.metrics.values():
+            metric.update([detect()], [examples[index]["target"]])
+    return {name: float(metric.compute()) for name, metric in model.metrics.items()}
+
+
+def test_targets_are_far_above_predictors_that_see_nothing() -> None:
+    model = tiny()
+    examples = model.datasets(DataSpec(name="sample")).train
+    targets = [examples[index]["target"] for index in range(100)]
+    box = torch.cat([target["boxes"] for target in targets]).mean(dim=0)
+    labels = torch.cat([target["labels"] for target in targets])
+    frequency = torch.bincount(labels, minlength=6)[1:] / len(labels)
+    x1, y1, x2, y2 = box.round().int().tolist()
+    mask = torch.zeros(5, 96, 96, dtype=torch.bool)
+    mask[:, y1:y2, x1:x2] = True
+    everywhere = {"boxes": box.repeat(5, 1), "labels": torch.arange(1, 6), "scores": frequency, "masks": mask}
+    nothing = {name: values[:0] for name, values in everywhere.items()}
+    assert trivial_quality(lambda: nothing) == {"box_map": 0.0, "mask_map": 0.0}
+    mean_box = trivial_quality(lambda: everywhere)
+    for name, target in model.recipe.quality.targets.items():
+        assert mean_box[name] < 0.05
+        assert target >= 0.4
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("seed", [1234, 7])
+def test_tiny_training_reaches_its_targets_in_half_its_budget(seed: int) -> None:
+    model = tiny(seed)
+    made, given = model.recipe, model.configure_optimizers()
+    optimizer, scheduler = given["optimizer"], given["lr_scheduler"]["scheduler"]
+    examples = model.datasets(DataSpec(name="sample")).train
+    sampler = EndlessSampler(length=len(examples), batch_size=made.batch_size, seed=seed)  # type: ignore[arg-type]
+    loader = training_loader(examples, sampler, model.collate, workers=0, pin=False)
+    assert max(quality(model).values()) < 0.05, "untrained"
+    reached: dict[str, float] = {}
+    for step, batch in enumerate(islice(loader, made.budget_samples // made.batch_size // 2), start=1):
+        optimizer.zero_grad()
+        model.training_step(batch, step).backward()
+        optimizer.step()
+        scheduler.step()
+        if step * made.batch_size % made.quality.every_samples == 0:
+            reached = quality(model)
+            if made.quality.reached(reached):
+                return
+    pytest.fail(f"after half the budget: {reached}")

@@ -1,0 +1,104 @@
+"""Every choice composes into a valid case; a vendor's change is found and judged."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_module
+
+from runner import resolvers
+from runner.compose import reference_case, to_case
+from runner.division import division
+from runner.schema import Case, load_case
+
+CONF = Path(__file__).parents[3] / "conf"
+
+
+def choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def hydra() -> Iterator[None]:
+    resolvers.register()
+    with initialize_config_module("conf", version_base="1.3"):
+        yield
+
+
+def case(*overrides: str) -> Case:
+    named = {override.partition("=")[0] for override in overrides}
+    defaults = [] if "vendor" in named else ["vendor=cpu"]
+    return to_case(compose("config", overrides=[*overrides, *defaults]))
+
+
+@pytest.mark.parametrize("model", choices("model"))
+@pytest.mark.parametrize("vendor", choices("vendor"))
+def test_every_model_composes_with_every_vendor_precision_topology_and_scale(model: str, vendor: str) -> None:
+    for precision, topology, scale in itertools.product(
+        choices("precision"), choices("topology"), ("reference", "tiny")
+    ):
+        found = case(
+            f"model={model}", f"vendor={vendor}", f"precision={precision}", f"topology={topology}", f"scale={scale}"
+        )
+        assert (found.model.name, found.vendor.name) == (model, vendor)
+        assert (found.precision.name, found.topology.name, found.scale) == (precision, topology, scale)
+
+
+@pytest.mark.parametrize("group", ["task", "framework", "compiler", "measure", "tracking"])
+def test_every_other_choice_composes(group: str) -> None:
+    for choice in choices(group):
+        assert getattr(case(f"{group}={choice}"), group).name == choice
+
+
+def test_a_value_of_the_command_line_wins_at_both_scales() -> None:
+    for scale in ("reference", "tiny"):
+        assert case(f"scale={scale}", "model.batch_size=3").model.batch_size == 3
+
+
+def test_the_case_survives_its_file(tmp_path: Path) -> None:
+    original = case("model=gpt2", "scale=tiny", "precision=bf16")
+    original.save(tmp_path / "run.yaml")
+    assert load_case(tmp_path) == original
+    with pytest.raises(FileExistsError):
+        original.save(tmp_path / "run.yaml")
+
+
+def test_identity_ignores_where_a_run_is_kept_and_sees_what_it_measures() -> None:
+    same = [case(), case("tracking=none"), case("run.root=elsewhere"), case("resume=true"), case("run.timeout_s=5")]
+    other = [
+        case("seed=7"),
+        case("model.batch_size=3"),
+        case("precision=bf16"),
+        case("scale=tiny"),
+        case("measure=smoke"),
+    ]
+    assert len({one.identity for one in same}) == 1
+    assert len({one.identity for one in [*same, *other]}) == 1 + len(other)
+
+
+def all_choices(**changed: Any) -> dict[str, Any]:
+    names = ("task", "model", "framework", "compiler", "precision", "topology", "data", "measure", "tracking")
+    standard = ("train", "resnet50", "pytorch", "eager", "fp32", "single", "sample", "standard", "mlflow")
+    return dict(zip(names, standard, strict=True)) | changed
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [("model.batch_size=5", "closed"), ("model.accumulate=2", "closed"), ("model.optimizer.lr=9", "open")],
+)
+def test_the_division_follows_from_what_was_changed(override: str, expected: str) -> None:
+    found = division(case("model=resnet50", override), reference_case(all_choices(), "reference"))
+    assert found.name == expected
+    assert [change["key"] for change in found.changed] == [override.partition("=")[0]]
+    assert found.changed[0]["value"] != found.changed[0]["reference"]
+
+
+def test_a_vendors_tuning_is_found_against_the_reference() -> None:
+    tuned = case("model=resnet50", "vendor=nvidia")
+    found = division(tuned, reference_case(all_choices(), "reference"))
+    assert found.name == "closed"
+    assert {change["key"] for change in found.changed} == {"model.batch_size", "model.memory_format"}

@@ -1,0 +1,298 @@
+import base64
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from case_samples import make_case
+from report_samples import NO_SENSOR, failed, report, saved
+
+from runner.events import EventWriter, Name
+from runner.report.__main__ import main
+from runner.report.find import find_runs
+from runner.report.schema import load_report
+from runner.tracking.owner import write_parent
+
+PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+M8AAAMBAQCY9rQ7AAAAAElFTkSuQmCC")
+HEAVY = ("torch", "mlflow", "matplotlib", "pytorch_lightning", "transformers")
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    """A root with a sweep of two comparable runs, and a single run of another scale."""
+    root = tmp_path / "outputs"
+    saved(root / "2025-01-01" / "10-00-00_sweep" / "0_fp32", report(values={"throughput/steady": 500.0}))
+    fast = report(values={"throughput/steady": 750.0}, precision="bf16")
+    saved(root / "2025-01-01" / "10-00-00_sweep" / "1_bf16", fast)
+    saved(root / "2025-01-02" / "11-00-00_tiny", report(values={"throughput/steady": 9000.0}, scale="tiny"))
+    return root
+
+
+@pytest.fixture
+def sweep(outputs: Path) -> Path:
+    return outputs / "2025-01-01" / "10-00-00_sweep"
+
+
+@pytest.fixture
+def abandoned(tmp_path: Path) -> Path:
+    """A run whose parent process was killed: a case and events, no report."""
+    folder = tmp_path / "killed" / "run"
+    folder.mkdir(parents=True)
+    make_case().save(folder / "run.yaml")
+    EventWriter(folder / "events" / "parent.log", rank=-1).emit(Name.LAUNCH_TRAINING)
+    EventWriter(folder / "events" / "rank0.log", rank=0).emit(Name.INIT_START, {"pid": 1})
+    return folder
+
+
+def squeezed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_one_run_shows_all_its_figures(sweep, capsys):
+    assert main([str(sweep / "0_fp32")]) == 0
+    shown = squeezed(capsys.readouterr().out)
+    assert "train · bert · reference · fp32" in shown
+    assert "Throughput, steady 500.0 sequences/s" in shown
+    assert "memory/device_peak_allocated_gib 11.52 GiB" in shown
+
+
+def test_report_json_itself_is_a_path(sweep, capsys):
+    assert main([str(sweep / "0_fp32" / "report.json")]) == 0
+    assert "Throughput, steady" in capsys.readouterr().out
+
+
+def test_sweep_folder_is_compared(sweep, capsys):
+    assert main([str(sweep)]) == 0
+    shown = squeezed(capsys.readouterr().out)
+    assert "2 runs: train · bert" in shown
+    assert "500.0 750.0 (1.50x) ★ no interval" in shown
+
+
+def test_root_is_shown_by_comparable_groups(outputs, capsys):
+    assert main([str(outputs)]) == 0
+    shown = squeezed(capsys.readouterr().out)
+    assert "2 runs: train · bert" in shown
+    assert "train · bert · tiny · fp32" in shown
+    assert "TINY" in shown
+    assert "9,000 sequences/s" in shown
+    assert "9,000 (" not in shown
+
+
+def test_named_runs_that_must_not_be_compared_are_refused(outputs, sweep, capsys):
+    paths = [str(sweep / "0_fp32"), str(outputs / "2025-01-02" / "11-00-00_tiny")]
+    assert main(paths) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "scale differs (reference in" in told.err
+    assert main([*paths, "--force"]) == 0
+    forced = squeezed(capsys.readouterr().out)
+    assert "NOT RANKED" in forced
+    assert "500.0 9,000" in forced
+
+
+def test_sort_puts_the_best_run_first(sweep, capsys):
+    assert main([str(sweep), "--sort", "throughput/steady"]) == 0
+    assert "1: bf16 2: fp32" in squeezed(capsys.readouterr().out)
+    assert main([str(sweep), "--sort", "throughput/stedy"]) == 2
+    assert "Nearest: throughput/steady" in capsys.readouterr().err
+
+
+def test_sort_does_not_rank_what_must_not_be_ranked(outputs, capsys):
+    assert main([str(outputs), "--force", "--sort", "throughput/steady"]) == 0
+    told = capsys.readouterr()
+    assert "--sort has no effect" in squeezed(told.err)
+    assert "1: fp32 reference 2: bf16 reference 3: fp32 tiny" in squeezed(told.out)
+
+
+def test_wrong_path_suggests_the_nearest(outputs, capsys):
+    assert main([str(outputs / "2025-01-01" / "10-00-00_swep")]) == 2
+    assert f"Did you mean {outputs / '2025-01-01' / '10-00-00_sweep'}?" in capsys.readouterr().err
+    assert main([str(outputs / "zzzzzzzz" / "x")]) == 2
+    assert f"The nearest folder there is: {outputs}." in capsys.readouterr().err
+
+
+def test_relative_wrong_path_suggests_a_relative_one(outputs, capsys, monkeypatch):
+    monkeypatch.chdir(outputs.parent)
+    assert main(["output"]) == 2
+    assert "Did you mean outputs?" in capsys.readouterr().err
+
+
+def test_folder_without_results_is_an_error(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 2
+    assert "No result lies in" in capsys.readouterr().err
+
+
+def test_json_of_one_run_is_its_report(sweep, capsys):
+    assert main([str(sweep / "0_fp32"), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads((sweep / "0_fp32" / "report.json").read_text())
+
+
+def test_json_of_several_names_the_runs(sweep, capsys):
+    assert main([str(sweep), "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [Path(item["run"]).name for item in told] == ["0_fp32", "1_bf16"]
+    assert told[1]["report"]["figures"]["throughput/steady"]["value"] == 750.0
+
+
+def test_csv_has_every_figure_unrounded_and_reasons_for_nulls(tmp_path, capsys):
+    made = report(values={"throughput/steady": 512.3456789}, intervals={"throughput/steady": (500.5, 520.25)})
+    saved(tmp_path / "run", made)
+    assert main([str(tmp_path / "run"), "--format", "csv"]) == 0
+    rows = {row["figure"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
+    assert set(rows) == set(made.figures)
+    steady, energy = rows["throughput/steady"], rows["energy/per_sample_j"]
+    assert (steady["value"], steady["unit"]) == ("512.3456789", "sequences/s")
+    assert (steady["interval_low"], steady["interval_high"], steady["reason"]) == ("500.5", "520.25", "")
+    assert (energy["value"], energy["reason"]) == ("", NO_SENSOR)
+    assert (energy["vendor"], energy["scale"], energy["emulated"]) == ("nvidia", "reference", "False")
+
+
+def test_markdown_to_a_file_by_its_ending(sweep, tmp_path, capsys):
+    target = tmp_path / "result.md"
+    assert main([str(sweep), "--out", str(target)]) == 0
+    assert capsys.readouterr().out == ""
+    assert "| Throughput, steady | sequences/s | 500.0 | 750.0 (1.50x) ★ | no interval |" in target.read_text()
+
+
+def test_table_to_a_file_is_plain_text(sweep, tmp_path):
+    target = tmp_path / "result.txt"
+    assert main([str(sweep / "0_fp32"), "--out", str(target)]) == 0
+    assert "\x1b" not in target.read_text()
+    assert "Throughput, steady 500.0 sequences/s" in squeezed(target.read_text())
+
+
+def test_unwritable_file_is_an_error(sweep, tmp_path, capsys):
+    assert main([str(sweep), "--out", str(tmp_path / "nowhere" / "result.md")]) == 2
+    assert "cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+class Page(HTMLParser):
+    """Checks that elements nest, and collects what the page would load."""
+
+    VOID = ("meta", "img")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.loads += [value for name, value in attrs if name in ("src", "href") and value]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_html_is_whole_escaped_and_loads_nothing(tmp_path, capsys):
+    folder = saved(tmp_path / "run", report(published=True, warnings=["<script>alert(1)</script>", "second"]))
+    (folder / "plots").mkdir()
+    (folder / "plots" / "step_time.png").write_bytes(PIXEL)
+    assert main([str(folder), "--format", "html"]) == 0
+    text = capsys.readouterr().out
+    page = Page()
+    page.feed(text)
+    assert page.open == []
+    assert page.loads == [f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}"]
+    assert "script" not in page.tags
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "prefers-color-scheme: dark" in text
+    assert re.search(r"<td>Throughput, steady</td><td class=\"right\">512.3</td><td>sequences/s</td>", text)
+    assert "http" not in re.sub(r"http-equiv", "", text)
+
+
+def test_html_of_several_runs(sweep, tmp_path):
+    target = tmp_path / "all.html"
+    assert main([str(sweep), "--out", str(target)]) == 0
+    page = Page()
+    page.feed(target.read_text())
+    assert page.open == []
+    assert '<td class="right best">750.0 (1.50x) ★</td>' in target.read_text()
+
+
+def test_run_whose_parent_was_killed_is_built_and_kept(abandoned, capsys):
+    assert main([str(abandoned)]) == 0
+    assert "KILLED (exit 130" in capsys.readouterr().out
+    assert load_report(abandoned / "report.json").status == "killed"
+
+
+def test_run_that_still_goes_on_is_not_built(abandoned, capsys):
+    write_parent(abandoned)
+    assert main([str(abandoned)]) == 2
+    assert "still going on" in capsys.readouterr().err
+    assert not (abandoned / "report.json").exists()
+
+
+def test_run_of_another_machine_is_not_built(abandoned, capsys):
+    (abandoned / "parent.pid").write_text("1 1.0 some-other-host\n")
+    assert main([str(abandoned)]) == 2
+    assert "another machine" in capsys.readouterr().err
+    assert not (abandoned / "report.json").exists()
+
+
+def test_unreadable_result_among_others_is_left_out_and_said(outputs, sweep, capsys):
+    (sweep / "0_fp32" / "report.json").write_text("{}")
+    assert main([str(outputs)]) == 0
+    told = capsys.readouterr()
+    assert "Left out: The result in" in told.err
+    assert "750.0" in told.out
+    assert main([str(sweep / "0_fp32")]) == 2
+    assert "is not a report" in capsys.readouterr().err
+
+
+def test_copies_that_mlflow_keeps_are_not_runs(outputs, sweep):
+    saved(outputs / "mlartifacts" / "1" / "artifacts", load_report(sweep / "0_fp32" / "report.json"))
+    assert len(find_runs(outputs)) == 3
+
+
+def test_the_same_run_named_twice_is_one_run(sweep, capsys):
+    assert main([str(sweep / "0_fp32"), str(sweep / "0_fp32")]) == 0
+    assert "runs:" not in capsys.readouterr().out
+
+
+def test_repeats_inside_a_run_are_not_runs_of_their_own(outputs, sweep):
+    saved(sweep / "0_fp32" / "repeats" / "1", report())
+    assert len(find_runs(outputs)) == 3
+
+
+def test_failed_run_is_shown(tmp_path, capsys):
+    assert main([str(saved(tmp_path / "run", failed()))]) == 0
+    shown = squeezed(capsys.readouterr().out)
+    assert "FAILED (exit 7, DivergedError) The loss became NaN at step 12." in shown
+
+
+def test_help_and_a_table_import_nothing_heavy(sweep):
+    program = (
+        "import sys; from runner.report.__main__ import main\n"
+        "try:\n    code = main(sys.argv[1:])\nexcept SystemExit as end:\n    code = end.code\n"
+        f"heavy = [name for name in {HEAVY} if name in sys.modules]\n"
+        "sys.stderr.write(f'code={code} heavy={heavy}')\n"
+    )
+    for arguments in (["--help"], [str(sweep)]):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True, timeout=60
+        )
+        assert done.stderr.endswith("code=0 heavy=[]"), done.stderr
+        assert done.stdout
+
+
+def test_a_terminal_that_cannot_write_the_characters_gets_the_table(sweep):
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "runner.report", str(sweep)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=60)
+    assert "Throughput, steady" in done.stdout
+
+
+def test_reader_that_goes_away_is_no_failure(sweep):
+    command = f'"{sys.executable}" -m runner.report "{sweep}" | true; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
