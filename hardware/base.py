@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hardware.spec import PrecisionSpec, VendorSpec
 
@@ -54,9 +54,6 @@ class MemoryPeaks:
 
 class Device(ABC):
     """One vendor's devices, as far as one process uses them."""
-
-    shared: ClassVar[bool] = False
-    """Whether several ranks may run on one device, as they may on a CPU."""
 
     def __init__(self, spec: VendorSpec) -> None:
         self.spec = spec

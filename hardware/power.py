@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from math import fsum, isfinite
 from operator import itemgetter
+from typing import NamedTuple
 
 Sample = tuple[float, float | None, float | None]
 """(`monotonic_s`, `power_w`, `energy_j`) of one source at one moment; what was not told is null."""
 
 
-@dataclass(kw_only=True, slots=True, frozen=True)
-class Step:
-    """A stretch of time with one power."""
+class Step(NamedTuple):
+    """A stretch of time with one power; a tuple, for a long trace has millions."""
 
     begin_s: float
     end_s: float

@@ -10,6 +10,7 @@ Answers are ("ok", value) or ("error", text). Imports no torch.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -28,7 +29,7 @@ from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError
 from hardware.meters.host import Host
 from hardware.meters.registry import make_meter
-from hardware.sampler_client import KEY_VARIABLE, SamplerClient, SamplerProcess, start_sampler
+from hardware.sampler_client import FOLDER_PREFIX, KEY_VARIABLE, SamplerClient, SamplerProcess, start_sampler
 from hardware.station import Station
 from hardware.trace_file import LOST, SAMPLER, TraceRow, TraceWriter, write_meters
 
@@ -215,6 +216,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         threading.Thread(target=_accept, args=(listener, sampler), name="listener", daemon=True).start()
         sampler.wait(options.parent_pid)
         sampler.close()
+    folder = Path(options.address).parent
+    if folder.name.startswith(FOLDER_PREFIX):
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # the parent may no longer be there to do it
     return 0
 
 

@@ -23,6 +23,8 @@ from hardware.base import DeviceIdentity
 
 KEY_VARIABLE = "TOUCHSTONE_SAMPLER_KEY"
 ADDRESS_VARIABLE = "TOUCHSTONE_SAMPLER_ADDRESS"
+FOLDER_PREFIX = "touchstone-"
+"""Of the folder a socket lies in; whoever ends last removes it."""
 _GONE = (EOFError, OSError, AuthenticationError, UnpicklingError)
 _RETRY_S = 0.05
 
@@ -181,7 +183,7 @@ def start_sampler(
         OSError: no process can be started.
     """
     # Not in the run folder: the path of a socket may have about 100 characters only.
-    folder = Path(tempfile.mkdtemp(prefix="touchstone-"))
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
     address, key = str(folder / "sampler"), secrets.token_hex(32)
     command = [sys.executable, "-m", "hardware.sampler", "--trace", str(trace), "--meters", ",".join(meters)]
     command += ["--devices", json.dumps([asdict(one) for one in devices]), "--period", str(period_s)]

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,7 +24,7 @@ BACK = "back:"
 """Prefixes of the marks that tell when a meter stopped and went on."""
 
 
-@dataclass(kw_only=True, slots=True, frozen=True)
+@dataclass(kw_only=True, slots=True)
 class TraceRow:
     """One line: one source at one moment, or a moment alone. Empty fields were not told."""
 
@@ -46,11 +48,13 @@ class TraceRow:
 
 
 COLUMNS = tuple(field.name for field in fields(TraceRow))
+_VALUES = attrgetter(*COLUMNS)
+_OF_READING = tuple(field.name for field in fields(Reading))
 
 
 def row_of(reading: Reading, *, monotonic_s: float, unix_s: float, meter: str, mark: str | None = None) -> TraceRow:
     """A reading as a line of the trace."""
-    told = {field.name: getattr(reading, field.name) for field in fields(reading)}
+    told = {name: getattr(reading, name) for name in _OF_READING}
     return TraceRow(monotonic_s=monotonic_s, unix_s=unix_s, mark=mark, meter=meter, **told)
 
 
@@ -65,19 +69,25 @@ class TraceWriter:
         self._rows = csv.writer(self._file, lineterminator="\n")
         if path.stat().st_size == 0:
             self._rows.writerow(COLUMNS)
-        elif not path.read_bytes().endswith(b"\n"):
+        elif not _ends_a_line(path):
             self._file.write("\n")
 
     def write(self, *rows: TraceRow) -> None:
         """Append rows; nothing after `close`."""
         with self._lock:
             if not self._file.closed:
-                self._rows.writerows([[_text(value) for value in astuple(row)] for row in rows])
+                self._rows.writerows([[_text(value) for value in _VALUES(row)] for row in rows])
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._file.close()
+
+
+def _ends_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
 
 
 def _text(value: Any) -> str:
@@ -89,35 +99,23 @@ def _text(value: Any) -> str:
     return repr(value)
 
 
-def _float(text: str) -> float | None:
-    return float(text) if text else None
-
-
-def _string(text: str) -> str | None:
-    return text.strip() if text else None
-
-
-def _scope(text: str) -> str | None:
-    if text and text not in get_args(Scope):
+def _scope(text: str) -> str:
+    if text not in _SCOPES:
         raise ValueError(f"no scope is called {text}")
-    return text or None
+    return text
 
 
-def _int(text: str) -> int | None:
-    return int(text) if text else None
-
-
-_PARSE: dict[str, Callable[[str], Any]] = dict.fromkeys(COLUMNS, _float) | {
-    "monotonic_s": float,
-    "unix_s": float,
-    "mark": _string,
+_SCOPES = frozenset(get_args(Scope))
+_PARSE: dict[str, Callable[[str], Any]] = dict.fromkeys(COLUMNS, float) | {
+    "mark": str,
     "meter": str,
-    "source": _string,
+    "source": str,
     "scope": _scope,
-    "memory_used_bytes": _int,
-    "throttle": _string,
-    "raw": _string,
+    "memory_used_bytes": int,
+    "throttle": str.strip,
+    "raw": str.strip,
 }
+"""Column to what its text means; an empty text means null and is not parsed."""
 
 
 def iter_trace(path: Path) -> Iterator[TraceRow]:
@@ -143,9 +141,10 @@ def _parse(line: str) -> TraceRow | None:
         fields_ = next(csv.reader([line], strict=True), [])
         if len(fields_) != len(COLUMNS):
             return None
-        return TraceRow(**{name: _PARSE[name](text) for name, text in zip(COLUMNS, fields_, strict=True)})
-    except (ValueError, csv.Error):
-        return None
+        told = {name: _PARSE[name](text) for name, text in zip(COLUMNS, fields_, strict=True) if text}
+        return TraceRow(**told)
+    except (ValueError, TypeError, csv.Error):
+        return None  # TypeError: a field that must be there is empty
 
 
 def read_trace(path: Path) -> list[TraceRow]:

@@ -93,6 +93,7 @@ def count(
     rows = batch_size or (recipe.batch_size if device == "meta" else 1)
     precision = _precision(weights_dtype, autocast_dtype)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        torch.default_generator.manual_seed(0)  # what depends on the data, as a detector's proposals do, is repeatable
         step = _train_once(*_build(workload_class, recipe, device, rows, precision), precision)
         saved_bytes = step.footprint.activation_bytes
         if device == "meta":
@@ -157,7 +158,7 @@ def _fake(tensor: Tensor) -> Tensor:
 
 
 def _place(workload: Workload) -> Workload:
-    """`workload` with fake parameters and buffers in place of meta ones; `Module.to` would untie those that are tied."""
+    """`workload` with fake parameters and buffers for its meta ones; `Module.to` would untie those that are tied."""
     placed: dict[Tensor, Tensor] = {}
     for module in workload.modules():
         own = [*module.named_parameters(recurse=False, remove_duplicate=False)]

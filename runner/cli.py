@@ -36,7 +36,7 @@ def run(arguments: list[str]) -> int:
     import hydra
 
     from runner import resolvers
-    from runner.explain import explain
+    from runner.explain import USER_ERRORS, explain
 
     resolvers.register()
     complete = with_vendor(arguments)
@@ -54,9 +54,12 @@ def run(arguments: list[str]) -> int:
             task()
         except SystemExit as ending:
             return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
-        except Exception as error:  # noqa: BLE001 -- Hydra's own errors have many classes; all are the user's to mend
+        except USER_ERRORS as error:
             sys.stderr.write(f"{explain(error, arguments)}\n")
             return 2
+        except KeyboardInterrupt:
+            sys.stderr.write("Interrupted.\n")
+            return 130
     return 0
 
 

@@ -90,6 +90,7 @@ class Console:
             self._once(f"Warning: {event.value.get('message')}", style="yellow")
         elif event.name == Name.ERROR:
             self._tell_error(event.value)
+            self._progress.update(event)
         elif event.rank == 0:
             if event.name == Name.INIT_START:
                 self._begin_part()

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from runner.errors import TouchstoneError
 
 CONF = Path(__file__).parent.parent / "conf"
+USER_ERRORS = (HydraException, OmegaConfBaseException, ValidationError, TouchstoneError)
+"""What a bad command line can raise; anything else is a defect of the engine and shows its traceback."""
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> str:

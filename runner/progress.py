@@ -27,6 +27,7 @@ class Stage(StrEnum):
     TRAINING = "training"
     EVALUATING = "evaluating"
     COUNTING = "counting FLOPs"
+    ENDING = "ending worker"
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -44,7 +45,7 @@ class Snapshot:
 
 @dataclass(kw_only=True, slots=True)
 class Progress:
-    """Follows one worker. Only the first rank's events move it."""
+    """Follows one worker. Only the first rank's events move it, and errors of any."""
 
     case: Case
     stage: Stage = Stage.STARTING
@@ -88,6 +89,8 @@ class Progress:
             self._take_evaluation(event)
         elif event.name == Name.TRAIN_END:
             self.stage, self._segment_ended_s = Stage.COUNTING, None
+        elif event.name in (Name.ACCOUNT, Name.ERROR):
+            self.stage, self._segment_ended_s = Stage.ENDING, None
 
     def at(self, now_s: float) -> Snapshot:
         """The state at a moment of the monotonic clock."""
@@ -146,6 +149,8 @@ class Progress:
     def _detail(self) -> str:
         if self.stage is Stage.MEASURING:
             return f"{self._planned:,} steps, read back when they are done" if self._planned else ""
+        if self.stage in (Stage.COUNTING, Stage.ENDING):
+            return ""
         quality = self.case.model.quality
         parts = [f"step {self._step:,}"] if self._step is not None else []
         parts += [f"loss {number(self._loss)}"] if self._loss is not None else []

@@ -81,7 +81,7 @@ def _connect(case: Case, folder: Path, rank: int, events: EventWriter) -> Contex
         device = load_device(case.vendor, emulate=True)
     device.connect()
     device.set_matmul(case.precision.matmul)
-    if not device.shared and local_rank >= device.count():
+    if local_rank >= device.count():
         raise HardwareError(
             f"topology.devices={case.topology.devices}, but only {device.count()} devices of {case.vendor.title} are "
             f"visible. Lower topology.devices, or look at {case.vendor.visible_devices_env}."

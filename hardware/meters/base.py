@@ -40,7 +40,7 @@ class Reading:
 
 
 class Meter(ABC):
-    """Reads a set of sources. `open` may fail, once, with a reason; `read` may fail at any time and never ends a run."""
+    """Reads a set of sources. `open` may fail with a reason; `read` may fail at any time and never ends a run."""
 
     name: ClassVar[str]
     period_s: ClassVar[float] = 0.1
@@ -62,5 +62,5 @@ class Meter(ABC):
             MeterUnavailableError: the sensor stopped answering.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 -- most meters hold nothing
         """Let go of the sensors."""

@@ -5,6 +5,7 @@ A way raises NVML's error, `AttributeError` where the binding is too old, or `Lo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -80,15 +81,22 @@ def throttle_old(nvml: ModuleType, handle: Any) -> str:
 
 
 def _reasons(nvml: ModuleType, mask: int) -> str:
-    """Names of the bits set in `mask`, from the binding's constants; a bit without one is written as a number."""
+    """Names of the bits set in `mask`; a bit without one is written as a number."""
+    names = _reason_names(nvml)
+    bits = [1 << i for i in range(mask.bit_length()) if mask >> i & 1]
+    return "+".join(names.get(bit, hex(bit)) for bit in bits)
+
+
+@functools.cache
+def _reason_names(nvml: ModuleType) -> dict[int, str]:
+    """Bit to name, from the binding's constants."""
     names: dict[int, str] = {}
     for prefix in ("nvmlClocksThrottleReason", "nvmlClocksEventReason"):
         for name, value in vars(nvml).items():
             if name.startswith(prefix) and isinstance(value, int) and value.bit_count() == 1:
                 # Deprecated second names come later in the binding; the first one stays.
                 names.setdefault(value, name.removeprefix(prefix))
-    bits = [1 << i for i in range(mask.bit_length()) if mask >> i & 1]
-    return "+".join(names.get(bit, hex(bit)) for bit in bits)
+    return names
 
 
 FIGURES: dict[str, tuple[Figure, ...]] = {

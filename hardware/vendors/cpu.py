@@ -24,8 +24,6 @@ _LIBRARIES = {"mkl": r"Math Kernel Library Version (\S+)", "onednn": r"MKL-DNN v
 class Cpu(Device):
     """The host's processors; several ranks share them."""
 
-    shared = True
-
     def unavailable_reason(self) -> str | None:
         """Null wherever PyTorch is installed."""
         if importlib.util.find_spec("torch") is None:

@@ -189,7 +189,7 @@ class Kunlunxin(TorchCudaDevice):
         found = {"timing": "device events" if self._timing_events else "host clock: the stack has no timing events"}
         found["communication"] = self.communication_backend()
         if str(torch.compile.__module__).partition(".")[0] == "torch_xmlir":
-            # Later versions put a decorator that does nothing in its place unless XMLIR_ENABLE_MOCK_TORCH_COMPILE=false.
+            # Later versions replace it by a decorator that does nothing, unless XMLIR_ENABLE_MOCK_TORCH_COMPILE=false.
             found["torch.compile"] = "replaced by torch_xmlir; models may run uncompiled"
         version = self._own("__version__")
         return found if version is None else found | {"torch_xmlir": str(version)}

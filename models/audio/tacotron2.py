@@ -16,8 +16,9 @@ from torchmetrics import Metric
 
 from models.audio.tacotron2_network import Architecture, Tacotron2, padding_mask
 from models.base import Workload
-from models.data.base import Batch, Counts, DataError, Datasets
+from models.data.base import Batch, Counts, Datasets
 from models.data.ljspeech import LJSpeech, Utterance
+from models.data.root import dataset_root
 from models.data.spec import DataSpec
 from models.data.speech import speech_sample
 from models.recipe import Recipe
@@ -100,11 +101,8 @@ class Tacotron2Workload(Workload):
         if spec.name != "dataset":
             train, evaluation = speech_sample(symbols_per_clip=self.config.symbols_per_clip, mels=self.config.mels)
             return Datasets(train, evaluation)
-        if spec.root is None:
-            raise DataError(
-                "No data folder is given", where="data.root", expected=LJSpeech.expected, source=LJSpeech.source
-            )
-        return Datasets(*(LJSpeech(spec.root, split, mels=self.config.mels) for split in ("train", "val")))
+        root = dataset_root(spec, expected=LJSpeech.expected, source=LJSpeech.source)
+        return Datasets(*(LJSpeech(root, split, mels=self.config.mels) for split in ("train", "val")))
 
     def collate(self, examples: list[Any]) -> Batch:
         """Pad utterances to the longest text and the longest clip."""
@@ -120,7 +118,7 @@ class Tacotron2Workload(Workload):
         }
 
     def synthetic_batch(self, batch_size: int) -> Batch:
-        """Clips without padding, at the data set's mean lengths; mels as real log-mels spread (mean -5, deviation 2)."""
+        """Clips without padding, at the data set's mean lengths; mels spread like real ones (mean -5, deviation 2)."""
         text, frames = self.config.symbols_per_clip, self.config.frames_per_clip
         return {
             "symbols": torch.randint(1, self.config.symbols, (batch_size, text)),

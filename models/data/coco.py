@@ -37,7 +37,7 @@ NEEDED_KEYS = frozenset({"id", "image_id", "category_id", "bbox", "area", "iscro
 class CocoInstances(Dataset[dict[str, Any]]):
     """One split of COCO 2017.
 
-    An example holds `image`, float32 [3, H, W] in 0..1, and `target`: `boxes` float32 [N, 4] (x1, y1, x2, y2 in pixels),
+    An example holds `image`, float32 [3, H, W] in 0..1, and `target`: `boxes` float32 [N, 4] (x1, y1, x2, y2, pixels),
     `labels` int64 [N] (COCO's category numbers), `masks` uint8 [N, H, W], `area` float32 [N], `iscrowd` int64 [N] and
     `image_id` int64 [1].
     """
@@ -127,7 +127,7 @@ class CocoInstances(Dataset[dict[str, Any]]):
 
 
 def _index(file: Path) -> COCO:
-    """pycocotools' index of an annotation file, after a check of what is used of it."""
+    """The index pycocotools keeps of an annotation file, after a check of what is used of it."""
     try:
         content = json.loads(file.read_bytes())
     except FileNotFoundError as error:

@@ -85,7 +85,7 @@ class CocoMeanAveragePrecision(Metric):
         """What is compared: boxes as x, y, width, height, or run-length encoded masks."""
         if self.kind == "bbox":
             boxes = item["boxes"].cpu().double()
-            return torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1).tolist()  # type: ignore[no-any-return]
+            return torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1).tolist()
         masks = item["masks"]
         if masks.is_floating_point():
             masks = masks > MASK_THRESHOLD

@@ -102,8 +102,9 @@ def gpt2_tokenizer(root: Path, *, source: str) -> Any:
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     vocabulary_path, merges_path = root / "vocab.json", root / "merges.txt"
+    described = _read(vocabulary_path, source)
     try:
-        vocabulary = json.loads(_read(vocabulary_path, source))
+        vocabulary = json.loads(described)
     except ValueError as error:
         raise DataError("Not JSON", where=vocabulary_path, expected=LAYOUT, source=source) from error
     if not isinstance(vocabulary, dict) or not all(isinstance(value, int) for value in vocabulary.values()):

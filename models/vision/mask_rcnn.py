@@ -6,7 +6,7 @@ Reference: FlagPerf training/mask_rcnn, which trains torchvision's `maskrcnn_res
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import TypeAdapter
@@ -29,8 +29,8 @@ class MaskRcnn(Workload):
     """Instance segmentation; quality is `box_map` and `mask_map`, COCO's mAP@[.5:.95] as fractions.
 
     A batch is `{"images": [float32 [3, H, W] in 0..1, …], "targets": [{"boxes", "labels", "masks", …}, …]}`; images may
-    differ in size. Weights are float32: torchvision's detection operators (non-maximum suppression, region pooling) have
-    no half-precision kernels, and under autocast torchvision casts their inputs to float32 by itself.
+    differ in size. Weights are float32: torchvision's detection operators (non-maximum suppression, region pooling)
+    lack half-precision kernels, on the CPU at least; under autocast torchvision casts their inputs to float32.
     """
 
     count_device = "cpu"
@@ -71,14 +71,18 @@ class MaskRcnn(Workload):
         if spec.name == "dataset":
             root = Path(spec.root or "").expanduser()
             return Datasets(train=CocoInstances(root, "train"), evaluation=CocoInstances(root, "val"))
-        scenes = {
-            "size": self.architecture.image_size,
-            "classes": min(DIGITS, self.architecture.classes - 1),
-            "most_digits": self.architecture.objects,
-        }
         return Datasets(
-            train=DigitScenes(split="train", length=TRAINING_SCENES, **scenes),
-            evaluation=DigitScenes(split="evaluation", length=EVALUATION_SCENES, **scenes),
+            train=self._scenes("train", TRAINING_SCENES), evaluation=self._scenes("evaluation", EVALUATION_SCENES)
+        )
+
+    def _scenes(self, split: Literal["train", "evaluation"], length: int) -> DigitScenes:
+        height, width = self.architecture.image_size
+        return DigitScenes(
+            split=split,
+            length=length,
+            size=(height, width),
+            classes=min(DIGITS, self.architecture.classes - 1),
+            most_digits=self.architecture.objects,
         )
 
     def collate(self, examples: list[Any]) -> Batch:
@@ -118,7 +122,7 @@ class MaskRcnn(Workload):
         if dtype != torch.float32:
             raise ValueError(
                 f"mask_rcnn cannot hold its weights in {dtype}: torchvision's detection operators (nms, roi_align) have"
-                " no such kernel. Use precision=fp32, or fp16 or bf16, which keep float32 weights."
+                " no such kernel, on the CPU at least. Use precision=fp32, or fp16 or bf16, which keep float32 weights."
             )
 
 

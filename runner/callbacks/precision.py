@@ -21,6 +21,8 @@ class PrecisionCheck(pl.Callback):
         Raises:
             PrecisionUnsupportedError: what runs is not what was asked for.
         """
-        found = probe(pl_module, trainer.strategy.root_device, trainer.precision_plugin.forward_context)
+        plugin = trainer.precision_plugin
+        device = trainer.strategy.root_device
+        found = probe(pl_module, device, plugin.forward_context, plugin=plugin, optimizers=trainer.optimizers)
         self._context.events.emit(Name.PRECISION, found)
         check(found, self._context.case.precision)

@@ -146,7 +146,8 @@ def _differing(runs: Sequence[Run]) -> dict[str, dict[str, Path]]:
 
 def _shown(name: str, reports: list[Report]) -> bool:
     """Whether a figure gets a row: someone measured it, or the first screen promises it."""
-    if name in _SAID_BY_MARKS:
+    single = name.endswith("_per_device") and all(report.case.get("devices") == 1 for report in reports)
+    if name in _SAID_BY_MARKS or single:
         return False
     measured = any(value_of(report, name) is not None for report in reports)
     promised = any(report.case.get("task") in known(name, report).headline for report in reports)
@@ -264,7 +265,8 @@ def _status(made: Page, columns: list[Column]) -> None:
 
 
 def _missing(made: Page, columns: list[Column], names: list[str]) -> None:
-    """The reasons behind every `-`."""
+    """The reasons behind every `-`, each once, with the runs it holds for."""
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for column in columns:
         reasons: dict[str, list[str]] = {}
         for name in names:
@@ -274,5 +276,9 @@ def _missing(made: Page, columns: list[Column], names: list[str]) -> None:
             elif figure.reason is not None:
                 reasons.setdefault(first_line(figure.reason), []).append(name)
         for reason, missing in reasons.items():
-            what = f"no {', '.join(missing)}" if len(missing) <= _NAMED else f"{len(missing)} figures are missing"
-            made.note(f"{column.label}: {what}: {reason}", "item")
+            found.setdefault((reason, tuple(missing)), []).append(column.label)
+    for (reason, missing_names), labels in found.items():
+        who = "all runs" if len(labels) == len(columns) else ", ".join(labels)
+        few = len(missing_names) <= _NAMED
+        what = f"no {', '.join(missing_names)}" if few else f"{len(missing_names)} figures are missing"
+        made.note(f"{who}: {what}: {reason}", "item")

@@ -93,6 +93,6 @@ def memory_estimate(story: Story) -> Values:
         none = Missing("the run ended before the model was counted")
         return {f"estimate/{name}_gib": none for name in (*names, "total")}
     parts: Values = {f"estimate/{name}_gib": account[key] / GIB for name, key in zip(names, keys, strict=True)}
-    batch = multiply(parts["estimate/activations_per_sample_gib"], float(account["samples_per_batch"]))
+    batch = multiply(parts["estimate/activations_per_sample_gib"], float(account["samples_per_pass"]))
     fixed = [parts[f"estimate/{name}_gib"] for name in names[:3]]
     return parts | {"estimate/total_gib": add(batch, *fixed)}

@@ -64,6 +64,10 @@ def load(folder: Path) -> Report:
         report.save(folder / REPORT)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"The result in {folder} cannot be read: {error}") from error
+    except (LookupError, TypeError) as error:
+        raise ConfigurationError(
+            f"The events in {folder} are not those of this version ({type(error).__name__}: {error})."
+        ) from error
     return report
 
 

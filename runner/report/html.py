@@ -19,7 +19,8 @@ body { font: 15px/1.5 system-ui, sans-serif; background: var(--paper); color: va
   margin: 2rem auto; padding: 0 1rem; }
 h2 { margin: 2.5rem 0 .3rem; font-size: 1.3rem; } h3 { margin: 1.6rem 0 .3rem; font-size: 1.05rem; color: var(--head); }
 p { margin: .3rem 0; overflow-wrap: anywhere; } li { overflow-wrap: anywhere; }
-.plain { white-space: pre-wrap; } .good { color: var(--good); font-weight: 600; } .mark { color: var(--warn); font-weight: 600; }
+.plain { white-space: pre-wrap; }
+.good { color: var(--good); font-weight: 600; } .mark { color: var(--warn); font-weight: 600; }
 .warning { color: var(--warn); } .error { color: var(--error); font-weight: 600; white-space: pre-wrap; }
 .scroll { overflow-x: auto; margin: .8rem 0; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .8rem .25rem 0; text-align: left; vertical-align: top; }

@@ -21,7 +21,7 @@ GRACE_S = 10.0
 """The longest that a store holds up a run, or a sweep, at its end, in seconds."""
 IMPORT_GRACE_S = 20.0
 """The longest that importing MLflow does beside that; only when a run ends at once."""
-LIMITS = store.http_limits(timeout_s=3, retries=1)
+LIMITS = store.http_limits(timeout_s=4, retries=1)
 
 
 class Tracker:

@@ -34,7 +34,10 @@ def instances() -> dict[str, Any]:
     """Image 1: polygon and crowd; 2: no annotation; 3: a box without extent; 4: two parts; 5: crowd alone."""
     crowd = {"segmentation": crowd_rle(), "bbox": [40.0, 0.0, 10.0, 40.0], "area": 400.0, "iscrowd": 1}
     flat = {"bbox": [5.0, 5.0, 20.0, 0.5]}
-    parts = {"segmentation": [SQUARE, [40.0, 30.0, 50.0, 30.0, 50.0, 38.0, 40.0, 38.0]], "bbox": [10.0, 8.0, 60.0, 30.0]}
+    parts = {
+        "segmentation": [SQUARE, [40.0, 30.0, 50.0, 30.0, 50.0, 38.0, 40.0, 38.0]],
+        "bbox": [10.0, 8.0, 60.0, 30.0],
+    }
     names = {number: f"{number:012d}.jpg" for number in (1, 2, 3, 4, 5)}
     return {
         "info": {"year": 2017},
@@ -58,7 +61,9 @@ def root(tmp_path: Path) -> Path:
         write(tmp_path, split, instances())
         for image in instances()["images"]:
             ramp = np.tile(np.arange(WIDTH, dtype=np.uint8) * 4, (HEIGHT, 1))
-            Image.fromarray(np.stack([ramp] * 3, axis=-1)).save(tmp_path / f"{split}2017" / image["file_name"], quality=95)
+            Image.fromarray(np.stack([ramp] * 3, axis=-1)).save(
+                tmp_path / f"{split}2017" / image["file_name"], quality=95
+            )
     return tmp_path
 
 

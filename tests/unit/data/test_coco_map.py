@@ -59,7 +59,9 @@ NOTHING = found([], [], [])
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_perfect_detections_score_one(kind: Kind) -> None:
-    perfect = [found(truth["boxes"].int().tolist(), truth["labels"].tolist(), [0.9] * len(truth["labels"])) for truth in TRUTH]
+    perfect = [
+        found(truth["boxes"].int().tolist(), truth["labels"].tolist(), [0.9] * len(truth["labels"])) for truth in TRUTH
+    ]
     assert score(kind, perfect, TRUTH) == pytest.approx(1.0)
 
 
@@ -121,7 +123,9 @@ def random_case(seed: int, images: int = 12) -> tuple[list[Item], list[Item]]:
         corners = random.integers(0, 30, size=(count, 2))
         boxes = np.concatenate([corners, corners + random.integers(8, 30, size=(count, 2))], axis=1)
         labels = random.integers(1, 4, size=count)
-        truths.append(item(boxes.tolist(), labels.tolist(), number, iscrowd=(random.random(count) < 0.2).astype(int).tolist()))
+        truths.append(
+            item(boxes.tolist(), labels.tolist(), number, iscrowd=(random.random(count) < 0.2).astype(int).tolist())
+        )
         guesses = np.concatenate([np.clip(boxes + random.integers(-3, 4, size=boxes.shape), 0, SIDE), [[1, 1, 12, 12]]])
         guessed = [*labels.tolist(), int(random.integers(1, 4))]
         detections.append(found(guesses.tolist(), guessed, random.choice([0.3, 0.6, 0.9], size=count + 1).tolist()))

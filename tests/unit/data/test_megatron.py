@@ -109,7 +109,7 @@ def test_truncated_data_file(tmp_path: Path) -> None:
 
 
 def test_empty_and_ambiguous_folders(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="exactly one .idx file, found none"):
+    with pytest.raises(DataError, match=r"exactly one \.idx file, found none"):
         megatron_tokens(tmp_path, source="")
     write(tmp_path)
     (tmp_path / "other.idx").write_bytes(b"")

@@ -86,6 +86,14 @@ def test_a_card_that_falls_off_the_bus_leaves_no_number():
     assert "40%" in reading.reason
 
 
+def test_a_stale_value_from_before_the_window_is_no_peak():
+    reading = device(
+        [*powers((-20.0, 999.0)), *every(0.1, 10, begin_s=0.5, watts=lambda t: 100.0)], 0, 10, period_s=0.1
+    )
+    assert reading.peak_w == 100.0
+    assert reading.coverage == pytest.approx(0.95)
+
+
 @pytest.mark.parametrize("bad", [None, math.nan, math.inf, -5.0])
 def test_a_value_that_is_no_measurement_counts_as_missing(bad):
     samples = powers((0, 100.0), (1, bad), (2, 100.0))

@@ -136,7 +136,7 @@ def test_a_failure_is_noted_once_and_retried_at_most_every_five_seconds(trace):
     run_until(station, clock, 27.0, due_s)
     notes = [(row.mark, row.raw) for row in read_trace(trace) if not row.source]
     assert notes == [("lost:fake", "fake: fell off the bus"), ("back:fake", None)]
-    assert times(trace)[-2:] == [26.5, 27.0] or times(trace)[-1] > 26
+    assert times(trace) == [0.0, 25.5, 26.0, 26.5, 27.0]
     assert station.told()["reason"] is None
 
 
@@ -167,7 +167,7 @@ def test_a_meter_that_cannot_be_opened_is_not_read(trace):
     meter.open_error = None
     station.open([XPU])
     assert station.wake.is_set()
-    assert times(trace) == [20.0] or len(times(trace)) == 1
+    assert times(trace) == [meter.clock.now_s]
 
 
 def test_a_mark_reads_counters_and_leaves_other_meters_alone(trace):
@@ -400,15 +400,17 @@ def test_it_ends_with_its_parent(trace):
         from hardware.sampler import SamplerClient, start_sampler
         sampler = start_sampler(Path({str(trace)!r}), ["host"])
         SamplerClient(sampler.address, sampler.key).mark("begin")
-        print(sampler.process.pid, flush=True)
+        print(sampler.process.pid, sampler.folder, flush=True)
         time.sleep(60)
     """)
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=ROOT) as parent:
-        pid = int(parent.stdout.readline())
+        pid, folder = parent.stdout.readline().decode().split()
+        pid = int(pid)
         assert psutil.pid_exists(pid)
         parent.kill()
     wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     assert "begin" in Trace.load(trace).marks
+    assert not Path(folder).exists()
 
 
 def test_it_imports_neither_torch_nor_lightning():

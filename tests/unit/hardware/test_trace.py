@@ -112,6 +112,11 @@ def test_energy_is_added_over_devices_and_told_by_source(path):
     assert trace.total_energy(2.25, 7.75, "device").joules == pytest.approx(350 * 5.5)
 
 
+def test_a_large_counter_keeps_all_its_digits(path):
+    write(path, *[row(float(t), energy_j=3_000_000_000.125 + 0.001 * t) for t in range(11)])
+    assert Trace.load(path).total_energy(0, 10, "device").joules == pytest.approx(0.01, abs=1e-5)
+
+
 def test_every_scope_is_summed_for_itself(path):
     node = [row(float(t), meter="ipmi", source="node", scope="node", power_w=900.0) for t in range(11)]
     packages = [
@@ -215,7 +220,7 @@ def test_idle_power_is_the_mean_before_the_work(path):
 def test_resident_memory_is_that_of_the_watched_processes(path):
     host = [
         row(float(t), meter="host", source=name, scope="host", memory_used_bytes=size)
-        for t, name, size in [(1, "host", 900), (1, "processes", 5), (2, "processes", 7), (9, "processes", 50)]
+        for t, name, size in [(1, "host", 900), (1, "processes", 5), (2, "processes", 7), (9, "processes", 5000)]
     ]
     write(path, *host)
     trace = Trace.load(path)

@@ -133,6 +133,7 @@ GARBLED = {
     "used and total memory exchanged": swapped(ROW, 17, 18),
     "utilisation and clock exchanged": swapped(ROW, 19, 9),
     "memory and temperature exchanged": swapped(ROW, 17, 4),
+    "L3 used and total exchanged": swapped(ROW, 15, 16),
     "serial number and power exchanged": swapped(ROW, 3, 8),
     "firmware in front": swapped(ROW, 20, 4),
     "power not available": ROW.replace(" 112 ", " N/A "),

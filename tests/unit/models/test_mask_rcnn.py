@@ -1,45 +1,19 @@
 from __future__ import annotations
 
+import json
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from omegaconf import OmegaConf
+from mask_rcnn_samples import recipe, tiny
 from PIL import Image
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
-from torchvision.models import resnet50
-from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from models.data.base import DataError, EndlessSampler, evaluation_loader, training_loader
 from models.data.spec import DataSpec
-from models.recipe import Recipe
 from models.vision.mask_rcnn import MaskRcnn
-from runner.resolvers import register
-
-CONF = Path(__file__).parents[3] / "conf" / "model" / "mask_rcnn.yaml"
-TORCHVISION_PARAMETERS, TORCHVISION_GIGA_MULTIPLY_ADDS = 44_401_393, 134.38
-"""torchvision's MaskRCNN_ResNet50_FPN_Weights.COCO_V1: `num_params` and `_ops`, an 800x800 image."""
-
-
-def recipe(scale: str, **architecture: Any) -> Recipe:
-    register()
-    composed = OmegaConf.create({"scale": scale, "model": OmegaConf.load(CONF)})
-    values = OmegaConf.to_container(composed, resolve=True)["model"]  # type: ignore[index,call-overload]
-    values["architecture"] |= architecture
-    return TypeAdapter(Recipe).validate_python(values)
-
-
-def tiny(seed: int = 0, **architecture: Any) -> MaskRcnn:
-    torch.manual_seed(seed)
-    return MaskRcnn(recipe("tiny", **architecture))
-
-
-def parameters(network: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def quality(model: MaskRcnn) -> dict[str, float]:
@@ -55,58 +29,12 @@ def quality(model: MaskRcnn) -> dict[str, float]:
     return {name: float(metric.compute()) for name, metric in model.metrics.items()}
 
 
-def test_reference_is_torchvisions_network() -> None:
-    with torch.device("meta"):
-        ours = MaskRcnn(recipe("reference")).network
-        theirs = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None)
-    shapes = {name: tensor.shape for name, tensor in ours.state_dict().items()}
-    assert shapes == {name: tensor.shape for name, tensor in theirs.state_dict().items()}
-    assert str(ours.transform) == str(theirs.transform)
-    for part in ("_pre_nms_top_n", "_post_nms_top_n", "nms_thresh", "fg_bg_sampler"):
-        ours_part, theirs_part = (getattr(network.rpn, part) for network in (ours, theirs))
-        assert getattr(ours_part, "__dict__", ours_part) == getattr(theirs_part, "__dict__", theirs_part)
-    assert ours.rpn.anchor_generator.sizes == theirs.rpn.anchor_generator.sizes
-    assert vars(ours.roi_heads.fg_bg_sampler) == vars(theirs.roi_heads.fg_bg_sampler)
-    assert ours.roi_heads.detections_per_img == theirs.roi_heads.detections_per_img
-    assert str(ours.roi_heads.mask_roi_pool) == str(theirs.roi_heads.mask_roi_pool)
-
-
 def test_published_recipe() -> None:
     published = recipe("reference")
     assert published.quality.targets == {"box_map": 0.38, "mask_map": 0.34}
     steps_per_epoch = 117_266 // (8 * published.batch_size)
     assert published.schedule.milestones == (16 * steps_per_epoch, 22 * steps_per_epoch)
     assert published.budget_samples == 26 * 117_266
-
-
-def test_loaded_backbone_is_frozen_and_has_the_published_parameters(tmp_path: Path) -> None:
-    torch.manual_seed(1)
-    weights = resnet50(weights=None).state_dict()
-    torch.save(weights, tmp_path / "resnet50.pth")
-    network = MaskRcnn(recipe("reference", backbone_weights=str(tmp_path / "resnet50.pth"))).network
-    assert parameters(network) == TORCHVISION_PARAMETERS
-    body = network.backbone.body
-    assert torch.equal(body.layer3[1].conv2.weight, weights["layer3.1.conv2.weight"])
-    trained = {name.split(".")[0] for name, parameter in body.named_parameters() if parameter.requires_grad}
-    assert trained == {"layer2", "layer3", "layer4"}
-
-
-def test_missing_or_unfit_backbone_weights_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"not found.*nowhere\.pth.*resnet50-0676ba61"):
-        tiny(backbone_weights=str(tmp_path / "nowhere.pth"))
-    (tmp_path / "text.pth").write_text("no weights")
-    with pytest.raises(DataError, match=r"cannot be read.*text\.pth"):
-        tiny(backbone_weights=str(tmp_path / "text.pth"))
-    torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "other.pth")
-    with pytest.raises(DataError, match=r"do not fit.*other\.pth"):
-        tiny(backbone_weights=str(tmp_path / "other.pth"))
-
-
-def test_architecture_is_checked() -> None:
-    with pytest.raises(ValidationError, match="channels_of_pyramid"):
-        tiny(channels_of_pyramid=3)
-    with pytest.raises(ValidationError, match="one size per level"):
-        tiny(anchor_sizes=[8, 16])
 
 
 def test_synthetic_batch_is_valid_and_always_the_same() -> None:
@@ -142,16 +70,6 @@ def test_flops_of_a_training_step_are_the_same_for_equal_weights() -> None:
             model.training_step(model.synthetic_batch(2), 0).backward()
         counted.append(counter.get_total_flops())
     assert counted[0] == counted[1] > 1e8
-
-
-@pytest.mark.heavy
-def test_flops_of_reference_inference_match_torchvisions() -> None:
-    torch.manual_seed(0)
-    model = MaskRcnn(recipe("reference")).eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        detections = model.network([torch.rand(3, 512, 512)])
-    assert len(detections[0]["boxes"]) == 0, "the published count has no masks, for noise holds no objects"
-    assert counter.get_total_flops() == pytest.approx(2e9 * TORCHVISION_GIGA_MULTIPLY_ADDS, rel=0.01)
 
 
 @pytest.mark.heavy
@@ -200,14 +118,20 @@ def test_images_may_differ_in_size() -> None:
     model = tiny()
     batch = model.synthetic_batch(2)
     batch["images"][0] = batch["images"][0][:, :80]
-    batch["targets"][0] |= {"masks": batch["targets"][0]["masks"][:, :80], "boxes": torch.tensor([[1.0, 1, 30, 30]] * 3)}
+    batch["targets"][0] |= {
+        "masks": batch["targets"][0]["masks"][:, :80],
+        "boxes": torch.tensor([[1.0, 1, 30, 30]] * 3),
+    }
     assert torch.isfinite(model.training_step(batch, 0))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_mixed_precision_trains_and_evaluates(dtype: torch.dtype) -> None:
-    model = tiny()
-    batch = model.synthetic_batch(2)
+    # a CPU has no fast float16 convolution to go backward through, so everything is as small as can be
+    model = tiny(
+        image_size=[32, 32], min_size=32, max_size=32, regions_sampled=8, pyramid_channels=8, mask_channels=[8]
+    )
+    batch = model.synthetic_batch(1)
     with torch.autocast("cpu", dtype):
         loss = model.training_step(batch, 0)
     loss.backward()
@@ -243,8 +167,6 @@ def test_missing_coco_is_named(tmp_path: Path) -> None:
 
 
 def test_coco_files_can_be_trained_and_evaluated_on(tmp_path: Path) -> None:
-    import json
-
     polygon = [10.0, 8.0, 50.0, 8.0, 50.0, 60.0, 10.0, 60.0]
     (tmp_path / "annotations").mkdir()
     for split in ("train", "val"):
@@ -264,20 +186,19 @@ def test_coco_files_can_be_trained_and_evaluated_on(tmp_path: Path) -> None:
     assert 0.0 <= float(model.metrics["mask_map"].compute()) <= 1.0
 
 
-def trivial_quality(detect: Any) -> dict[str, float]:
-    """Both metrics over the evaluation scenes for a predictor that looks at no image."""
-    model = tiny()
-    examples = model.datasets(DataSpec(name="sample")).evaluation
-    for index in range(model.recipe.quality.samples or 0):
-        for metric in model.metrics.values():
-            metric.update([detect()], [examples[index]["target"]])
-    return {name: float(metric.compute()) for name, metric in model.metrics.items()}
+def trivial_quality(truths: list[dict[str, Tensor]], answer: dict[str, Tensor]) -> dict[str, float]:
+    """Both metrics for a predictor that looks at no image and always gives one answer."""
+    metrics = tiny().metrics
+    for metric in metrics.values():
+        metric.update([answer] * len(truths), truths)
+    return {name: float(metric.compute()) for name, metric in metrics.items()}
 
 
 def test_targets_are_far_above_predictors_that_see_nothing() -> None:
     model = tiny()
-    examples = model.datasets(DataSpec(name="sample")).train
-    targets = [examples[index]["target"] for index in range(100)]
+    data = model.datasets(DataSpec(name="sample"))
+    targets = [data.train[index]["target"] for index in range(100)]
+    truths = [data.evaluation[index]["target"] for index in range(model.recipe.quality.samples or 0)]
     box = torch.cat([target["boxes"] for target in targets]).mean(dim=0)
     labels = torch.cat([target["labels"] for target in targets])
     frequency = torch.bincount(labels, minlength=6)[1:] / len(labels)
@@ -286,11 +207,11 @@ def test_targets_are_far_above_predictors_that_see_nothing() -> None:
     mask[:, y1:y2, x1:x2] = True
     everywhere = {"boxes": box.repeat(5, 1), "labels": torch.arange(1, 6), "scores": frequency, "masks": mask}
     nothing = {name: values[:0] for name, values in everywhere.items()}
-    assert trivial_quality(lambda: nothing) == {"box_map": 0.0, "mask_map": 0.0}
-    mean_box = trivial_quality(lambda: everywhere)
+    assert trivial_quality(truths, nothing) == {"box_map": 0.0, "mask_map": 0.0}
+    mean_box = trivial_quality(truths, everywhere)
     for name, target in model.recipe.quality.targets.items():
         assert mean_box[name] < 0.05
-        assert target >= 0.4
+        assert target >= 0.5
 
 
 @pytest.mark.heavy

@@ -115,6 +115,18 @@ def test_nulls_are_dashes_with_their_reason_below():
     )
 
 
+def test_reason_that_all_runs_share_is_told_once():
+    text = said(report(), report(precision="bf16"), report(precision="tf32"))
+    assert text.count("no energy sensor") == 1
+    assert "all runs: no energy/per_sample_j, power/device_mean_w: no energy sensor" in text
+
+
+def test_per_device_figures_are_shown_where_there_are_several_devices():
+    titles = [found[0] for found in grid(report(), report(devices=2)).rows]
+    assert "Throughput, steady, per device" in titles
+    assert "Throughput, steady, per device" not in [found[0] for found in grid(report(), report()).rows]
+
+
 def test_failed_run_is_shown_but_never_best():
     lost = failed(precision="bf16")
     lost.figures["throughput/steady"] = Figure(value=9000.0, unit="sequences/s")

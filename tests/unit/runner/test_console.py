@@ -263,6 +263,20 @@ def test_error_is_one_paragraph_and_not_repeated_by_the_result():
     assert "Traceback" not in stage.text
 
 
+def test_worker_that_has_failed_is_ending():
+    stage = converging()
+    stage.tell("ERROR", rank=1, **ERROR)
+    stage.wait(11)
+    assert stage.stamped()[-2:] == ["ending worker", "ending worker"]
+
+
+def test_counting_ends_with_the_account():
+    stage = Stage("inspect").start()
+    stage.tell("INIT_END", seconds=1.0)
+    stage.tell("ACCOUNT", parameters=1)
+    assert stage.stamped()[-2:] == ["counting FLOPs", "ending worker"]
+
+
 def test_error_that_no_worker_told_is_in_the_result():
     stage = Stage().start()
     stage.console.finish(failed(message="vendor=nvidia is not available."), FOLDER)

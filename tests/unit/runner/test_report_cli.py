@@ -249,6 +249,13 @@ def test_unreadable_result_among_others_is_left_out_and_said(outputs, sweep, cap
     assert "is not a report" in capsys.readouterr().err
 
 
+def test_events_of_another_version_are_an_error_with_a_reason(abandoned, capsys):
+    EventWriter(abandoned / "events" / "rank0.log", rank=0).emit(Name.SEGMENT_END, {"unknown": 1})
+    assert main([str(abandoned)]) == 2
+    assert "are not those of this version (KeyError:" in capsys.readouterr().err
+    assert not (abandoned / "report.json").exists()
+
+
 def test_copies_that_mlflow_keeps_are_not_runs(outputs, sweep):
     saved(outputs / "mlartifacts" / "1" / "artifacts", load_report(sweep / "0_fp32" / "report.json"))
     assert len(find_runs(outputs)) == 3

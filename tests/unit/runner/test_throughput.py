@@ -6,6 +6,7 @@ import csv
 import math
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,7 @@ def test_the_window_is_marked_for_the_meters_and_every_step_is_kept(tmp_path: Pa
 def test_events_of_steps_carry_their_own_time(tmp_path: Path) -> None:
     told = [event for event in Run(tmp_path, min_steps=30).events if event.name == Name.STEP_END]
     window = [event for event in told if event.value["phase"] == "window"]
-    gaps = [after.monotonic_s - before.monotonic_s for before, after in zip(window, window[1:], strict=False)]
+    gaps = [after.monotonic_s - before.monotonic_s for before, after in pairwise(window)]
     assert gaps == pytest.approx([STEP_S + LOAD_S] * len(gaps))
 
 

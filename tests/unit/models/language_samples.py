@@ -1,0 +1,53 @@
+"""Recipes of the language models as the command line composes them, and one cache for all tests of a run."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from models.base import Workload
+from models.data.spec import DataSpec
+from models.recipe import Recipe
+from runner import resolvers
+from runner.schema import case_from_dict
+
+
+def recipe(model: str, scale: str = "tiny") -> Recipe:
+    """The model's YAML at one scale."""
+    resolvers.register()
+    GlobalHydra.instance().clear()
+    with initialize_config_module("conf", version_base=None):
+        config = compose("config", overrides=[f"model={model}", "vendor=cpu", f"scale={scale}"])
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    values.pop("tuning", None)
+    return case_from_dict(values).model
+
+
+@cache
+def _cache_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory()
+
+
+def sample_spec() -> DataSpec:
+    """`data=sample` with a cache that lives as long as the test run."""
+    return DataSpec(name="sample", cache=_cache_folder().name)
+
+
+def dataset_spec(root: Path | None) -> DataSpec:
+    """`data=dataset` under `root`."""
+    return DataSpec(name="dataset", root=None if root is None else str(root), cache=_cache_folder().name)
+
+
+def evaluate(workload: Workload, batches: list[dict[str, Any]]) -> dict[str, float]:
+    """The metrics over `batches`, without a trainer."""
+    for metric in workload.metrics.values():
+        metric.reset()
+    for number, batch in enumerate(batches):
+        workload.validation_step(batch, number)
+    return {name: float(metric.compute()) for name, metric in workload.metrics.items()}
