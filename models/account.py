@@ -161,9 +161,9 @@ def _place(workload: Workload) -> Workload:
     """`workload` with fake parameters and buffers for its meta ones; `Module.to` would untie those that are tied."""
     placed: dict[Tensor, Tensor] = {}
     for module in workload.modules():
-        own = [*module.named_parameters(recurse=False, remove_duplicate=False)]
-        own += module.named_buffers(recurse=False, remove_duplicate=False)
-        for name, tensor in own:
+        parameters = module.named_parameters(recurse=False, remove_duplicate=False)
+        buffers = module.named_buffers(recurse=False, remove_duplicate=False)
+        for name, tensor in (*parameters, *buffers):
             if tensor not in placed:
                 placed[tensor] = _fake(tensor)
             setattr(module, name, placed[tensor])

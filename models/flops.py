@@ -52,10 +52,9 @@ def _formulas() -> dict[Any, Callable[..., int]]:
         "_scaled_dot_product_efficient_attention_backward",
         "_scaled_dot_product_flash_attention_backward",
         "_scaled_dot_product_flash_attention_for_cpu_backward",
-        "_scaled_dot_product_cudnn_attention_backward",
     ):
         formulas |= _if_known(name, _attention_backward)
-    for name in ("mkldnn_rnn_layer", "_cudnn_rnn", "miopen_rnn", "_grouped_mm"):
+    for name in ("mkldnn_rnn_layer", "_grouped_mm"):
         formulas |= _if_known(name, _refuse(name))
     return formulas
 

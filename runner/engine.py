@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from runner.folder import claim
 from runner.launch import attempt
 from runner.report.build import build
 from runner.report.names import is_quality
+from runner.report.plots import draw_plots
 from runner.report.repeats import REPEATS
 from runner.report.schema import Division, Report
 from runner.report.story import PARENT_LOG
@@ -48,8 +50,8 @@ class Engine:
             self._part(self.folder, begin_tracking)
         else:
             self._repeat(repeats, begin_tracking)
-        report = build(self.folder)
-        report.save(self.folder / "report.json")
+        report = _save(self.folder)
+        draw_plots(self.folder, report)
         begin_tracking()
         warning = tracker.finish(report) if tracker else None
         if warning:
@@ -83,8 +85,7 @@ class Engine:
         except KeyboardInterrupt:
             failure = InterruptedRunError("Interrupted before the worker was started.")
         _tell_end(events, failure)
-        report = build(folder)
-        report.save(folder / "report.json")
+        report = _save(folder)
         if self.case.task.name != "inspect":
             _tell_finished(folder, report)
         return failure
@@ -146,6 +147,14 @@ def _once(action: Callable[[], None] | None) -> Callable[[], None]:
             pending.pop()()
 
     return call
+
+
+def _save(folder: Path) -> Report:
+    """Build the report of a folder and write it down."""
+    report = build(folder)
+    report.save(folder / "report.json")
+    (folder / "environment.json").write_text(json.dumps(report.environment, indent=1) + "\n")
+    return report
 
 
 def _tell_end(events: EventWriter, failure: TouchstoneError | None) -> None:

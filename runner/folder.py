@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from runner.errors import ConfigurationError
+from runner.report.find import walk_runs
 from runner.report.schema import load_report
 from runner.schema import Case, load_case
 from runner.tracking.owner import parent_state, write_parent
@@ -37,14 +37,9 @@ def claim(case: Case, wanted: Path) -> Path:
     raise AssertionError("unreachable")
 
 
-def run_folders(root: Path) -> Iterator[Path]:
-    """Every run folder at or below `root`, in the order of their names."""
-    yield from sorted(path.parent for path in root.rglob("run.yaml"))
-
-
 def find_earlier(case: Case, root: Path) -> Path | None:
     """The newest folder that `resume=true` can use: a good result of the same case, or one that a kill left behind."""
-    usable = (folder for folder in run_folders(root) if _same_case(case, folder) and parent_state(folder) == "gone")
+    usable = (folder for folder in walk_runs(root) if _same_case(case, folder) and parent_state(folder) == "gone")
     ranked = sorted(usable, key=lambda folder: (is_done(folder), (folder / "run.yaml").stat().st_mtime))
     return next((folder for folder in reversed(ranked) if is_done(folder) or can_go_on(folder)), None)
 

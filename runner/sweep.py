@@ -31,6 +31,8 @@ class Sweep(Callback):
 
         folder = Path(config.hydra.sweep.dir)
         reports = {path.parent: load_report(path) for path in sorted(folder.glob("*/report.json"))}
-        close_sweep(folder)
+        warning = close_sweep(folder)
         show_sweep(folder, reports)
+        if warning:
+            sys.stderr.write(f"Warning: {warning}\n")
         sys.exit(max((report.exit_code for report in reports.values()), default=0))

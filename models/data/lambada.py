@@ -22,7 +22,7 @@ LAYOUT = (
 )
 PASSAGES = 1024
 """Passages taken from the sample corpus."""
-LAST_WORD = re.compile(r" ([A-Za-z]{3,})(?=\s)")
+LAST_WORD = re.compile(r" ([A-Za-z]{2,})(?=\s)")
 """A plain word after one space: with the space it is one pre-token of byte-level BPE, so it can be encoded alone."""
 
 

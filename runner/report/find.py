@@ -33,7 +33,7 @@ def find_runs(path: Path) -> list[Path]:
     folder = path.parent if path.name == REPORT and path.is_file() else path
     if not folder.is_dir():
         raise ConfigurationError(f"There is no folder {path}.{_suggestion(path)}")
-    found = list(_walk(folder))
+    found = list(walk_runs(folder))
     if not found:
         raise ConfigurationError(
             f"No result lies in {folder} or below: a run folder holds {REPORT}, or run.yaml and events/."
@@ -85,7 +85,8 @@ def load_all(folders: list[Path]) -> tuple[list[tuple[Path, Report]], list[str]]
     return list(reports.values()), problems
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk_runs(folder: Path) -> Iterator[Path]:
+    """Run folders at or below a folder, in the order of their names; what lies inside a run folder is its own."""
     for current, below, _ in os.walk(folder):
         if is_run(Path(current)):
             below.clear()

@@ -8,8 +8,8 @@ import time
 from typing import Any
 
 import torch
-from toy import Toy
 from torch import Tensor
+from toy import Toy
 
 from models.base import Workload
 from models.data.base import Batch, DataError, Datasets

@@ -46,6 +46,12 @@ def run(root: Path, *arguments: str, tracking: str = "none", timeout_s: float = 
     """`python -m runner` with its output under `root`."""
     command = [sys.executable, "-m", "runner", *arguments, SEARCH_PATH, f"run.root={root}", f"tracking={tracking}"]
     done = subprocess.run(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout_s, check=False
+        command,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout_s,
+        check=False,
     )
     return Ended(done.returncode, done.stdout, root)

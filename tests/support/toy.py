@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import torch
@@ -120,3 +121,14 @@ class Toy(Workload):
 
     def count(self, batch: Batch) -> Counts:
         return Counts(samples=len(batch["x"]), tokens=2 * len(batch["x"]))
+
+
+class Patient(Toy):
+    """Reaches its target at its 120th step exactly, in steps of 20 ms."""
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        time.sleep(0.02)
+        return super().training_step(batch, batch_idx)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.metrics["error"].update(0.0 if self.trainer.global_step >= 120 else 1.0)

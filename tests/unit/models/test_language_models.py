@@ -98,7 +98,7 @@ def test_weights_of_half_precision_give_nearly_the_same_loss(model: str, dtype: 
     loss = workload.training_step(batch, 0)
     loss.backward()
     assert loss.dtype == torch.float32
-    assert float(loss) == pytest.approx(float(expected), rel=0.01)
+    assert loss.item() == pytest.approx(expected.item(), rel=0.01)
     assert all(p.grad is not None and p.grad.dtype == dtype for p in workload.network.parameters())
     assert all(bool(p.grad.isfinite().all()) for p in workload.network.parameters() if p.grad is not None)
 

@@ -215,6 +215,7 @@ def test_targets_are_far_above_predictors_that_see_nothing() -> None:
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", [1234, 7])
 def test_tiny_training_reaches_its_targets_in_half_its_budget(seed: int) -> None:
     model = tiny(seed)

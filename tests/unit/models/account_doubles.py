@@ -1,0 +1,75 @@
+"""Workloads small enough to be counted by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.account import Account, count
+from models.base import Workload
+from models.data.base import Batch, Counts, Datasets
+from models.data.spec import DataSpec
+from models.recipe import Optimizer, Quality, Recipe, Schedule
+
+SGD = Optimizer(name="sgd", lr=0.1, momentum=0.9)
+
+
+def recipe(optimizer: Optimizer = SGD, **changes: Any) -> Recipe:
+    values: dict[str, Any] = {
+        "name": "double",
+        "workloads": {},
+        "unit": "rows",
+        "architecture": {},
+        "batch_size": 8,
+        "optimizer": optimizer,
+        "schedule": Schedule(name="constant"),
+        "quality": Quality(targets={"accuracy": 1.0}, mode="max", every_samples=1),
+        "budget_samples": 1,
+        "dataset": "none",
+    }
+    return Recipe(**(values | changes))
+
+
+def account(workload: type[Workload], *, model: Recipe | None = None, **options: Any) -> Account:
+    given: dict[str, Any] = {"weights_dtype": "float32", "autocast_dtype": None, **options}
+    return count(workload, model or recipe(), **given)
+
+
+class Double(Workload):
+    """A subclass gives `network` and `input_shape`; the loss is the sum of what the network returns."""
+
+    input_shape: tuple[int, ...] = (10,)
+
+    def __init__(self, model: Recipe) -> None:
+        super().__init__(model)
+        self.network = self.build()
+
+    def build(self) -> nn.Module:
+        raise NotImplementedError
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        return self.network(batch["x"]).sum()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        raise AssertionError("counting does not evaluate")
+
+    def datasets(self, spec: DataSpec) -> Datasets:
+        raise AssertionError("counting reads no data")
+
+    def collate(self, examples: list[Any]) -> Batch:
+        raise AssertionError("counting reads no data")
+
+    def synthetic_batch(self, batch_size: int) -> Batch:
+        return {"x": torch.randn(batch_size, *self.input_shape), "count": batch_size}
+
+    def count(self, batch: Batch) -> Counts:
+        return Counts(samples=batch["count"])
+
+
+class Mlp(Double):
+    """325 parameters: 10 to 20 to 5 with biases."""
+
+    def build(self) -> nn.Module:
+        return nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 5))
