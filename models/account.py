@@ -47,6 +47,8 @@ class Account:
     Counted with the CPU's choice of operators, fused attention and autocast among them; another device may fuse more
     (attention with dropout) and casts differently.
     """
+    samples_per_pass: float
+    """Samples of one forward pass at the recipe's batch size."""
     input_bytes_per_sample: float
     minimum_bytes_per_sample: float
     """Least memory traffic of one training sample: a lower bound, since activations are not in it.
@@ -114,7 +116,7 @@ def _account(step: _Step, recipe: Recipe, *, rows: int, saved_bytes: int, autoca
     input_bytes = _bytes(tree_leaves(step.batch)) / samples
     pass_bytes = _read_bytes(parameters, step.footprint, autocast) + 2 * gradient_bytes
     step_bytes = recipe.accumulate * pass_bytes + 2 * (_bytes(updated) + state_bytes)
-    samples_per_step = recipe.accumulate * recipe.batch_size * samples / rows
+    samples_per_pass = recipe.batch_size * samples / rows
     return Account(
         parameters=sum(parameter.numel() for parameter in parameters),
         trainable_parameters=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
@@ -124,8 +126,9 @@ def _account(step: _Step, recipe: Recipe, *, rows: int, saved_bytes: int, autoca
         flops_forward_per_sample=step.forward_flops / samples,
         flops_per_sample=(step.forward_flops + step.backward_flops) / samples,
         saved_activation_bytes_per_sample=saved_bytes / samples,
+        samples_per_pass=samples_per_pass,
         input_bytes_per_sample=input_bytes,
-        minimum_bytes_per_sample=step_bytes / samples_per_step + input_bytes,
+        minimum_bytes_per_sample=step_bytes / (recipe.accumulate * samples_per_pass) + input_bytes,
     )
 
 

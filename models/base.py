@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -71,7 +72,7 @@ class Workload(pl.LightningModule, ABC):
         trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         return [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """The recipe's optimizer and per-step schedule, in Lightning's form."""
         optimizer = build_optimizer(self.recipe.optimizer, *self.decay_groups())
         scheduler = build_scheduler(self.recipe.schedule, optimizer)

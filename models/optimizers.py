@@ -22,7 +22,8 @@ def build_optimizer(recipe: Optimizer, decayed: list[nn.Parameter], undecayed: l
     groups = [group for group in groups if group["params"]]
     given = {"momentum": recipe.momentum, "betas": recipe.betas, "eps": recipe.eps}
     options = {name: value for name, value in given.items() if value is not None}
-    return _optimizer_class(recipe.name)(groups, lr=recipe.lr, **options)
+    optimizer: TorchOptimizer = _optimizer_class(recipe.name)(groups, lr=recipe.lr, **options)
+    return optimizer
 
 
 def _optimizer_class(name: str) -> Any:
