@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+from hardware.detect import visible_count
 from hardware.registry import load_device
 from runner.errors import ConfigurationError, DataMissingError, HardwareError
 from runner.schema import Case
@@ -23,6 +25,28 @@ def check(case: Case) -> None:
     _check_data(case)
     if case.task.name != "inspect":
         _check_hardware(case)
+
+
+def with_devices(case: Case) -> Case:
+    """The case with `topology.devices=auto` replaced by the number of visible devices.
+
+    Raises:
+        ConfigurationError: `auto` on a CPU, which is one device however many ranks it can hold.
+    """
+    if case.topology.devices != "auto":
+        return case
+    if on_host(case):
+        raise ConfigurationError(
+            "topology.devices=auto takes every visible device, and a CPU is only one. Give the number of ranks, "
+            "for instance topology.devices=2."
+        )
+    found = visible_count(case.vendor.name, case.vendor.visible_devices_env)
+    return replace(case, topology=replace(case.topology, devices=max(1, found)))
+
+
+def on_host(case: Case) -> bool:
+    """Whether the ranks run on the host's processor."""
+    return case.vendor.name == "cpu" or case.emulate
 
 
 def _check_choices(case: Case) -> None:
@@ -50,18 +74,13 @@ def _check_choices(case: Case) -> None:
 
 def _check_topology(case: Case) -> None:
     devices = case.topology.devices
-    on_host = case.vendor.name == "cpu" or case.emulate
-    if devices == "auto" and on_host:
-        raise ConfigurationError(
-            "topology.devices=auto takes every visible device, and a CPU is only one. Give the number of ranks, "
-            "for instance topology.devices=2."
-        )
-    if devices != "auto" and devices < 1:
+    assert isinstance(devices, int)
+    if devices < 1:
         raise ConfigurationError(f"topology.devices={devices} must be at least 1.")
     if case.topology.name == "single" and devices != 1:
         raise ConfigurationError(f"topology=single has one device, not {devices}. Choose topology=node.")
     cores = os.cpu_count() or 1
-    if on_host and devices != "auto" and devices > cores:
+    if on_host(case) and devices > cores:
         raise ConfigurationError(
             f"topology.devices={devices} ranks on a host CPU with {cores} cores. Choose at most {cores}."
         )

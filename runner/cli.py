@@ -57,6 +57,12 @@ def run(arguments: list[str]) -> int:
         except USER_ERRORS as error:
             sys.stderr.write(f"{explain(error, arguments)}\n")
             return 2
+        except OSError as error:
+            if error.filename is None:
+                raise
+            hint = "Choose another place with run.root=FOLDER."
+            sys.stderr.write(f"Error: {error.filename} cannot be written: {error.strerror}. {hint}\n")
+            return 2
         except KeyboardInterrupt:
             sys.stderr.write("Interrupted.\n")
             return 130

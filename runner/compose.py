@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from runner.check import with_devices
 from runner.division import division
 from runner.folder import claim, find_earlier, is_done, remove_if_empty
 from runner.report.schema import Division
@@ -52,7 +53,7 @@ def run_composed(config: DictConfig, *, vendor_detected: bool) -> tuple[int, boo
     """Run one composed case; returns its exit code and whether it belongs to a sweep."""
     hydra = HydraConfig.get()
     is_sweep = hydra.mode == RunMode.MULTIRUN
-    case = to_case(config)
+    case = with_devices(to_case(config))
     reference = reference_case(dict(hydra.runtime.choices), case.scale, list(hydra.searchpath))
     changes = division(case, reference)
     wanted = Path(hydra.runtime.output_dir)

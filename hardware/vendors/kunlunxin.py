@@ -15,15 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from hardware.base import DeviceIdentity, Event, HardwareUnavailableError, MemoryPeaks, PrecisionUnsupportedError
-from hardware.detect import device_nodes
 from hardware.float32 import require_mode, set_cuda_mode
 from hardware.host import HostEvent
+from hardware.nodes import existing
 from hardware.spec import PrecisionSpec
 from hardware.torch_cuda import TorchCudaDevice, pci_address_of_node
 
 _EMULATE = "`emulate=true scale=tiny` tries the configuration out on the host CPU"
 _NAMELESS = frozenset({"", "gpu"})
 """What the CUDA runtime of some versions answers instead of a chip's name."""
+
+DEVICE_NODES = ("/dev/xpu[0-9]*",)
+"""What the driver makes, as glob patterns; `hardware.detect` looks for them."""
 
 
 class Kunlunxin(TorchCudaDevice):
@@ -35,7 +38,7 @@ class Kunlunxin(TorchCudaDevice):
     def unavailable_reason(self) -> str | None:
         """Names each of driver, PyTorch and torch_xmlir that is missing."""
         missing = []
-        if not device_nodes("kunlunxin", self.device_root):
+        if not existing(DEVICE_NODES, self.device_root):
             missing.append("no XPU (/dev/xpu0, /dev/xpu1, …: the driver makes them)")
         missing += [
             f"no Python package {name}" for name in ("torch", "torch_xmlir") if importlib.util.find_spec(name) is None
@@ -174,7 +177,7 @@ class Kunlunxin(TorchCudaDevice):
 
     def _visible_nodes(self) -> list[Path]:
         """Device nodes by local index; empty when the visible ones are not given as plain numbers."""
-        nodes = (node.name.removeprefix("xpu") for node in device_nodes("kunlunxin", self.device_root))
+        nodes = (node.name.removeprefix("xpu") for node in existing(DEVICE_NODES, self.device_root))
         numbers = [int(number) for number in nodes if number.isdigit()]
         shown = os.environ.get(self.spec.visible_devices_env or "")
         chosen = (

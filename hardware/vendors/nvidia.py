@@ -8,13 +8,16 @@ import re
 from pathlib import Path
 
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
-from hardware.detect import device_nodes
 from hardware.float32 import require_mode, set_cuda_mode
+from hardware.nodes import existing
 from hardware.spec import PrecisionSpec
 from hardware.torch_cuda import TorchCudaDevice
 
 AMPERE = (8, 0)
 """First compute capability with TF32 and bfloat16 products (NVIDIA Ampere architecture white paper, 2020)."""
+
+DEVICE_NODES = ("/dev/nvidia[0-9]*", "/proc/driver/nvidia/gpus/*")
+"""What the driver makes, as glob patterns; `hardware.detect` looks for them."""
 
 
 class Nvidia(TorchCudaDevice):
@@ -24,7 +27,7 @@ class Nvidia(TorchCudaDevice):
 
     def unavailable_reason(self) -> str | None:
         """No device node, or no PyTorch."""
-        if not device_nodes("nvidia", self.device_root):
+        if not existing(DEVICE_NODES, self.device_root):
             return f"no NVIDIA GPU is visible here (no /dev/nvidia0, no /proc/driver/nvidia/gpus). {self.spec.install}"
         if importlib.util.find_spec("torch") is None:
             return f"PyTorch is not installed. {self.spec.install}"
