@@ -53,9 +53,9 @@ class Quality:
     """Metric name to target; all must be reached. The first is the one shown. Rates are fractions, not percent."""
     mode: Literal["max", "min"]
     every_samples: int
-    """Training samples between two evaluations, over all devices."""
+    """Training examples between two evaluations, over all devices; counted like `batch_size`."""
     samples: int | None = None
-    """Evaluation samples used; null uses the whole evaluation set."""
+    """Evaluation examples used; null uses the whole evaluation set."""
 
     @property
     def metric(self) -> str:
@@ -102,7 +102,7 @@ class Recipe:
     """What throughput counts, in the plural: sequences, images, mel frames …"""
     architecture: dict[str, Any]
     batch_size: int
-    """Samples per device and forward pass."""
+    """Examples per device and forward pass: rows of a batch. `unit` may count something finer, as mel frames of clips."""
     accumulate: int = 1
     """Forward passes per optimizer step."""
     clip_norm: float | None = None
@@ -111,7 +111,7 @@ class Recipe:
     schedule: Schedule
     quality: Quality
     budget_samples: int
-    """Training samples after which `task=converge` gives up."""
+    """Training examples after which `task=converge` gives up; counted like `batch_size`."""
     dataset: str
     """The real data set's name and where it is to be had; shown when `data=dataset` finds nothing."""
     published: list[Published] = field(default_factory=list)

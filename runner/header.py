@@ -33,7 +33,7 @@ def header(case: Case, run_folder: Path, vendor_detected: bool) -> list[tuple[st
             )
         )
     if case.task.name == "converge":
-        lines.append(("target", f"{targets(case)} within {model.budget_samples:,} {model.unit}{_repeats(case)}"))
+        lines.append(("target", f"{targets(case)} within {model.budget_samples:,} examples{_repeats(case)}"))
     return [*lines, ("folder", str(run_folder))]
 
 

@@ -50,12 +50,11 @@ class Progress:
     case: Case
     stage: Stage = Stage.STARTING
     _step: int | None = None
-    _samples: float = 0.0
     _speed: float | None = None
     _loss: float | None = None
     _quality: float | None = None
-    _training_began: tuple[float, float] | None = None
-    """Monotonic seconds and samples when training began, or was continued."""
+    _training_began: tuple[float, int] | None = None
+    """Monotonic seconds and step when training began, or was continued."""
     _segment_began_s: float | None = None
     _segment_s: float = 0.0
     _planned: int = 0
@@ -71,8 +70,7 @@ class Progress:
             self.stage = Stage.PREPARING
         elif event.name == Name.TRAIN_START:
             self.stage = Stage.WARMING_UP
-            self._samples = value.get("samples") or 0.0
-            self._training_began = (event.monotonic_s, self._samples)
+            self._training_began = (event.monotonic_s, value.get("step") or 0)
         elif event.name == Name.STEP_END:
             self._take_step(event)
         elif event.name == Name.WARMUP_END:
@@ -111,7 +109,6 @@ class Progress:
     def _take_step(self, event: Event) -> None:
         value = event.value
         self._step = value.get("step", self._step)
-        self._samples = max(self._samples, value.get("samples") or 0.0)
         self._speed = value.get("samples_per_second") or self._speed
         self._loss = value.get("loss")
 
@@ -134,17 +131,23 @@ class Progress:
         return fraction, f"{duration(left_s)} left" if left_s > 0 else "about to end"
 
     def _budget(self, now_s: float) -> tuple[float | None, str]:
-        budget = self.case.model.budget_samples
-        samples = self._samples
-        if self._segment_began_s is not None and self._speed is not None:
-            samples += self._speed * min(now_s - self._segment_began_s, self._segment_s)
+        budget = self._budget_steps()
+        steps = float(self._step or 0)
+        if self._segment_began_s is not None and self._segment_s > 0:
+            steps += self._planned * min(1.0, (now_s - self._segment_began_s) / self._segment_s)
         left = ""
         if self._training_began is not None:
-            began_s, began_samples = self._training_began
-            if samples > began_samples and now_s > began_s:
-                speed = (samples - began_samples) / (now_s - began_s)
-                left = f"at most {duration(max(0.0, budget - samples) / speed)} left"
-        return min(1.0, samples / budget), left
+            began_s, began_steps = self._training_began
+            if steps > began_steps and now_s > began_s:
+                speed = (steps - began_steps) / (now_s - began_s)
+                left = f"at most {duration(max(0.0, budget - steps) / speed)} left"
+        return min(1.0, steps / budget), left
+
+    def _budget_steps(self) -> float:
+        """Optimizer steps of the whole budget; the budget counts examples, which steps hold equally many of."""
+        model, devices = self.case.model, self.case.topology.devices
+        assert isinstance(devices, int)
+        return model.budget_samples / (model.batch_size * model.accumulate * devices)
 
     def _detail(self) -> str:
         if self.stage is Stage.MEASURING:

@@ -22,7 +22,7 @@ from models.recipe import Published, Recipe
 from runner import resolvers
 from runner.compose import REFERENCE_VENDOR, to_case
 from runner.errors import ConfigurationError
-from runner.report.names import FIGURES, number, unit_of
+from runner.report.names import FIGURES, unit_of
 from runner.schema import Case
 
 ROOT = Path(__file__).parent.parent
@@ -178,7 +178,7 @@ def _published(model: Recipe) -> str:
         return "none"
     row: Published = max(model.published, key=lambda one: (one.figure == CORE, one.devices))
     unit = unit_of(row.figure, model.unit)
-    return f"{number(row.value)} {unit} on {row.devices} × {row.chip}, {row.precision}"
+    return f"{row.value:,g} {unit} on {row.devices} x {row.chip}, {row.precision}"
 
 
 def figure_table() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -39,7 +40,10 @@ class LlamaArchitecture:
 
 
 class Perplexity(MeanMetric):
-    """Exponential of the mean cross entropy per token, over all ranks' tokens."""
+    """Exponential of the mean cross entropy per token, over all ranks' sequences, which are of one length."""
+
+    def __init__(self) -> None:
+        super().__init__(nan_strategy=math.nan)  # the default leaves NaN out: a diverged model would look better
 
     def compute(self) -> Tensor:
         """The perplexity of what was seen since `reset`."""
@@ -65,9 +69,9 @@ class Llama(Workload):
         return token_loss(self.network(input_ids=batch["input_ids"], use_cache=False).logits, batch["targets"])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Cross entropy of each sequence, weighted by its tokens."""
+        """Cross entropy of each sequence."""
         logits = self.network(input_ids=batch["input_ids"], use_cache=False).logits
-        self.metrics["perplexity"].update(sequence_losses(logits, batch["targets"]), weight=self.sizes.sequence_length)
+        self.metrics["perplexity"].update(sequence_losses(logits, batch["targets"]))
 
     def datasets(self, spec: DataSpec) -> Datasets:
         """Next-token sequences, of which a part is held out."""

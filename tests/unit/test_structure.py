@@ -51,4 +51,4 @@ def test_modules_stay_small(package: str) -> None:
 def test_yaml_leaves_stay_short() -> None:
     leaves = list((ROOT / "conf").glob("*/*.yaml"))
     assert leaves
-    assert not {str(leaf) for leaf in leaves if len(leaf.read_text().splitlines()) > 32}
+    assert not {str(leaf) for leaf in leaves if len(leaf.read_text().splitlines()) > 44}

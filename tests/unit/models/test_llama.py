@@ -55,6 +55,14 @@ def test_loss_is_the_log_of_perplexity(workload: Llama) -> None:
         assert evaluate(workload, [batch])["perplexity"] == pytest.approx(np.exp(loss), rel=1e-5)
 
 
+def test_a_diverged_sequence_shows(workload: Llama) -> None:
+    metric = workload.metrics["perplexity"]
+    metric.reset()
+    metric.update(torch.tensor([1.0, float("nan")]))
+    metric.update(torch.tensor([1.0, 1.0]))
+    assert metric.compute().isnan()
+
+
 def test_flat_tokens_reach_the_loss(workload: Llama, tmp_path: Path) -> None:
     np.save(tmp_path / "openwebtext_llama2_100M.npy", (np.arange(64 * 200 + 1) % 1000).astype(np.uint16))
     train, evaluation = workload.datasets(dataset_spec(tmp_path))

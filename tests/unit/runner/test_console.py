@@ -92,7 +92,7 @@ def test_header_marks():
     assert "EMULATED" in text
     assert "TINY" in text
     assert "NOT PUBLISHABLE: measured too briefly (measure=smoke)" in text
-    assert "target     mlm_accuracy ≥ 0.2 within 6,400 sequences" in text
+    assert "target     mlm_accuracy ≥ 0.2 within 6,400 examples" in text
 
 
 def test_lower_is_better_targets_are_written_so():
@@ -164,9 +164,9 @@ def converging() -> Stage:
 
 
 def test_converge_follows_budget_and_speed():
-    stage = converging()  # 640 of 6,400 samples in 10 s
-    stage.tell("SEGMENT_BEGIN", segment=0, planned_steps=10, expected_s=20.0)
-    stage.wait(10)  # 640 more, expected from the speed
+    stage = converging()  # 10 of 100 steps in 10 s
+    stage.tell("SEGMENT_BEGIN", segment=0, planned_steps=10, expected_s=10.0)
+    stage.wait(10)  # 10 more steps, as planned
     line = stage.stamped()[-1]
     assert line.startswith("training, 20%, at most 80 s left, step 10, loss 5.500, 64.00 sequences/s")
     assert line.endswith("mlm_accuracy 0.01000 of 0.2")
@@ -209,7 +209,7 @@ def test_resumed_run_counts_its_own_speed_only():
     stage.tell("WARMUP_END", steady=True, steps=10, seconds=10.0, reason="")
     stage.wait(10)
     assert "continues from step 50 of an earlier part" in stage.stamped()
-    assert stage.stamped()[-1].startswith("training, 60%, at most 80 s left, step 60")  # 640 samples in 20 s
+    assert stage.stamped()[-1].startswith("training, 60%, at most 80 s left, step 60")  # 10 steps in 20 s
 
 
 def test_inspect_has_no_training_stages():

@@ -1,0 +1,1 @@
+"""What the engine itself costs, measured against the same training without it."""

@@ -1,0 +1,189 @@
+"""The same training without the engine: a plain PyTorch loop, in a process of its own.
+
+    python -m benchmarks.bare PLAN.json speed
+    python -m benchmarks.bare PLAN.json first_step
+
+Prints one line of JSON. No Trainer, no callbacks, no events: what is left is what the engine is compared with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning  # noqa: F401 -- the workload is one of its modules, so everybody who trains it pays for it
+import torch
+import transformers  # noqa: F401
+from pydantic import TypeAdapter
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from models.base import Workload
+from models.data.base import Batch, EndlessSampler, training_loader
+from models.data.spec import DataSpec
+from models.recipe import Recipe
+
+RATED_STEPS = 5
+"""Last steps of warm-up, from which the number of steps in the window is reckoned."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Plan:
+    """What to train, as the engine's `run.yaml` has it, and for how long."""
+
+    workload: str
+    """Dotted path of the `Workload` class."""
+    recipe: Recipe
+    data: DataSpec
+    seed: int
+    device: str
+    """torch's name of it: cpu, cuda."""
+    autocast: str | None
+    """Type of autocast's products; null: none. Weights are float32."""
+    matmul: str
+    warmup_steps: int
+    window_s: float
+
+    def save(self, path: Path) -> None:
+        """Write it for another process."""
+        path.write_text(json.dumps(asdict(self)))
+
+
+@dataclass(kw_only=True, slots=True)
+class Loop:
+    """A training loop by hand: accumulation, clipping and a schedule per optimizer step, as the recipe asks."""
+
+    workload: Workload
+    batches: Iterator[Batch]
+    optimizer: Optimizer
+    scheduler: LRScheduler
+    device: torch.device
+    autocast: torch.dtype | None
+    index: int = 0
+
+    def step(self) -> Tensor:
+        """One optimizer step; returns the last pass's loss without reading it back."""
+        recipe = self.workload.recipe
+        self.optimizer.zero_grad()
+        for _ in range(recipe.accumulate):
+            with self._precision():
+                loss = self.workload.training_step(next(self.batches), self.index)
+            torch.autograd.backward(loss / recipe.accumulate)
+            self.index += 1
+        if recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(
+                [p for group in self.optimizer.param_groups for p in group["params"]], recipe.clip_norm
+            )
+        self.optimizer.step()
+        self.scheduler.step()
+        return loss.detach()
+
+    def synchronize(self) -> None:
+        """Wait for the device."""
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).synchronize()
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, self.autocast) if self.autocast else nullcontext()
+
+
+def build(plan: Plan) -> Loop:
+    """The workload with the engine's seed, on its device, with its batches and its optimizer."""
+    _set_matmul(plan)
+    random.seed(plan.seed)
+    np.random.seed(plan.seed)
+    torch.manual_seed(plan.seed)
+    module, _, name = plan.workload.rpartition(".")
+    workload: Workload = getattr(import_module(module), name)(plan.recipe)
+    device = torch.device(plan.device)
+    batches = _batches(plan, workload, device)
+    workload.to(device).train()
+    configured: Any = workload.configure_optimizers()
+    return Loop(
+        workload=workload,
+        batches=batches,
+        optimizer=configured["optimizer"],
+        scheduler=configured["lr_scheduler"]["scheduler"],
+        device=device,
+        autocast=getattr(torch, plan.autocast) if plan.autocast else None,
+    )
+
+
+def _set_matmul(plan: Plan) -> None:
+    from hardware.float32 import set_cpu_ieee, set_cuda_mode
+
+    if plan.device == "cpu":
+        set_cpu_ieee()
+    else:
+        set_cuda_mode(plan.matmul)
+
+
+def _batches(plan: Plan, workload: Workload, device: torch.device) -> Iterator[Batch]:
+    size = plan.recipe.batch_size
+    if plan.data.name == "synthetic":
+        with device:
+            return repeat(workload.synthetic_batch(size))
+    examples = workload.datasets(plan.data).train
+    order = EndlessSampler(length=len(examples), batch_size=size, seed=plan.seed)  # type: ignore[arg-type]
+    loader = training_loader(examples, order, workload.collate, workers=plan.data.workers, pin=device.type != "cpu")
+    return ({key: _moved(value, device) for key, value in batch.items()} for batch in loader)
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+
+
+def measure_speed(plan: Plan) -> dict[str, Any]:
+    """Warm up, then one window between two synchronised edges."""
+    loop = build(plan)
+    for _ in range(plan.warmup_steps - RATED_STEPS):
+        loop.step()
+    rated_s, _ = _timed(loop, RATED_STEPS)
+    steps = math.ceil(plan.window_s * RATED_STEPS / rated_s)
+    seconds, loss = _timed(loop, steps)
+    samples = steps * plan.recipe.accumulate * loop.workload.count(next(loop.batches)).samples
+    measured = {"steps": steps, "seconds": seconds, "samples_per_second": samples / seconds}
+    return measured | {"loss": float(loss), "threads": torch.get_num_threads()}
+
+
+def _timed(loop: Loop, steps: int) -> tuple[float, Tensor]:
+    loop.synchronize()
+    began = time.monotonic()
+    for _ in range(steps):
+        loss = loop.step()
+    loop.synchronize()
+    return time.monotonic() - began, loss
+
+
+def reach_first_step(plan: Plan) -> dict[str, Any]:
+    """The monotonic time at which the first optimizer step is done, and its loss."""
+    loop = build(plan)
+    loss = loop.step()
+    loop.synchronize()
+    return {"monotonic_s": time.monotonic(), "loss": float(loss), "threads": torch.get_num_threads()}
+
+
+def main() -> None:
+    """Do what the command line asks and print what was measured."""
+    parser = argparse.ArgumentParser(prog="benchmarks.bare", description=__doc__)
+    parser.add_argument("plan", type=Path)
+    parser.add_argument("what", choices=("speed", "first_step"))
+    options = parser.parse_args()
+    plan = TypeAdapter(Plan).validate_json(options.plan.read_text())
+    print(json.dumps(measure_speed(plan) if options.what == "speed" else reach_first_step(plan)))
+
+
+if __name__ == "__main__":
+    main()

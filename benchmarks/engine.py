@@ -1,0 +1,156 @@
+"""The engine as a user starts it, and what its events say about where the time went."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_module
+
+from benchmarks.bare import Plan
+from runner import resolvers
+from runner.compose import to_case
+from runner.events import Event, Name, read_events
+from runner.report.story import PARENT_LOG
+from runner.schema import Case
+
+ROOT = Path(__file__).resolve().parents[1]
+DEVICES = {"cpu": "cpu", "nvidia": "cuda"}
+"""Vendor to torch's device: those a plain PyTorch loop runs on without further ado."""
+STAGES = {
+    "composed": Name.LAUNCH_TRAINING,
+    "worker up": Name.INIT_START,
+    "device ready": Name.INIT_END,
+    "model and data ready": Name.TRAIN_START,
+    "first step done": Name.STEP_END,
+    "window begun": Name.SEGMENT_BEGIN,
+    "window done": Name.SEGMENT_END,
+    "trained": Name.TRAIN_END,
+    "counted": Name.ACCOUNT,
+    "worker ended": Name.LAUNCH_END,
+    "reported": Name.FINISHED,
+}
+"""The first event of each name ends its stage."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Ended:
+    """One run of the command line."""
+
+    began_s: float
+    """Monotonic time before the process was started."""
+    seconds: float
+    output: str
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """Start `python -m ...` from the repository's root; its output is kept."""
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def run(*arguments: str) -> Ended:
+    """`python -m ...` to its end.
+
+    Raises:
+        SystemExit: it failed; shows what it said.
+    """
+    began_s = time.monotonic()
+    process = start(*arguments)
+    output, errors = process.communicate()
+    if process.returncode != 0:
+        raise SystemExit(f"python -m {' '.join(arguments)} ended with {process.returncode}:\n{output}\n{errors}")
+    return Ended(began_s=began_s, seconds=time.monotonic() - began_s, output=output)
+
+
+def run_bare(plan: Path, what: str) -> tuple[Ended, dict[str, Any]]:
+    """The bare loop in a process of its own, and the line it printed."""
+    ended = run("benchmarks.bare", str(plan), what)
+    told: dict[str, Any] = json.loads(ended.output.splitlines()[-1])
+    return ended, told
+
+
+def compose_case(*overrides: str) -> Case:
+    """The case a command line leads to."""
+    resolvers.register()
+    with initialize_config_module("conf", version_base="1.3"):
+        return to_case(compose("config", overrides=list(overrides)))
+
+
+def plan_of(case: Case, *, warmup_steps: int, window_s: float) -> Plan:
+    """What the bare loop must do to train the same.
+
+    Raises:
+        SystemExit: the bare loop cannot do it.
+    """
+    if case.vendor.name not in DEVICES:
+        raise SystemExit(f"The bare loop runs on {', '.join(DEVICES)} alone, not on {case.vendor.name}.")
+    if case.precision.weights != "float32" or case.precision.loss_scaling or case.compiler.name != "eager":
+        raise SystemExit("The bare loop does fp32, tf32 and bf16 alone, without a compiler.")
+    return Plan(
+        workload=case.model.workloads[case.framework.name],
+        recipe=case.model,
+        data=case.data,
+        seed=case.seed,
+        device=DEVICES[case.vendor.name],
+        autocast=case.precision.autocast,
+        matmul=case.precision.matmul,
+        warmup_steps=warmup_steps,
+        window_s=window_s,
+    )
+
+
+def folders(root: Path) -> list[Path]:
+    """The run folders below an output root, in the order in which they were begun."""
+    found = [path.parent for path in root.glob("*/**/run.yaml")]
+    return sorted(found, key=lambda folder: _first(read(folder), Name.LAUNCH_TRAINING).monotonic_s)
+
+
+def read(folder: Path) -> list[Event]:
+    """Everything that the runner and the first rank told, in order of time."""
+    events = [event for name in (PARENT_LOG, "rank0.log") for event in read_events(folder / "events" / name)[0]]
+    return sorted(events, key=lambda event: event.monotonic_s)
+
+
+def _first(events: list[Event], name: Name) -> Event:
+    return next(event for event in events if event.name == name)
+
+
+def stages(events: list[Event], began_s: float, ended_s: float | None = None) -> dict[str, float]:
+    """Seconds of each stage of `STAGES` in their order, the first one since `began_s`.
+
+    Args:
+        events: of one run, in order of time.
+        began_s: monotonic time at which the first stage began.
+        ended_s: monotonic time at which the command ended; null leaves that last stage out.
+    """
+    moments = {stage: _first(events, name).monotonic_s for stage, name in STAGES.items()}
+    moments |= {} if ended_s is None else {"plotted, filed, shown": ended_s}
+    edges = pairwise([began_s, *moments.values()])
+    return {stage: end - begin for stage, (begin, end) in zip(moments, edges, strict=True)}
+
+
+def report(folder: Path) -> dict[str, Any]:
+    """A run's `report.json`."""
+    content: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    return content
+
+
+def figure(folder: Path, name: str) -> float:
+    """A measured figure of a run's report.
+
+    Raises:
+        SystemExit: it was not measured; says why.
+    """
+    found = report(folder)["figures"][name]
+    if found["value"] is None:
+        raise SystemExit(f"{name} was not measured: {found['reason']}")
+    return float(found["value"])
