@@ -53,6 +53,8 @@ class VendorSpec:
     tasks: tuple[str, ...]
     meters: tuple[str, ...]
     """Names under `hardware/meters`, in the order they are tried."""
+    compilers: tuple[str, ...] = ("eager", "inductor")
+    """What can compile for it; a stack that ignores a compiler silently does not list it."""
     chip: str | None = None
     """Catalogue name of the chip when it should not be read from the device (`task=inspect` without one)."""
     container_options: str = ""

@@ -61,6 +61,11 @@ def _check_choices(case: Case) -> None:
             f"vendor={vendor.name} does not offer precision={case.precision.name}. "
             f"It offers: {', '.join(vendor.precisions)}."
         )
+    if case.compiler.name not in vendor.compilers:
+        raise ConfigurationError(
+            f"vendor={vendor.name} does not offer compiler={case.compiler.name}. "
+            f"It offers: {', '.join(vendor.compilers)}."
+        )
     if case.task.name not in vendor.tasks:
         raise HardwareError(
             f"vendor={vendor.name} cannot do task={case.task.name}. It can do: {', '.join(vendor.tasks)}."

@@ -54,6 +54,9 @@ def run(arguments: list[str]) -> int:
             task()
         except SystemExit as ending:
             return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+        except BrokenPipeError:  # the reader, such as `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         except USER_ERRORS as error:
             sys.stderr.write(f"{explain(error, arguments)}\n")
             return 2

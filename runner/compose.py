@@ -56,8 +56,13 @@ def run_composed(config: DictConfig, *, vendor_detected: bool) -> tuple[int, boo
     case = with_devices(to_case(config))
     reference = reference_case(dict(hydra.runtime.choices), case.scale, list(hydra.searchpath))
     changes = division(case, reference)
-    wanted = Path(hydra.runtime.output_dir)
+    wanted = from_here(Path(hydra.runtime.output_dir))
     return run_case(case, wanted, changes, is_sweep=is_sweep, vendor_detected=vendor_detected), is_sweep
+
+
+def from_here(folder: Path) -> Path:
+    """The folder relative to the working directory where it lies below it, as people write it."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def run_case(case: Case, wanted: Path, changes: Division, *, is_sweep: bool, vendor_detected: bool) -> int:

@@ -243,7 +243,7 @@ def _bar(on: RichConsole, *, redirect: bool) -> Bar:
 def _line(event: Event, case: Case) -> str | None:
     """What an event is worth saying in a line of its own."""
     value = event.value
-    if event.name == Name.ENVIRONMENT:
+    if event.name == Name.ENVIRONMENT and case.task.name != "inspect":
         names = [str(device.get("name")) for device in value.get("devices") or []]
         return f"device: {', '.join(dict.fromkeys(names))}" if names else None
     if event.name == Name.WARMUP_END:

@@ -47,18 +47,19 @@ class Measured:
 def measured(root: Path = ROOT) -> list[Measured]:
     """Results on real hardware in `benchmarks/results/*.json`; emulated and failed ones are none.
 
-    A result is any object that names its vendor and its chip, itself or through an object around it.
+    A result is any object that names its vendor and its chip, itself or through an object around it: whole reports
+    (`runner.report --format json`) and the benchmarks of the engine, whose host is the CPU vendor's chip.
 
     Raises:
         ConfigurationError: a file is not JSON.
     """
-    found = []
+    found: list[Measured] = []
     for path in sorted((root / RESULTS).glob("*.json")):
         try:
             content = json.loads(path.read_text())
         except ValueError as error:
             raise ConfigurationError(f"{path} is not JSON: {error}") from error
-        found += list(dict.fromkeys(_results(content, {})))
+        found += list(dict.fromkeys(_results(content, {"date": path.stem})))
     return found
 
 
@@ -68,10 +69,14 @@ def _results(value: Any, around: Mapping[str, Any]) -> Iterator[Measured]:
             yield from _results(item, around)
     if not isinstance(value, dict):
         return
-    told = {**around, **{key: item for key in _TOLD if isinstance(item := value.get(key), str | bool)}}
+    here = {**_told(value.get("asked")), **_told(value)}
+    told = {**around, **here}
+    host = value.get("host")
+    if isinstance(host, dict) and told.get("vendor") == REFERENCE_VENDOR:
+        told.setdefault("chip", host.get("cpu"))
     real = not told.get("emulated") and told.get("status", "done") == "done"
-    if real and told.get("vendor") and told.get("chip") and {"vendor", "chip", "model"} & value.keys():
-        date = _DATE.search(str(told.get("date", "")))
+    if real and told.get("vendor") and told.get("chip") and {"vendor", "chip", "model"} & here.keys():
+        date = _DATE.search(told["date"])
         yield Measured(
             vendor=told["vendor"],
             chip=told["chip"],
@@ -79,8 +84,19 @@ def _results(value: Any, around: Mapping[str, Any]) -> Iterator[Measured]:
             scale=told.get("scale"),
             date=date.group() if date else None,
         )
-    for item in value.values():
-        yield from _results(item, told)
+    for key, item in value.items():
+        if key == "models" and isinstance(item, dict):
+            for name, part in item.items():
+                yield from _results({"model": name, **part}, told)
+        elif key != "published":  # what others measured
+            yield from _results(item, told)
+
+
+def _told(value: Any) -> dict[str, Any]:
+    """What an object says itself of the result it is."""
+    if not isinstance(value, dict):
+        return {}
+    return {key: item for key in _TOLD if isinstance(item := value.get(key), str | bool)}
 
 
 def emulated(root: Path = ROOT) -> list[frozenset[str]]:
@@ -106,7 +122,7 @@ def status(results: Iterable[Measured], commands: Sequence[frozenset[str]], choi
     """
     places: dict[str, str] = {}
     for one in results:
-        place = f"{one.scale} on {one.chip}" if with_scale and one.scale else one.chip
+        place = f"{one.scale or 'scale not stated,'} on {one.chip}" if with_scale else one.chip
         places[place] = max(places.get(place, ""), one.date or "")
     if places:
         return "measured: " + "; ".join(f"{place}, {date}" if date else place for place, date in sorted(places.items()))
@@ -127,18 +143,19 @@ def cases(group: str) -> list[Case]:
 
 
 def vendor_table(results: Sequence[Measured], commands: Sequence[frozenset[str]]) -> str:
-    """Vendors: how PyTorch sees the device, what it offers, how far that is verified."""
+    """Vendors: how the device shows itself, what it offers, how far that is verified."""
     from hardware.registry import load_device
 
     rows = []
     for vendor in (case.vendor for case in cases("vendor")):
         mine = [one for one in results if one.vendor == vendor.name]
-        limited = f", `{vendor.visible_devices_env}`" if vendor.visible_devices_env else ""
+        device = load_device(vendor)
+        nodes = getattr(sys.modules[type(device).__module__], "DEVICE_NODES", ())
         rows.append(
             (
                 f"`{vendor.name}`",
                 vendor.title,
-                f"`{load_device(vendor).torch_device(0).type}`, `{vendor.communication_backend}`{limited}",
+                ", ".join([*(f"`{node}`" for node in nodes[:1]), f"PyTorch's `{device.torch_device(0).type}`"]),
                 " ".join(vendor.precisions),
                 " ".join(vendor.meters),
                 " ".join(vendor.tasks),

@@ -23,7 +23,7 @@ LAYOUT = (
 PASSAGES = 1024
 """Passages taken from the sample corpus."""
 LAST_WORD = re.compile(r" ([A-Za-z]{2,})(?=\s)")
-"""A plain word after one space: with the space it is one pre-token of byte-level BPE, so it can be encoded alone."""
+"""How the sample's passages end: a plain word after one space, which byte-level BPE encodes as it would in the text."""
 
 
 class LastWords(Dataset[Example]):

@@ -1,0 +1,205 @@
+"""A report is a function of the run folder: figures from events written by hand, each computed on paper."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy import CPU_SPEC, toy_recipe
+
+from hardware.spec import PrecisionSpec, VendorSpec
+from models.data.spec import DataSpec
+from models.recipe import Quality
+from runner.events import EventWriter, Name
+from runner.report.build import build
+from runner.report.names import figures_for
+from runner.report.schema import Report, load_report
+from runner.report.story import PARENT_LOG
+from runner.schema import Case, Compiler, Framework, Measure, Task, Topology, Tracking, WarmUp, WindowSpec
+
+NVIDIA = VendorSpec(
+    name="nvidia",
+    title="NVIDIA GPU",
+    device="hardware.vendors.nvidia.Nvidia",
+    visible_devices_env="CUDA_VISIBLE_DEVICES",
+    communication_backend="nccl",
+    precisions=("bf16",),
+    tasks=("train",),
+    meters=("nvml",),
+)
+A100 = "NVIDIA A100-SXM4-80GB"
+PEAK, BANDWIDTH = 312e12, 2039e9
+"""Dense bf16 and memory bandwidth of the A100 80GB SXM (NVIDIA A100 data sheet)."""
+ACCOUNT = {"parameters": 1000, "flops_per_sample": 1e12, "minimum_bytes_per_sample": 1e9}
+
+
+def case(task: str = "train", *, vendor: VendorSpec = NVIDIA, devices: int = 2, emulate: bool = False) -> Case:
+    quality = Quality(targets={"accuracy": 0.5}, mode="max", every_samples=80)
+    return Case(
+        task=Task(name=task),  # type: ignore[arg-type]
+        model=toy_recipe(quality=quality),
+        framework=Framework(name="pytorch"),
+        compiler=Compiler(name="eager"),
+        vendor=vendor,
+        precision=PrecisionSpec(name="bf16", weights="float32", autocast="bfloat16", matmul="ieee"),
+        topology=Topology(name="node", devices=devices),
+        data=DataSpec(name="sample"),
+        measure=Measure(
+            name="standard",
+            publishable=True,
+            warmup=WarmUp(block_steps=2, blocks=2, tolerance=0.05, max_steps=20, max_s=100),
+            window=WindowSpec(min_s=30, min_steps=4, max_s=1000),
+        ),
+        tracking=Tracking(name="none"),
+        emulate=emulate,
+    )
+
+
+class Folder:
+    """A run folder in the making."""
+
+    def __init__(self, path: Path, made: Case) -> None:
+        self.path = path
+        path.mkdir(exist_ok=True)
+        made.save(path / "run.yaml")
+        self.parent = EventWriter(path / "events" / PARENT_LOG, rank=-1)
+        self.rank = EventWriter(path / "events" / "rank0.log", rank=0)
+        self.clock_s = 1000.0
+
+    def tell(self, name: Name, value: dict[str, Any] | None = None, *, after_s: float = 0.0) -> None:
+        self.clock_s += after_s
+        writer = self.parent if name in (Name.SUBMIT_INFO, Name.LAUNCH_TRAINING, Name.LAUNCH_END) else self.rank
+        writer.emit(name, value, at=(round(self.clock_s * 1e3), self.clock_s))
+
+    def begin(self, chip: str = A100) -> None:
+        self.tell(Name.LAUNCH_TRAINING)
+        self.tell(Name.ENVIRONMENT, {"devices": [{"index": 0, "name": chip}]})
+        self.tell(Name.INIT_END, {"seconds": 7.0})
+        self.tell(Name.TRAIN_START, {"step": 0, "samples": 0}, after_s=10)
+        self.tell(Name.WARMUP_END, {"steady": True, "steps": 10, "seconds": 5.0, "reason": None})
+
+    def segment(self, number: int, *, samples: int, seconds: float, core_s: float) -> None:
+        begin_s = self.clock_s
+        edges = {"segment": number, "begin_s": begin_s, "end_s": begin_s + seconds}
+        counts = {"steps": 4, "own_s": 0.03, "samples": samples, "tokens": None, "core_s": core_s, "seconds": seconds}
+        self.tell(Name.SEGMENT_END, {**edges, **counts}, after_s=seconds)
+
+    def end(self, *, samples: int, training_s: float, evaluate_s: float, core_s: float, code: int = 0) -> Report:
+        spans = {"training_s": training_s, "evaluate_s": evaluate_s, "core_s": core_s}
+        self.tell(Name.TRAIN_END, {"steps": 9, "samples": samples, "tokens": None, **spans}, after_s=5)
+        self.tell(Name.ACCOUNT, ACCOUNT)
+        self.tell(Name.LAUNCH_END, {"exit_code": code, "class": "DivergedError" if code else None, "message": "x"})
+        return build(self.path)
+
+
+def value(report: Report, name: str) -> float | None:
+    return report.figures[name].value
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Report:
+    folder = Folder(tmp_path / "run", case())
+    folder.begin()
+    folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
+    folder.segment(1, samples=2000, seconds=10.0, core_s=8.0)
+    rows = [f"0,{step},window,{seconds},{seconds / 2},1000,,1.0" for step, seconds in enumerate([4, 5, 5, 6])]
+    (folder.path / "steps.csv").write_text(
+        "\n".join(["rank,step,phase,seconds,core_seconds,samples,tokens,loss", *rows])
+    )
+    return folder.end(samples=9000, training_s=60.0, evaluate_s=10.0, core_s=40.0)
+
+
+def test_throughputs_are_samples_over_their_own_time(report: Report) -> None:
+    assert value(report, "throughput/steady") == pytest.approx(8000 / 40)
+    assert value(report, "throughput/whole") == pytest.approx(9000 / 60)
+    assert value(report, "throughput/train") == pytest.approx(9000 / 50)
+    assert value(report, "throughput/core") == pytest.approx(9000 / 40)
+    assert value(report, "throughput/steady_per_device") == pytest.approx(100)
+    assert report.figures["throughput/tokens_per_second"].reason == "the model has no tokens"
+
+
+def test_utilisation_and_limit_follow_from_the_data_sheet(report: Report) -> None:
+    assert value(report, "compute/achieved_flops_per_second") == pytest.approx(200e12)
+    assert value(report, "compute/peak_flops_per_second") == 2 * PEAK
+    assert value(report, "compute/mfu") == pytest.approx(200e12 / (2 * PEAK))
+    limit = min(2 * PEAK / 1e12, 2 * BANDWIDTH / 1e9)
+    assert value(report, "limit/throughput_samples_per_second") == pytest.approx(limit)
+    assert value(report, "limit/fraction") == pytest.approx(200 / limit)
+
+
+def test_an_unknown_chip_has_no_peak_and_a_similar_name_does_not_help(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", case())
+    folder.begin(chip="NVIDIA A100-SXM4-80GB Special")
+    folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
+    made = folder.end(samples=6000, training_s=40.0, evaluate_s=0.0, core_s=24.0)
+    for name in ("compute/mfu", "compute/peak_flops_per_second", "limit/fraction"):
+        assert value(made, name) is None and "Special" in (made.figures[name].reason or "")
+    assert value(made, "throughput/steady") == pytest.approx(200)
+
+
+def test_times_steps_and_cost(report: Report) -> None:
+    assert value(report, "time/e2e_s") == pytest.approx(10 + 40 + 5)
+    assert value(report, "time/init_s") == 7.0
+    assert value(report, "step/mean_ms") == value(report, "step/p50_ms") == 5000
+    assert report.figures["step/p90_ms"].reason == "the window has 4 steps; p90 needs 10"
+    assert value(report, "overhead/fraction") == pytest.approx(0.06 / 40)
+
+
+def test_what_is_publishable(report: Report, tmp_path: Path) -> None:
+    assert value(report, "run/publishable") == 1.0
+    folder = Folder(tmp_path / "emulated", case(emulate=True))
+    folder.begin()
+    folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
+    emulated = folder.end(samples=6000, training_s=40.0, evaluate_s=0.0, core_s=24.0)
+    assert value(emulated, "run/publishable") == 0.0 and value(emulated, "compute/mfu") is None
+    assert emulated.case["chip"] is None and "Emulated" in emulated.warnings[0]
+
+
+def test_best_and_last_quality_are_both_told(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", case("converge"))
+    folder.begin()
+    for step, accuracy, reached in ((10, 0.4, False), (20, 0.6, True), (30, 0.55, True)):
+        told = {"step": step, "samples": 8 * step, "training_s": float(step), "reached": reached}
+        folder.tell(Name.EVALUATE, {**told, "quality": {"accuracy": accuracy}, "seconds": 1.0}, after_s=10)
+    made = folder.end(samples=240, training_s=30.0, evaluate_s=3.0, core_s=20.0)
+    assert list(made.figures) == figures_for("converge", ["accuracy"])
+    assert (value(made, "quality/accuracy"), value(made, "quality/accuracy_last")) == (0.6, 0.55)
+    assert value(made, "time/to_target_s") == 20.0 and value(made, "convergence/samples_to_target") == 160
+
+
+def test_a_folder_whose_runner_was_killed_tells_what_it_had(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", case())
+    folder.begin()
+    folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
+    made = build(folder.path)
+    assert (made.status, made.exit_code) == ("killed", 130)
+    assert value(made, "throughput/steady") == pytest.approx(200)
+    assert made.figures["throughput/whole"].reason == "training did not come to its end"
+    assert made.figures["compute/mfu"].reason == "the run ended before the model was counted"
+
+
+def test_a_failed_run_keeps_its_error_and_is_not_publishable(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", case())
+    folder.begin()
+    made = folder.end(samples=9, training_s=1.0, evaluate_s=0.0, core_s=1.0, code=7)
+    assert (made.status, made.exit_code, made.error) == ("failed", 7, {"class": "DivergedError", "message": "x"})
+    assert value(made, "run/publishable") == 0.0
+    assert made.figures["throughput/steady"].reason == "no window was completed"
+
+
+def test_a_saved_report_is_read_back_and_a_changed_one_has_another_hash(report: Report, tmp_path: Path) -> None:
+    report.save(tmp_path / "report.json")
+    assert load_report(tmp_path / "report.json").to_dict() == report.to_dict()
+    other = replace(report, warnings=["changed"])
+    assert other.to_dict()["hash"] != report.to_dict()["hash"]
+
+
+def test_cpu_energy_needs_a_sensor_and_says_so(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", case(vendor=CPU_SPEC))
+    folder.begin()
+    folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
+    made = folder.end(samples=6000, training_s=40.0, evaluate_s=0.0, core_s=24.0)
+    assert value(made, "energy/per_sample_j") is None
+    assert "no meter read the package" in (made.figures["energy/per_sample_j"].reason or "")
