@@ -102,7 +102,7 @@ class Recipe:
     """What throughput counts, in the plural: sequences, images, mel frames …"""
     architecture: dict[str, Any]
     batch_size: int
-    """Examples per device and forward pass: rows of a batch. `unit` may count something finer, as mel frames of clips."""
+    """Examples per device and forward pass: rows of a batch. `unit` may be finer, as the mel frames of clips are."""
     accumulate: int = 1
     """Forward passes per optimizer step."""
     clip_norm: float | None = None

@@ -12,6 +12,12 @@ from runner.errors import ConfigurationError, DataMissingError, HardwareError
 from runner.schema import Case
 
 
+TORCH_EPS = 1e-8
+"""What torch's Adam takes when a recipe gives no eps."""
+SMALLEST_FLOAT16 = 2.0**-24
+"""Smallest positive number of IEEE 754 binary16."""
+
+
 def check(case: Case) -> None:
     """Look at everything that can be known without torch.
 
@@ -21,6 +27,7 @@ def check(case: Case) -> None:
         DataMissingError: `data.root` is no folder.
     """
     _check_choices(case)
+    _check_numerics(case)
     _check_topology(case)
     _check_data(case)
     if case.task.name != "inspect":
@@ -74,6 +81,19 @@ def _check_choices(case: Case) -> None:
         raise ConfigurationError(
             "task=converge needs data that can be learned, and data=synthetic is random. "
             "Choose data=sample or data=dataset."
+        )
+
+
+def _check_numerics(case: Case) -> None:
+    """Refuse what is known to divide by zero: Adam's eps below float16's smallest number is 0 there."""
+    optimizer = case.model.optimizer
+    if case.precision.weights != "float16" or optimizer.name == "sgd" or case.task.name == "inspect":
+        return
+    eps = TORCH_EPS if optimizer.eps is None else optimizer.eps
+    if eps < SMALLEST_FLOAT16:
+        raise ConfigurationError(
+            f"model.optimizer.eps={eps:g} is 0 in float16, the type of the weights with precision={case.precision.name}, "
+            f"and {optimizer.name} divides by it. Give model.optimizer.eps=1e-4, or choose precision=fp16."
         )
 
 

@@ -30,6 +30,7 @@ BAD = {
     "several values without -m": (["model=bert,gpt2"], 2, "-m"),
     "precision the vendor has not": (["precision=tf32"], 2, "It offers: fp32, fp16, bf16, fp16_true, bf16_true"),
     "a compiler the vendor has not": (["vendor=kunlunxin", "compiler=inductor"], 2, "It offers: eager"),
+    "an eps that is zero in float16": (["model=gpt2", "precision=fp16_true"], 2, "model.optimizer.eps=1e-4"),
     "auto devices on a CPU": (["topology=node"], 2, "topology.devices=2"),
     "no devices": (["topology=node", "topology.devices=0"], 2, "at least 1"),
     "two devices on topology=single": (["topology.devices=2"], 2, "Choose topology=node"),
