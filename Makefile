@@ -27,6 +27,7 @@ types: $(READY)
 	$(PYTHON) -m mypy
 
 ui: $(READY)  ## results in the browser
+	mkdir -p outputs
 	$(PYTHON) -m mlflow ui --backend-store-uri sqlite:///$(CURDIR)/outputs/mlflow.db --workers 1 $(UI_OPTIONS)
 
 bench: $(READY)  ## what the engine itself costs
@@ -50,6 +51,6 @@ clean:
 	$(UV) pip install -q -p .venv/bin/python --no-deps -e .
 	touch $@
 
-$(VENV)/.touchstone-adopted: pyproject.toml
-	$(PYTHON) -m pip install -q --no-deps -e .
+$(VENV)/.touchstone-adopted: pyproject.toml | $(UV)
+	$(UV) pip install -q -p $(PYTHON) --no-deps -e .
 	touch $@

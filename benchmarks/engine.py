@@ -109,8 +109,8 @@ def plan_of(case: Case, *, warmup_steps: int, window_s: float) -> Plan:
 
 
 def folders(root: Path) -> list[Path]:
-    """The run folders below an output root, in the order in which they were begun."""
-    found = [path.parent for path in root.glob("*/**/run.yaml")]
+    """The run folders below an output root, MLflow's copies left out, in the order in which they were begun."""
+    found = [path.parent for path in root.glob("????-??-??/**/run.yaml")]
     return sorted(found, key=lambda folder: _first(read(folder), Name.LAUNCH_TRAINING).monotonic_s)
 
 

@@ -11,7 +11,6 @@ from hardware.registry import load_device
 from runner.errors import ConfigurationError, DataMissingError, HardwareError
 from runner.schema import Case
 
-
 TORCH_EPS = 1e-8
 """What torch's Adam takes when a recipe gives no eps."""
 SMALLEST_FLOAT16 = 2.0**-24
@@ -92,8 +91,9 @@ def _check_numerics(case: Case) -> None:
     eps = TORCH_EPS if optimizer.eps is None else optimizer.eps
     if eps < SMALLEST_FLOAT16:
         raise ConfigurationError(
-            f"model.optimizer.eps={eps:g} is 0 in float16, the type of the weights with precision={case.precision.name}, "
-            f"and {optimizer.name} divides by it. Give model.optimizer.eps=1e-4, or choose precision=fp16."
+            f"model.optimizer.eps={eps:g} is 0 in float16, the type of the weights with "
+            f"precision={case.precision.name}, and {optimizer.name} divides by it. "
+            "Give model.optimizer.eps=1e-4, or choose precision=fp16."
         )
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hardware.detect import detect_vendor
+from runner.errors import DependencyError
 
 TOOLS = {"run": "one case, or a sweep with -m", "report": "show and compare results", "sync": "file results in MLflow"}
 
@@ -33,6 +34,16 @@ def main() -> int:
 
 def run(arguments: list[str]) -> int:
     """Compose the case or cases and run them; returns the exit code."""
+    try:
+        return _run(arguments)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        message = f"Error: the Python package {package} is missing here. Install the project's dependencies:"
+        sys.stderr.write(f"{message} make run, or: pip install -e .\n")
+        return DependencyError.exit_code
+
+
+def _run(arguments: list[str]) -> int:
     import hydra
 
     from runner import resolvers

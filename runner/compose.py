@@ -13,9 +13,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.check import with_devices
 from runner.division import division
+from runner.errors import InterruptedRunError
 from runner.folder import claim, find_earlier, is_done, remove_if_empty
 from runner.report.schema import Division
 from runner.schema import Case, case_from_dict
+from runner.sweep import end_sweep
 from runner.tracking.owner import write_parent
 
 NOT_SECTIONS = ("hydra", "tuning")
@@ -57,7 +59,10 @@ def run_composed(config: DictConfig, *, vendor_detected: bool) -> tuple[int, boo
     reference = reference_case(dict(hydra.runtime.choices), case.scale, list(hydra.searchpath))
     changes = division(case, reference)
     wanted = from_here(Path(hydra.runtime.output_dir))
-    return run_case(case, wanted, changes, is_sweep=is_sweep, vendor_detected=vendor_detected), is_sweep
+    code = run_case(case, wanted, changes, is_sweep=is_sweep, vendor_detected=vendor_detected)
+    if is_sweep and code == InterruptedRunError.exit_code:
+        end_sweep(Path(hydra.sweep.dir))
+    return code, is_sweep
 
 
 def from_here(folder: Path) -> Path:

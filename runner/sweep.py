@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
@@ -25,14 +25,18 @@ class Sweep(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Show the cases side by side and end the process with the worst of their exit codes."""
-        from runner.console import show_sweep
-        from runner.report.schema import load_report
-        from runner.tracking import close_sweep
+        end_sweep(Path(config.hydra.sweep.dir))
 
-        folder = Path(config.hydra.sweep.dir)
-        reports = {path.parent: load_report(path) for path in sorted(folder.glob("*/report.json"))}
-        warning = close_sweep(folder)
-        show_sweep(folder, reports)
-        if warning:
-            sys.stderr.write(f"Warning: {warning}\n")
-        sys.exit(max((report.exit_code for report in reports.values()), default=0))
+
+def end_sweep(folder: Path) -> NoReturn:
+    """Show what the sweep has so far, file it, and end the process with the worst exit code of its cases."""
+    from runner.console import show_sweep
+    from runner.report.schema import load_report
+    from runner.tracking import close_sweep
+
+    reports = {path.parent: load_report(path) for path in sorted(folder.glob("*/report.json"))}
+    warning = close_sweep(folder)
+    show_sweep(folder, reports)
+    if warning:
+        sys.stderr.write(f"Warning: {warning}\n")
+    sys.exit(max((report.exit_code for report in reports.values()), default=0))

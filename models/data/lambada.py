@@ -66,10 +66,9 @@ def lambada_passages(root: Path, sequence_length: int, vocabulary: int, *, sourc
     tokenizer = gpt2_tokenizer(root, source=source)
     passages = []
     for number, text in _lambada_texts(path, source):
-        context, _, word = text.strip().rpartition(" ")
-        ids = [tokenizer.encode(part).ids for part in (context.rstrip(), f" {word}")]
-        if not all(ids):
+        if len(parts := text.rsplit(maxsplit=1)) < 2:  # noqa: PLR2004 - context and word
             raise DataError(f"Line {number} has fewer than two words", where=path, expected=LAYOUT, source=source)
+        ids = [tokenizer.encode(part).ids for part in (parts[0].lstrip(), f" {parts[1]}")]
         passages.append((np.array(ids[0] + ids[1], dtype=np.int64), len(ids[1])))
     if not passages:
         raise DataError("No passage", where=path, expected=LAYOUT, source=source)
@@ -79,7 +78,7 @@ def lambada_passages(root: Path, sequence_length: int, vocabulary: int, *, sourc
 
 def _lambada_texts(path: Path, source: str) -> list[tuple[int, str]]:
     texts = []
-    for number, line in enumerate(_read(path, source).splitlines(), start=1):
+    for number, line in enumerate(_read(path, source).split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -109,7 +108,7 @@ def gpt2_tokenizer(root: Path, *, source: str) -> Any:
         raise DataError("Not JSON", where=vocabulary_path, expected=LAYOUT, source=source) from error
     if not isinstance(vocabulary, dict) or not all(isinstance(value, int) for value in vocabulary.values()):
         raise DataError("Not an object of ids", where=vocabulary_path, expected=LAYOUT, source=source)
-    lines = _read(merges_path, source).splitlines()
+    lines = _read(merges_path, source).split("\n")
     merges = [line.partition(" ")[::2] for line in lines if line and not line.startswith("#version")]
     for first, second in merges:
         if not {first, second, first + second} <= vocabulary.keys():

@@ -109,7 +109,7 @@ def start(root: Path, *arguments: str) -> subprocess.Popen[str]:
 def wait_for(root: Path, name: Name, count: int = 1, timeout_s: float = 120) -> Path:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        for path in root.glob("*/*/events/rank0.log"):
+        for path in root.glob("**/events/rank0.log"):
             if sum(event.name == name for event in read_events(path)[0]) >= count:
                 return path.parents[1]
         time.sleep(0.1)
@@ -242,3 +242,18 @@ def test_what_needs_no_run_imports_nothing_heavy(arguments: list[str]) -> None:
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, env=environment(), cwd=os.sep, capture_output=True, text=True, check=False)
     assert done.stderr.endswith("loaded:"), done.stderr
+
+
+def test_ctrl_c_ends_a_whole_sweep_and_keeps_what_is_done(tmp_path: Path) -> None:
+    process = start(tmp_path, "-m", "task=converge", "model=toy,patient,hopeless", *SMOKE)
+    wait_for(tmp_path, Name.EVALUATE, count=3)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("*/*/*patient*/events/rank0.log")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    statuses = {
+        path.parent.name[2:].split("_")[1]: json.loads(path.read_text())["status"]
+        for path in tmp_path.glob("*/*/*/report.json")
+    }
+    assert statuses == {"toy": "done", "patient": "killed"}

@@ -49,6 +49,14 @@ def test_bytes_outside_ascii(tmp_path: Path) -> None:
     assert lambada_passages(tmp_path, 8, 9, source="")[0].targets.tolist()[:3] == [3, 7, 8]
 
 
+def test_any_white_space_parts_words_but_only_line_feeds_part_passages(tmp_path: Path) -> None:
+    vocabulary = VOCABULARY | {"\u010a": 9, "\u00e2": 10, "\u0122": 11, "\u00a8": 12, "\u0122\u00a8": 13}
+    write(tmp_path, ['{"text": "a\\u2028c\\nb "}'.replace("\\u2028", "\u2028")], vocabulary=vocabulary)
+    passages = lambada_passages(tmp_path, 8, 14, source="")
+    assert len(passages) == 1
+    assert passages[0].targets[passages[0].targets != IGNORED].tolist() == [4]
+
+
 def test_a_long_passage_loses_its_beginning() -> None:
     passage = (np.arange(10), 2)
     example = LastWords([passage], 4)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,9 @@ def test_a_case_that_was_refused_is_still_a_result(tmp_path: Path) -> None:
     assert run(["vendor=nvidia", f"run.root={tmp_path}", "tracking=none"]) == 3
     (report,) = tmp_path.glob("*/*/report.json")
     assert '"HardwareError"' in report.read_text()
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "hydra", None)
+    assert run(["--help"]) == 4
+    assert "package hydra is missing" in capfd.readouterr().err

@@ -1,0 +1,92 @@
+"""The example of docs/adding.md runs as it is written there, and its events carry the keys of docs/results.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from runner.events import Name, event_files, read_events
+
+DOCS = Path(__file__).parents[2] / "docs"
+BLOCK = re.compile(r"```(?:yaml|python|toml)\n# (\S+)\n(.*?)```", re.S)
+COMMAND = re.compile(r"^    python -m runner (task=train model=line .*)$", re.M)
+ROW = re.compile(r"^\| `([A-Z_]+)` \|[^|]*\|([^|]*)\|$", re.M)
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example's files, and what installing it would add: the entry points of its pyproject.toml."""
+    root = tmp_path_factory.mktemp("package")
+    files = dict(BLOCK.findall((DOCS / "adding.md").read_text()))
+    for name, content in {**files, "acme_bench/__init__.py": "", "acme_bench/conf/__init__.py": ""}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+    project = tomllib.loads(files["pyproject.toml"])["project"]
+    installed = root / "acme_bench-0.1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 0.1\n")
+    groups = project["entry-points"].items()
+    lines = [f"[{group}]\n" + "\n".join(f"{name} = {to}" for name, to in points.items()) for group, points in groups]
+    (installed / "entry_points.txt").write_text("\n\n".join(lines) + "\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def folder(package: Path) -> Path:
+    """The run folder of the documented command."""
+    (package / "sysfs" / "ACME-0").mkdir(parents=True)
+    (package / "sysfs" / "ACME-0" / "power_mw").write_text("25000\n")
+    (arguments,) = COMMAND.findall((DOCS / "adding.md").read_text())
+    path = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", *shlex.split(arguments), f"run.root={package / 'out'}", "tracking=none"],
+        env=os.environ | {"PYTHONPATH": path, "ACME_SYSFS": str(package / "sysfs")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    (run,) = (package / "out").glob("*/*/report.json")
+    return run.parent
+
+
+def test_the_documented_model_vendor_and_meter_give_a_result(folder: Path) -> None:
+    report = json.loads((folder / "report.json").read_text())
+    figures = {name: figure["value"] for name, figure in report["figures"].items()}
+    assert (report["status"], report["case"]["chip"]) == ("done", "Acme A1")
+    assert report["environment"]["stack"]["acme_driver"] == "1.0"
+    assert report["division"] == {"name": "closed", "changed": []}
+    assert figures["compute/parameters"] == 5
+    assert figures["compute/flops_per_sample"] == 2 * 4 * 2
+    assert figures["power/device_mean_w"] == pytest.approx(25, rel=0.01)
+    assert figures["energy/per_sample_j"] == pytest.approx(25 / figures["throughput/steady"], rel=0.01)
+    assert "chips.yaml has no chip named 'Acme A1'" in report["figures"]["compute/mfu"]["reason"]
+
+
+def documented_events() -> dict[str, set[str]]:
+    return {name: set(re.findall(r"`([^`]+)`", keys)) for name, keys in ROW.findall((DOCS / "results.md").read_text())}
+
+
+def test_every_event_is_documented() -> None:
+    assert set(documented_events()) == {name.value for name in Name}
+
+
+def test_events_carry_exactly_the_documented_keys(folder: Path) -> None:
+    documented = documented_events() | {"LAUNCH_TRAINING": set()}
+    documented["FINISHED"].discard("final_<metric>")
+    paths = [*event_files(folder), folder / "events" / "parent.log"]
+    told = [event for path in paths for event in read_events(path)[0]]
+    names = {event.name for event in told}
+    assert names >= {"SUBMIT_INFO", "PRECISION", "ACCOUNT", "STEP_END", "SEGMENT_END", "TRAIN_END", "FINISHED"}
+    assert {(event.name, *sorted(event.value)) for event in told} == {
+        (name, *sorted(documented[name])) for name in names
+    }
