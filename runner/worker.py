@@ -61,10 +61,16 @@ def _run(context: Context) -> None:
 
 
 def _account(context: Context) -> None:
-    if context.rank == 0 and context.case.task.name != "inspect":
-        from runner.tasks.account import tell_account
+    """Count the model on the first rank; a model that cannot be counted does not undo its measurement."""
+    if context.rank != 0 or context.case.task.name == "inspect":
+        return
+    from runner.tasks.account import tell_account
 
+    try:
         tell_account(context.case, context.events)
+    except Exception as error:  # noqa: BLE001 -- operators without a formula, out-of-tree models: all end here
+        traceback.print_exc()
+        context.events.emit(Name.ACCOUNT, {"reason": f"the model could not be counted: {error}"})
 
 
 def task(case: Case) -> Callable[[Context], None]:
@@ -80,7 +86,8 @@ def _connect(case: Case, folder: Path, rank: int, events: EventWriter) -> Contex
     if case.task.name == "inspect" and device.unavailable_reason():
         device = load_device(case.vendor, emulate=True)
     device.connect()
-    device.set_matmul(case.precision.matmul)
+    if case.task.name != "inspect":
+        device.set_matmul(case.precision.matmul)
     if local_rank >= device.count():
         raise HardwareError(
             f"topology.devices={case.topology.devices}, but only {device.count()} devices of {case.vendor.title} are "

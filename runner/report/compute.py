@@ -40,8 +40,8 @@ def chip_of(story: Story) -> KnownChip:
 def compute(story: Story, chip: KnownChip, throughput: Value, devices: int) -> Values:
     """`compute/*` and `limit/*`; `throughput` is the steady one of the whole job."""
     account = story.last(Name.ACCOUNT)
-    if account is None:
-        missing = Missing("the run ended before the model was counted")
+    if account is None or "reason" in account:
+        missing = Missing((account or {}).get("reason", "the run ended before the model was counted"))
         parameters: Value = missing
         flops: Value = missing
         traffic: Value = missing

@@ -22,7 +22,7 @@ FAILURES = {
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    models = ",".join([*FAILURES, "toy"])
+    models = ",".join([*FAILURES, "uncountable", "toy"])
     root = tmp_path_factory.mktemp("failures")
     return run(root, "-m", f"model={models}", "measure=smoke", "vendor=cpu", "run.timeout_s=40")
 
@@ -40,7 +40,13 @@ def test_a_failure_is_classified_and_recorded(sweep: Ended, model: str) -> None:
 def test_one_failed_case_does_not_stop_the_others_and_the_sweep_says_so(sweep: Ended) -> None:
     assert sweep.reports["toy"]["status"] == "done"
     assert sweep.code == max(code for code, _, _ in FAILURES.values())
-    assert "1 of 10 cases done" in sweep.out
+    assert "2 of 11 cases done" in sweep.out
+
+
+def test_a_model_that_cannot_be_counted_is_still_measured(sweep: Ended) -> None:
+    report = sweep.reports["uncountable"]
+    assert report["status"] == "done" and report["figures"]["throughput/steady"]["value"] > 0
+    assert "no formula for this operator" in report["figures"]["compute/mfu"]["reason"]
 
 
 def test_nobody_sees_a_traceback_but_the_log_keeps_it(sweep: Ended) -> None:

@@ -80,3 +80,10 @@ class WrongArchitecture(Workload):
         raise ValueError("architecture.width is missing")
 
     training_step = validation_step = datasets = collate = synthetic_batch = count = Any  # type: ignore[assignment]
+
+
+class Uncountable(Toy):
+    """Trains, but has no batch to be counted with."""
+
+    def synthetic_batch(self, batch_size: int) -> Batch:
+        raise RuntimeError("no formula for this operator")

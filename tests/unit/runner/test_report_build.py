@@ -180,6 +180,17 @@ def test_a_folder_whose_runner_was_killed_tells_what_it_had(tmp_path: Path) -> N
     assert made.figures["compute/mfu"].reason == "the run ended before the model was counted"
 
 
+def test_a_model_that_cannot_be_counted_keeps_its_measurement(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", case())
+    folder.begin()
+    folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
+    folder.tell(Name.ACCOUNT, {"reason": "the model could not be counted: no formula"})
+    folder.tell(Name.LAUNCH_END, {"exit_code": 0})
+    made = build(folder.path)
+    assert made.status == "done" and value(made, "throughput/steady") == pytest.approx(200)
+    assert made.figures["compute/mfu"].reason == "the model could not be counted: no formula"
+
+
 def test_a_failed_run_keeps_its_error_and_is_not_publishable(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "run", case())
     folder.begin()
