@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psutil
 from hydra import compose, initialize_config_module
 
 from benchmarks.bare import Plan
@@ -47,6 +49,8 @@ class Ended:
     """Monotonic time before the process was started."""
     seconds: float
     output: str
+    others: float
+    """Share of the machine's processors that went to other processes meanwhile, or to other guests of its host."""
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
@@ -63,19 +67,35 @@ def run(*arguments: str) -> Ended:
     Raises:
         SystemExit: it failed; shows what it said.
     """
-    began_s = time.monotonic()
+    began_s, busy_s, own_s = time.monotonic(), _busy_s(), _own_s()
     process = start(*arguments)
     output, errors = process.communicate()
     if process.returncode != 0:
         raise SystemExit(f"python -m {' '.join(arguments)} ended with {process.returncode}:\n{output}\n{errors}")
-    return Ended(began_s=began_s, seconds=time.monotonic() - began_s, output=output)
+    seconds = time.monotonic() - began_s
+    others = (_busy_s() - busy_s - (_own_s() - own_s)) / (seconds * (psutil.cpu_count() or 1))
+    return Ended(began_s=began_s, seconds=seconds, output=output, others=max(0.0, others))
+
+
+def _busy_s() -> float:
+    """Processor seconds that the whole machine has spent, those included that its host gave to others."""
+    times = psutil.cpu_times()
+    return sum(getattr(times, kind, 0.0) for kind in ("user", "nice", "system", "irq", "softirq", "steal"))
+
+
+def _own_s() -> float:
+    """Processor seconds of this process and of all it has waited for, and so on down."""
+    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, RUSAGE))
+
+
+RUSAGE = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
 
 def run_bare(plan: Path, what: str) -> tuple[Ended, dict[str, Any]]:
     """The bare loop in a process of its own, and the line it printed."""
     ended = run("benchmarks.bare", str(plan), what)
     told: dict[str, Any] = json.loads(ended.output.splitlines()[-1])
-    return ended, told
+    return ended, told | {"others": ended.others}
 
 
 def compose_case(*overrides: str) -> Case:

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from benchmarks.engine import start
-from benchmarks.record import RESULTS, Record, goal, summary
+from benchmarks.record import RESULTS, Record, goal, settle, summary
 from hardware.detect import detect_vendor
 from runner.events import Name, read_events
 
@@ -95,7 +95,7 @@ def main() -> None:
     record = Record("footprint", folder=options.out)
     windows: list[dict[str, float]] = []
     for number in range(options.windows):
-        windows.append(measure_window(arguments))
+        windows.append({"busy_before": settle(), **measure_window(arguments)})
         told = {name: f"{windows[-1][name]:.2%}" for name in ("sampler", "parent")}
         print(f"window {number + 1} of {windows[-1]['window_s']:.1f} s: {told}", flush=True)
     found = {name: summary([window[name] for window in windows]) for name in ("sampler", "parent")}

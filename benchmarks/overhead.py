@@ -42,12 +42,13 @@ def overrides(model: str, options: argparse.Namespace) -> list[str]:
 
 def measure_engine(root: Path, arguments: list[str]) -> dict[str, Any]:
     """One run of the engine."""
-    run("runner", *arguments, f"run.root={root}")
+    ended = run("runner", *arguments, f"run.root={root}")
     folder = folders(root)[-1]
     return {
         "samples_per_second": figure(folder, "throughput/steady"),
         "seconds": figure(folder, "run/window_s"),
         "own_fraction": figure(folder, "overhead/fraction"),
+        "others": ended.others,
         "threads": report(folder)["environment"]["threads_per_rank"],
     }
 

@@ -36,13 +36,14 @@ def measure_engine(arguments: list[str]) -> dict[str, Any]:
         events = read(folder)
     first = next(event for event in events if event.name == Name.STEP_END)
     parts = stages(events, ended.began_s, ended.began_s + ended.seconds)
-    return {"seconds": first.monotonic_s - ended.began_s, "loss": first.value["loss"], "stages": parts}
+    seconds = first.monotonic_s - ended.began_s
+    return {"seconds": seconds, "others": ended.others, "loss": first.value["loss"], "stages": parts}
 
 
 def measure_bare(plan: Path) -> dict[str, Any]:
     """Seconds to the first step of the bare script."""
     ended, told = run_bare(plan, "first_step")
-    return {"seconds": told["monotonic_s"] - ended.began_s, "loss": told["loss"]}
+    return {"seconds": told["monotonic_s"] - ended.began_s, "others": told["others"], "loss": told["loss"]}
 
 
 def measure_pairs(options: argparse.Namespace) -> dict[str, Any]:

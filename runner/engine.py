@@ -122,7 +122,7 @@ class Engine:
 
     def _follower(self, begin_tracking: Callable[[], None]) -> Callable[[Event], None]:
         def follow(event: Event) -> None:
-            if event.name == Name.INIT_END:
+            if event.name == Name.STEP_END:  # not sooner: importing MLflow would slow the worker's own imports down
                 begin_tracking()
             self.console.on_event(event)
 

@@ -128,7 +128,7 @@ def test_the_table_of_measures_is_that_of_conf() -> None:
         values = yaml.safe_load(path.read_text())
         warmup, window = values["warmup"], values["window"]
         assert rows[values["name"]] == [
-            f"{warmup['blocks']} × {warmup['block_steps']}",
+            f"{warmup['blocks']} x {warmup['block_steps']}",
             f"{warmup['tolerance']:g}",
             f"{warmup['max_steps']} steps, {warmup['max_s']} s",
             f"{window['min_s']} s, {window['min_steps']} steps",

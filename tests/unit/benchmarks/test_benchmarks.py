@@ -17,7 +17,7 @@ from toy import CPU_SPEC, Toy
 from benchmarks.bare import Plan, build
 from benchmarks.engine import STAGES, compose_case, plan_of, stages
 from benchmarks.footprint import Reading, shares
-from benchmarks.record import Record, goal, interleaved, summary, take_turns
+from benchmarks.record import Record, goal, interleaved, settle, summary, take_turns, undisturbed
 from benchmarks.startup import import_costs
 from benchmarks.sweep import marginal_s
 from hardware.vendors.cpu import Cpu
@@ -154,11 +154,29 @@ def test_a_case_that_the_bare_loop_cannot_train_is_refused() -> None:
 NOTHING: dict[str, Any] = {"warmup_steps": 0, "window_s": 0.0}
 
 
-def test_sides_take_turns_and_each_pair_keeps_its_own() -> None:
+def test_sides_take_turns_and_each_pair_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.record.settle", lambda: 0.01)
     assert list(interleaved(3, "ab")) == [(0, "a"), (0, "b"), (1, "b"), (1, "a"), (2, "a"), (2, "b")]
     counter = iter(range(10))
     pairs = take_turns(2, {side: lambda: {"at": next(counter)} for side in "ab"}, shown="at")
-    assert pairs == [{"a": {"at": 0}, "b": {"at": 1}}, {"a": {"at": 3}, "b": {"at": 2}}]
+    assert [[pair[side]["at"] for side in "ab"] for pair in pairs] == [[0, 1], [3, 2]]
+    assert all(pair[side]["busy_before"] == 0.01 for pair in pairs for side in "ab")
+
+
+def test_a_disturbed_measurement_is_repeated_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.record.settle", lambda: 0.0)
+    shares = iter([0.4, 0.3, 0.01, 0.0])
+    measured = undisturbed(lambda: {"others": next(shares)})
+    assert measured["others"] == 0.01 and measured["dropped_others"] == [0.4, 0.3]
+    assert undisturbed(lambda: {"others": 0.9})["dropped_others"] == [0.9] * 3
+
+
+def test_waiting_for_a_quiet_machine_ends_when_it_is_quiet_or_never_will_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = iter([80.0, 30.0, 4.0])
+    monkeypatch.setattr("benchmarks.record.psutil.cpu_percent", lambda interval: next(shares))
+    assert settle() == 0.04
+    monkeypatch.setattr("benchmarks.record.psutil.cpu_percent", lambda interval: 70.0)
+    assert settle(longest_s=0) == 0.7
 
 
 def test_statistics_and_goals() -> None:
