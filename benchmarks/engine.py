@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -51,6 +55,19 @@ class Ended:
     output: str
     others: float
     """Share of the machine's processors that went to other processes meanwhile, or to other guests of its host."""
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for what the runs leave, where Python also keeps its bytecode meanwhile.
+
+    As on a user's machine, whatever this environment says: with `PYTHONDONTWRITEBYTECODE` set, packages that were
+    installed without bytecode are compiled at every start, MLflow's and Hydra's hundreds of modules among them.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = f"{folder}/bytecode"
+        yield Path(folder)
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.engine import start
+from benchmarks.engine import scratch, start
 from benchmarks.record import RESULTS, Record, goal, settle, summary
 from hardware.detect import detect_vendor
 from runner.events import Name, read_events
@@ -68,16 +67,15 @@ def wait_for(root: Path, name: Name, process: subprocess.Popen[str]) -> None:
     raise SystemExit(f"The run ended before {name}:\n{process.communicate()[1]}")
 
 
-def measure_window(arguments: list[str]) -> dict[str, float]:
-    """One run: the shares during its window."""
-    with tempfile.TemporaryDirectory() as root:
-        process = start("runner", *arguments, f"run.root={root}")
-        wait_for(Path(root), Name.SEGMENT_BEGIN, process)
-        processes = find_processes(psutil.Process(process.pid))
-        begin = read_cpu(processes)
-        wait_for(Path(root), Name.SEGMENT_END, process)
-        end = read_cpu(processes)
-        process.communicate()
+def measure_window(arguments: list[str], root: Path) -> dict[str, float]:
+    """One run, in an empty root: the shares during its window."""
+    process = start("runner", *arguments, f"run.root={root}")
+    wait_for(root, Name.SEGMENT_BEGIN, process)
+    processes = find_processes(psutil.Process(process.pid))
+    begin = read_cpu(processes)
+    wait_for(root, Name.SEGMENT_END, process)
+    end = read_cpu(processes)
+    process.communicate()
     return {"window_s": end.at_s - begin.at_s, **shares(begin, end)}
 
 
@@ -94,10 +92,11 @@ def main() -> None:
     arguments += [f"measure.window.min_s={options.window_s}", f"measure.window.max_s={10 * options.window_s}"]
     record = Record("footprint", folder=options.out)
     windows: list[dict[str, float]] = []
-    for number in range(options.windows):
-        windows.append({"busy_before": settle(), **measure_window(arguments)})
-        told = {name: f"{windows[-1][name]:.2%}" for name in ("sampler", "parent")}
-        print(f"window {number + 1} of {windows[-1]['window_s']:.1f} s: {told}", flush=True)
+    with scratch() as root:
+        for number in range(options.windows):
+            windows.append({"busy_before": settle(), **measure_window(arguments, root / str(number))})
+            told = {name: f"{windows[-1][name]:.2%}" for name in ("sampler", "parent")}
+            print(f"window {number + 1} of {windows[-1]['window_s']:.1f} s: {told}", flush=True)
     found = {name: summary([window[name] for window in windows]) for name in ("sampler", "parent")}
     limits = {"sampler": SAMPLER_MOST, "parent": PARENT_MOST}
     goals = {name: goal(limit, "at_most", found[name]["median"]) for name, limit in limits.items()}

@@ -9,11 +9,10 @@ and window; they take turns (A B, B A, …), and each pair gives one ratio of sa
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine import compose_case, figure, folders, plan_of, report, run, run_bare
+from benchmarks.engine import compose_case, figure, folders, plan_of, report, run, run_bare, scratch
 from benchmarks.record import RESULTS, Record, goal, summary, take_turns
 from hardware.detect import detect_vendor
 
@@ -53,19 +52,20 @@ def measure_engine(root: Path, arguments: list[str]) -> dict[str, Any]:
     }
 
 
-def measure_model(model: str, options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+def measure_model(model: str, options: argparse.Namespace, root: Path) -> dict[str, Any]:
     """All pairs of one model.
 
     Raises:
         SystemExit: the two sides did not use equally many threads.
     """
     arguments = overrides(model, options)
-    plan_path = scratch / f"{model}.json"
+    plan_path = root / f"{model}.json"
     plan_of(compose_case(*arguments), warmup_steps=WARMUP_STEPS, window_s=options.window_s).save(plan_path)
     print(model, flush=True)
+    measure_engine(root, [*arguments, "measure.window.min_s=1"])  # fills caches and makes the database; does not count
     pairs = take_turns(
         options.pairs,
-        {"engine": lambda: measure_engine(scratch, arguments), "bare": lambda: run_bare(plan_path, "speed")[1]},
+        {"engine": lambda: measure_engine(root, arguments), "bare": lambda: run_bare(plan_path, "speed")[1]},
         shown="samples_per_second",
     )
     if len({pairs[0][side]["threads"] for side in ("engine", "bare")}) != 1:
@@ -87,8 +87,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     record = Record("overhead", folder=options.out)
-    with tempfile.TemporaryDirectory() as scratch:
-        models = {model: measure_model(model, options, Path(scratch)) for model in options.models}
+    with scratch() as folder:
+        models = {model: measure_model(model, options, folder) for model in options.models}
     asked = {name: getattr(options, name) for name in ("pairs", "window_s", "vendor", "precision")}
     print(record.file({"asked": {**asked, "warmup_steps": WARMUP_STEPS}, "models": models}).name)
 

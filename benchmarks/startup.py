@@ -12,13 +12,12 @@ import argparse
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine import ROOT, STAGES, compose_case, folders, plan_of, read, run, run_bare, stages
+from benchmarks.engine import ROOT, STAGES, compose_case, folders, plan_of, read, run, run_bare, scratch, stages
 from benchmarks.record import RESULTS, Record, goal, summary, take_turns
 from hardware.detect import detect_vendor
 from runner.events import Name
@@ -28,12 +27,10 @@ IMPORT_LINE = re.compile(r"^import time:\s+(\d+) \|\s+\d+ \|\s*([\w.]+)$")
 SHOWN_PACKAGES = 12
 
 
-def measure_engine(arguments: list[str]) -> dict[str, Any]:
+def measure_engine(arguments: list[str], root: Path) -> dict[str, Any]:
     """Seconds to the first step, and the stages on the way."""
-    with tempfile.TemporaryDirectory() as root:
-        ended = run("runner", *arguments, f"run.root={root}")
-        (folder,) = folders(Path(root))
-        events = read(folder)
+    ended = run("runner", *arguments, f"run.root={root}")
+    events = read(folders(root)[-1])
     first = next(event for event in events if event.name == Name.STEP_END)
     parts = stages(events, ended.began_s, ended.began_s + ended.seconds)
     seconds = first.monotonic_s - ended.began_s
@@ -46,24 +43,23 @@ def measure_bare(plan: Path) -> dict[str, Any]:
     return {"seconds": told["monotonic_s"] - ended.began_s, "others": told["others"], "loss": told["loss"]}
 
 
-def measure_pairs(options: argparse.Namespace) -> dict[str, Any]:
+def measure_pairs(options: argparse.Namespace, root: Path) -> dict[str, Any]:
     """All pairs, after one run of each side that fills caches and does not count.
 
     Raises:
         SystemExit: the two sides' first losses differ, so they did not take the same step.
     """
     arguments = ["task=train", f"model={options.model}", "scale=tiny", f"vendor={options.vendor}"]
-    with tempfile.TemporaryDirectory() as scratch:
-        plan_path = Path(scratch) / "plan.json"
-        plan_of(compose_case(*arguments), warmup_steps=0, window_s=0).save(plan_path)
-        arguments += ["measure=smoke", *options.override]  # what comes after the first step matters to nobody here
-        measure_bare(plan_path)
-        measure_engine(arguments)
-        pairs = take_turns(
-            options.pairs,
-            {"engine": lambda: measure_engine(arguments), "bare": lambda: measure_bare(plan_path)},
-            shown="seconds",
-        )
+    plan_path = root / "plan.json"
+    plan_of(compose_case(*arguments), warmup_steps=0, window_s=0).save(plan_path)
+    arguments += ["measure=smoke", *options.override]  # what comes after the first step matters to nobody here
+    measure_bare(plan_path)
+    measure_engine(arguments, root)
+    pairs = take_turns(
+        options.pairs,
+        {"engine": lambda: measure_engine(arguments, root), "bare": lambda: measure_bare(plan_path)},
+        shown="seconds",
+    )
     if any(abs(pair["engine"]["loss"] - pair["bare"]["loss"]) > 1e-5 for pair in pairs):
         raise SystemExit(f"The first losses differ: {pairs}")
     each = [pair["engine"]["seconds"] / pair["bare"]["seconds"] for pair in pairs]
@@ -120,9 +116,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     record = Record("startup", folder=options.out)
-    composing = measure_composing([f"vendor={options.vendor}"], options.pairs)
-    print(f"--cfg job: {composing['seconds']['median']:.2f} s, {composing['modules_imported']} modules", flush=True)
-    first_step = measure_pairs(options)
+    with scratch() as root:
+        composing = measure_composing([f"vendor={options.vendor}"], options.pairs)
+        print(f"--cfg job: {composing['seconds']['median']:.2f} s, {composing['modules_imported']} modules", flush=True)
+        first_step = measure_pairs(options, root)
     ratio = first_step["ratio"]
     print(f"engine / bare = {ratio['median']:.3f} ({ratio['min']:.3f} to {ratio['max']:.3f})")
     for name in STAGES:

@@ -11,7 +11,12 @@ from typing import Any
 from hardware.detect import detect_vendor
 from runner.errors import DependencyError
 
-TOOLS = {"run": "one case, or a sweep with -m", "report": "show and compare results", "sync": "file results in MLflow"}
+TOOLS = {
+    "run": "one case, or a sweep with -m",
+    "report": "show and compare results",
+    "sync": "file results in MLflow",
+    "support": "what is supported",
+}
 
 
 def main() -> int:
@@ -27,6 +32,10 @@ def main() -> int:
         from runner.sync import main as sync
 
         return sync(arguments)
+    if tool == "support":
+        from runner.support import main as support
+
+        return support(arguments)
     lines = [f"  touchstone {name:<8}{what}" for name, what in TOOLS.items()]
     sys.stderr.write("\n".join(["Touchstone, the benchmark engine for AI hardware.", "", *lines, ""]))
     return 0 if tool in ("-h", "--help") else 2

@@ -139,8 +139,13 @@ class Case:
     @property
     def identity(self) -> str:
         """Hash of what decides the result; equal for two runs of the same case, wherever they are filed."""
-        deciding = {key: value for key, value in self.to_dict().items() if key not in NOT_DECIDING}
-        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.deciding(), sort_keys=True).encode()).hexdigest()
+
+    def deciding(self) -> dict[str, Any]:
+        """What decides the result: the case without where and how its run is kept."""
+        values = {key: value for key, value in self.to_dict().items() if key not in NOT_DECIDING}
+        del values["data"]["cache"]
+        return values
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dictionaries, as `run.yaml` holds them."""

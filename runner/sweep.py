@@ -9,6 +9,9 @@ from typing import Any, NoReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+SHOWN = ("task=", "model=", "vendor=", "precision=", "topology=", "compiler=", "scale=")
+"""Choices that the name of a sweep's MLflow run tells."""
+
 
 class Sweep(Callback):
     """Hydra's callback, called in the process that launches the cases."""
@@ -20,7 +23,9 @@ class Sweep(Callback):
 
         folder = Path(config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
-        declare_sweep(folder, folder.name)
+        chosen = (str(override) for override in config.hydra.overrides.task)
+        varied = [override.partition("=")[2] for override in chosen if override.startswith(SHOWN)]
+        declare_sweep(folder, " ".join([folder.name, *varied]))
         start_server()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:

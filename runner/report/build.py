@@ -55,14 +55,10 @@ def _build_single(run_folder: Path) -> Report:
         figures={name: _figure(name, values, case) for name in names},
         precision=story.last(Name.PRECISION) or {},
         division=Division(**submitted.get("division", {"name": "closed", "changed": []})),
-        environment=(story.last(Name.ENVIRONMENT) or {}) | submitted.get("environment", {}),
+        environment=story.last(Name.ENVIRONMENT) or {},
         warnings=warnings,
-        published=[_plain(row) for row in case.to_dict()["model"]["published"]] if case.scale == "reference" else [],
+        published=case.to_dict()["model"]["published"] if case.scale == "reference" else [],
     )
-
-
-def _plain(row: Any) -> dict[str, Any]:
-    return dict(row)
 
 
 def _status(exit_code: int) -> Literal["done", "failed", "killed"]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.report.schema import Report
-from runner.schema import NOT_DECIDING, Case
+from runner.schema import Case
 from runner.tracking.points import clean_key
 
 MAX_KEY = 250
@@ -25,8 +25,7 @@ _VERSIONS = ("python", "torch", "lightning")
 
 def params(case: Case) -> dict[str, str]:
     """The case, flattened to `model.optimizer.lr` and the like; where and how the run is kept is left out."""
-    deciding = {key: value for key, value in case.to_dict().items() if key not in NOT_DECIDING}
-    return {clean_key(key)[:MAX_KEY]: _shorten(text, MAX_PARAM) for key, text in _flatten("", deciding)}
+    return {clean_key(key)[:MAX_KEY]: _shorten(text, MAX_PARAM) for key, text in _flatten("", case.deciding())}
 
 
 def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -219,6 +219,13 @@ def test_an_emulated_run_is_marked_everywhere_and_claims_nothing_of_the_chip(tmp
     assert any("Emulated" in warning for warning in report["warnings"])
 
 
+def test_nvidias_configuration_is_tried_out_on_the_host(tmp_path: Path) -> None:
+    ended = run(tmp_path, "model=toy", "measure=smoke", "vendor=nvidia", "precision=bf16", "emulate=true")
+    assert ended.code == 0, ended.out
+    assert ended.reports["toy"]["case"]["emulated"] is True
+    assert ended.reports["toy"]["precision"]["autocast"] == "bfloat16"
+
+
 def test_a_dead_tracking_server_costs_no_result(tmp_path: Path) -> None:
     ended = run(tmp_path, "model=toy", *SMOKE, "tracking.uri=http://127.0.0.1:9", tracking="mlflow")
     assert ended.code == 0, ended.out

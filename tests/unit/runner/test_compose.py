@@ -68,7 +68,14 @@ def test_the_case_survives_its_file(tmp_path: Path) -> None:
 
 
 def test_identity_ignores_where_a_run_is_kept_and_sees_what_it_measures() -> None:
-    same = [case(), case("tracking=none"), case("run.root=elsewhere"), case("resume=true"), case("run.timeout_s=5")]
+    same = [
+        case(),
+        case("tracking=none"),
+        case("run.root=elsewhere"),
+        case("resume=true"),
+        case("run.timeout_s=5"),
+        case("data.cache=elsewhere"),
+    ]
     other = [
         case("seed=7"),
         case("model.batch_size=3"),
