@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import random
 import time
@@ -9,6 +10,9 @@ from pathlib import Path
 
 _NUMPY_SEED_LIMIT = 2**32
 """NumPy's legacy generator takes 32-bit seeds only."""
+
+_M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1
+"""glibc's <malloc.h>: how many blocks get mappings of their own, and above what size the heap's free end is returned."""
 
 
 class HostEvent:
@@ -47,3 +51,20 @@ def seed_host(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % _NUMPY_SEED_LIMIT)
     torch.manual_seed(seed)
+
+
+def keep_freed_memory() -> bool:
+    """Let the C library keep the memory that tensors free, as the caching allocators of accelerators do.
+
+    glibc otherwise maps large blocks anew or gives the heap's end back, depending on the order in which blocks are
+    freed: a training step of the same program then meets none or thousands of page faults, by chance.
+
+    Returns:
+        Whether the C library took the setting; others than glibc have none.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return False
+    # mallopt answers 1 for what it took. The threshold is an int: its largest value is never reached.
+    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))

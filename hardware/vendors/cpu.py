@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hardware.base import Device, DeviceIdentity, Event, MemoryPeaks, PrecisionUnsupportedError
 from hardware.float32 import require_mode, set_cpu_ieee
-from hardware.host import HostEvent, cpu_name, seed_host
+from hardware.host import HostEvent, cpu_name, keep_freed_memory, seed_host
 from hardware.precision import build_plugin, require_listed
 from hardware.spec import PrecisionSpec
 from hardware.strategy import build_strategy
@@ -24,6 +24,8 @@ _LIBRARIES = {"mkl": r"Math Kernel Library Version (\S+)", "onednn": r"MKL-DNN v
 class Cpu(Device):
     """The host's processors; several ranks share them."""
 
+    _keeps_freed_memory = False
+
     def unavailable_reason(self) -> str | None:
         """Null wherever PyTorch is installed."""
         if importlib.util.find_spec("torch") is None:
@@ -31,7 +33,8 @@ class Cpu(Device):
         return None
 
     def connect(self) -> None:
-        """Nothing to connect to."""
+        """Settle how the host's allocator behaves; the rest is always there."""
+        self._keeps_freed_memory = keep_freed_memory()
 
     def accelerator(self) -> Any:
         """Lightning's CPU accelerator."""
@@ -126,14 +129,16 @@ class Cpu(Device):
         return [DeviceIdentity(index=0, uuid=None, pci_bus_id=None, name=cpu_name())]
 
     def versions(self) -> dict[str, str]:
-        """Instruction set, threads, and the libraries torch was built with."""
+        """Instruction set, threads, allocator, and the libraries torch was built with."""
         import torch
 
         built = torch.__config__.show()
         found = {name: re.search(pattern, built) for name, pattern in _LIBRARIES.items()}
         libraries = {name: match.group(1) for name, match in found.items() if match}
         capability = torch.backends.cpu.get_cpu_capability()
-        return {"cpu_capability": capability, "threads": str(torch.get_num_threads())} | libraries
+        allocator = "freed memory is kept" if self._keeps_freed_memory else "the C library's own settings"
+        told = {"cpu_capability": capability, "threads": str(torch.get_num_threads()), "allocator": allocator}
+        return told | libraries
 
     def pins_memory(self) -> bool:
         """No: nothing is copied to a device."""
