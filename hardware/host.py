@@ -12,7 +12,7 @@ _NUMPY_SEED_LIMIT = 2**32
 """NumPy's legacy generator takes 32-bit seeds only."""
 
 _M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1
-"""glibc's <malloc.h>: how many blocks get mappings of their own, and above what size the heap's free end is returned."""
+"""From glibc's <malloc.h>: how many blocks get mappings of their own; above what size the heap's end is returned."""
 
 
 class HostEvent:
