@@ -41,6 +41,8 @@ class DeviceIdentity:
     pci_bus_id: str | None
     name: str
     """As the driver names the chip; the catalogue's aliases are matched against it."""
+    driver_index: int | None = None
+    """The driver's own number of it, that of its device node; null where the visible ones are not given by number."""
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)

@@ -6,21 +6,33 @@ import importlib
 import os
 import pkgutil
 from pathlib import Path
+from types import ModuleType
 
 from hardware import vendors
 from hardware.nodes import existing
 
 
 def device_nodes(vendor: str, root: Path = Path("/")) -> list[Path]:
-    """Device nodes of `vendor` that exist below `root`: those its module's DEVICE_NODES (glob patterns) names."""
-    return existing(_patterns().get(vendor, ()), root)
+    """Device nodes of `vendor` that exist below `root`.
+
+    A vendor's module names them as glob patterns, DEVICE_NODES; where those cannot tell its devices from another's, it
+    finds them itself, by `find_nodes(root)`.
+    """
+    module = _modules().get(vendor)
+    return [] if module is None else _find(module, root)
 
 
-def _patterns() -> dict[str, tuple[str, ...]]:
-    """DEVICE_NODES of every module under `hardware/vendors` that has some, in the order of their names."""
+def _modules() -> dict[str, ModuleType]:
+    """The modules under `hardware/vendors`, in the order of their names."""
     names = sorted(module.name for module in pkgutil.iter_modules(vendors.__path__))
-    modules = {name: importlib.import_module(f"{vendors.__name__}.{name}") for name in names}
-    return {name: module.DEVICE_NODES for name, module in modules.items() if hasattr(module, "DEVICE_NODES")}
+    return {name: importlib.import_module(f"{vendors.__name__}.{name}") for name in names}
+
+
+def _find(module: ModuleType, root: Path) -> list[Path]:
+    if hasattr(module, "find_nodes"):
+        found: list[Path] = module.find_nodes(root)
+        return found
+    return existing(getattr(module, "DEVICE_NODES", ()), root)
 
 
 def visible_count(vendor: str, variable: str | None, root: Path = Path("/")) -> int:
@@ -34,4 +46,4 @@ def visible_count(vendor: str, variable: str | None, root: Path = Path("/")) -> 
 
 def detect_vendor(root: Path = Path("/")) -> str:
     """Name of the vendor whose devices are here, the first by name of several; `cpu` when there is none."""
-    return next((vendor for vendor, patterns in _patterns().items() if existing(patterns, root)), "cpu")
+    return next((vendor for vendor, module in _modules().items() if _find(module, root)), "cpu")

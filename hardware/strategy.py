@@ -31,4 +31,20 @@ def build_strategy(ranks: int, *, backend: str, device: torch.device) -> Any:
             f"{ranks} ranks need a launcher: start the worker with `python -m torch.distributed.run "
             f"--nproc-per-node {ranks} …`"
         )
-    return DDPStrategy(process_group_backend=backend, cluster_environment=TorchElasticEnvironment())
+    chosen = DDPStrategy if device.type in ("cpu", "cuda") else _module_ddp()
+    return chosen(process_group_backend=backend, cluster_environment=TorchElasticEnvironment())
+
+
+def _module_ddp() -> Any:
+    """Data parallel for device modules beside `torch.cuda`: Lightning's own wraps the model in a stream of CUDA's."""
+    from pytorch_lightning.strategies import DDPStrategy
+    from torch import nn
+    from torch.nn.parallel import DistributedDataParallel
+
+    class ModuleDDPStrategy(DDPStrategy):
+        """Wraps the model on its device's current stream."""
+
+        def _setup_model(self, model: nn.Module) -> DistributedDataParallel:
+            return DistributedDataParallel(module=model, device_ids=self.determine_ddp_device_ids(), **self._ddp_kwargs)
+
+    return ModuleDDPStrategy

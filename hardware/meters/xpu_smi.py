@@ -14,7 +14,8 @@ from typing import ClassVar
 from hardware.base import DeviceIdentity
 from hardware.meters.base import Meter, MeterUnavailableError, Reading
 from hardware.meters.command import Tool
-from hardware.meters.xpu_smi_rows import Named, Row, normal_pci, parse_named, parse_row, row_pci
+from hardware.meters.xpu_smi_rows import Named, Row, parse_named, parse_row, row_pci
+from hardware.pci import normal_pci
 
 TOOL_NAMES = ("xpu_smi", "xpu-smi")
 MIB = 1 << 20

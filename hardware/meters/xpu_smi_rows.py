@@ -16,7 +16,8 @@ import re
 import shlex
 from dataclasses import dataclass
 
-PCI = re.compile(r"(?:(?P<domain>[0-9a-f]{4,8}):)?(?P<rest>[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])", re.IGNORECASE)
+from hardware.pci import normal_pci
+
 FIRMWARE = re.compile(r"\d+(?:[.:]\d+)+")
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 SERIAL = 3
@@ -53,12 +54,6 @@ class Named:
     power_w: float | None
     temperature_c: float | None
     memory_total_mib: float | None
-
-
-def normal_pci(text: str) -> str | None:
-    """A PCI address as `dddd:bb:dd.f` in small letters, whatever its domain's length; null if it is none."""
-    match = PCI.fullmatch(text.strip())
-    return f"{int(match['domain'] or '0', 16):04x}:{match['rest'].lower()}" if match else None
 
 
 def row_pci(line: str) -> str | None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
-from pathlib import Path
+from typing import ClassVar
 
-from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
-from hardware.float32 import require_mode, set_cuda_mode
-from hardware.nodes import existing
+from hardware.base import PrecisionUnsupportedError
 from hardware.spec import PrecisionSpec
 from hardware.torch_cuda import TorchCudaDevice
 
@@ -23,29 +20,20 @@ DEVICE_NODES = ("/dev/nvidia[0-9]*", "/proc/driver/nvidia/gpus/*")
 class Nvidia(TorchCudaDevice):
     """The GPUs that `CUDA_VISIBLE_DEVICES` shows this process."""
 
-    device_root = Path("/")
+    nodes: ClassVar[tuple[str, ...]] = DEVICE_NODES
+    has_tf32: ClassVar[bool] = True
 
-    def unavailable_reason(self) -> str | None:
-        """No device node, or no PyTorch."""
-        if not existing(DEVICE_NODES, self.device_root):
-            return f"no NVIDIA GPU is visible here (no /dev/nvidia0, no /proc/driver/nvidia/gpus). {self.spec.install}"
-        if importlib.util.find_spec("torch") is None:
-            return f"PyTorch is not installed. {self.spec.install}"
-        return None
-
-    def connect(self) -> None:
+    def start(self) -> None:
         """Start CUDA.
 
         Raises:
-            HardwareUnavailableError: no device, a PyTorch built without CUDA, or what the driver answered.
+            RuntimeError: a PyTorch built without CUDA, or what the driver answered.
         """
         import torch
 
-        if reason := self.unavailable_reason():
-            raise HardwareUnavailableError(reason)
         if torch.version.cuda is None:
-            raise HardwareUnavailableError(f"torch {torch.__version__} is built without CUDA. {self.spec.install}")
-        super().connect()
+            raise RuntimeError("it is built without CUDA")
+        super().start()
 
     def require_chip(self, precision: PrecisionSpec) -> None:
         """Refuse TF32 and bfloat16 on chips before Ampere, where torch would emulate or ignore them.
@@ -67,18 +55,16 @@ class Nvidia(TorchCudaDevice):
                     f"that needs {AMPERE[0]}.{AMPERE[1]} or later"
                 )
 
-    def set_matmul(self, mode: str) -> None:
-        """Compute float32 products and convolutions as `mode`.
+    def require_tf32(self) -> None:
+        """Refuse TF32 on chips before Ampere, and where the environment forbids it.
 
         Raises:
-            PrecisionUnsupportedError: the chip has no TF32, or the environment overrides the switch.
+            PrecisionUnsupportedError: says which.
         """
-        require_mode(mode)
-        if mode == "tf32":
-            self._require_ampere("tf32")
-            if os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
-                raise PrecisionUnsupportedError("NVIDIA_TF32_OVERRIDE=0 forbids TF32 in NVIDIA's libraries; unset it")
-        set_cuda_mode(mode)
+        super().require_tf32()
+        self._require_ampere("tf32")
+        if os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
+            raise PrecisionUnsupportedError("NVIDIA_TF32_OVERRIDE=0 forbids TF32 in NVIDIA's libraries; unset it")
 
     def normalise_uuid(self, uuid: str, index: int) -> str:
         """NVML's form: `GPU-…`; for a MIG instance the `MIG-…` it was made visible by, which torch does not tell."""

@@ -55,10 +55,10 @@ def tf32_state() -> tuple[bool, bool]:
 def test_unavailable_says_what_is_missing(device: Nvidia, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert device.unavailable_reason() is None
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert "PyTorch is not installed" in str(device.unavailable_reason())
+    assert "no Python package torch" in str(device.unavailable_reason())
     (tmp_path / "dev/nvidia0").unlink()
     reason = device.unavailable_reason()
-    assert reason and "/dev/nvidia0" in reason and "--gpus all" in reason
+    assert reason and "/dev/nvidia[0-9]*" in reason
     with pytest.raises(HardwareUnavailableError, match="/dev/nvidia0"):
         device.connect()
 
@@ -66,7 +66,7 @@ def test_unavailable_says_what_is_missing(device: Nvidia, tmp_path: Path, monkey
 def test_connect_starts_the_runtime(device: Nvidia, h100: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.version, "cuda", "13.2")
     device.connect()
-    assert h100.calls == ["init", "synchronize"]
+    assert h100.calls[:2] == ["init", "synchronize"]
     assert device.count() == 2
     assert device.torch_device(1) == torch.device("cuda", 1)
     assert device.accelerator() == "cuda"

@@ -1,0 +1,131 @@
+"""Chips that PyTorch cannot reach: everything runs through the vendor's inference engine, which compiles whole models."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from hardware.base import Device, DeviceIdentity, Event, HardwareUnavailableError, MemoryPeaks
+from hardware.host import seed_host
+from hardware.nodes import existing, node_number
+from hardware.pci import pci_address_of_node
+from hardware.spec import PrecisionSpec
+
+if TYPE_CHECKING:
+    import torch
+
+
+class EngineDevice(Device):
+    """A vendor whose chips take compiled models only: they are found and named here, never handed to PyTorch."""
+
+    nodes: ClassVar[tuple[str, ...]]
+    """Glob patterns of what the driver makes."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Python packages of the inference engine."""
+    commands: ClassVar[tuple[str, ...]] = ()
+    """Command line tools of the inference engine."""
+    engine: ClassVar[str]
+    """What the inference engine is called."""
+
+    device_root = Path("/")
+
+    def unavailable_reason(self) -> str | None:
+        """Names each of device node, Python package and command that is missing."""
+        missing = [] if self.found_nodes() else [f"no device ({', '.join(self.nodes)}: the driver makes them)"]
+        missing += [f"no Python package {name}" for name in self.packages if importlib.util.find_spec(name) is None]
+        missing += [f"no command {name}" for name in self.commands if shutil.which(name) is None]
+        return " and ".join(missing) or None
+
+    def found_nodes(self) -> list[Path]:
+        """The driver's device nodes that are here."""
+        return existing(self.nodes, self.device_root)
+
+    def connect(self) -> None:
+        """Refuse: there is nothing of PyTorch to connect to.
+
+        Raises:
+            HardwareUnavailableError: always; what is missing first.
+        """
+        if reason := self.unavailable_reason():
+            raise HardwareUnavailableError(f"{self.spec.title}: {reason}. {self.spec.install}")
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise HardwareUnavailableError(
+            f"{self.spec.title} is reached through {self.engine} alone, for inference; PyTorch cannot use it"
+        )
+
+    def accelerator(self) -> Any:
+        """None; refuses."""
+        self._refuse()
+
+    def strategy(self, devices: int) -> Any:
+        """None; refuses."""
+        self._refuse()
+
+    def count(self) -> int:
+        """Number of device nodes; the engine numbers its devices alike."""
+        return len(self.found_nodes())
+
+    def torch_device(self, index: int) -> torch.device:
+        """None; refuses."""
+        self._refuse()
+
+    def synchronize(self) -> None:
+        """Refuse: the engine's own calls wait."""
+        self._refuse()
+
+    def event(self) -> Event:
+        """None; refuses."""
+        self._refuse()
+
+    def elapsed_s(self, start: Event, end: Event) -> float:
+        """None; refuses."""
+        self._refuse()
+
+    def memory_peaks(self) -> MemoryPeaks:
+        """Null: the engine's memory is not torch's."""
+        reason = f"{self.engine} tells no peaks; memory/device_peak_used_gib is the meter's"
+        return MemoryPeaks(allocated_bytes=None, reserved_bytes=None, reason=reason)
+
+    def reset_memory_peaks(self) -> None:
+        """Nothing to reset."""
+
+    def seed(self, seed: int) -> None:
+        """Seed the host, which makes the inputs."""
+        seed_host(seed)
+
+    def precision_plugin(self, precision: PrecisionSpec) -> Any:
+        """None; refuses."""
+        self._refuse()
+
+    def set_matmul(self, mode: str) -> None:
+        """Refuse: the engine decides when it compiles."""
+        self._refuse()
+
+    def identities(self) -> list[DeviceIdentity]:
+        """One per device node, named by the vendor's title: the engines tell no chip names through Python."""
+        return [
+            DeviceIdentity(
+                index=index,
+                uuid=None,
+                pci_bus_id=pci_address_of_node(node),
+                name=self.spec.chip or self.spec.title,
+                driver_index=node_number(node),
+            )
+            for index, node in enumerate(self.found_nodes())
+        ]
+
+    def versions(self) -> dict[str, str]:
+        """Versions of the engine's Python packages."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        found = {"engine": self.engine}
+        for package in self.packages:
+            try:
+                found[package] = version(package)
+            except PackageNotFoundError:
+                continue
+        return found
