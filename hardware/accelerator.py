@@ -1,4 +1,4 @@
-"""Lightning accelerators for the device modules of torch that Lightning does not know: `torch.musa`, `torch.npu` …"""
+"""Lightning accelerators for the device modules of torch that Lightning does not know, such as `torch.musa`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chips that PyTorch cannot reach: everything runs through the vendor's inference engine, which compiles whole models."""
+"""Chips that PyTorch cannot reach: everything runs through the vendor's inference engine, which compiles models."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from hardware.meters.base import MeterUnavailableError
 from hardware.meters.host import Host
 from hardware.meters.registry import make_meter
 from hardware.sampler_client import FOLDER_PREFIX, KEY_VARIABLE, SamplerClient, SamplerProcess, start_sampler
-from hardware.station import Station
+from hardware.station import BUDGET, Station
 from hardware.trace_file import LOST, SAMPLER, TraceRow, TraceWriter, write_meters
 
 __all__ = ["Sampler", "SamplerClient", "SamplerProcess", "main", "start_sampler"]
@@ -47,7 +47,9 @@ class Sampler:
     def __init__(self, trace: Path, names: Sequence[str], *, period_s: float) -> None:
         self._trace = trace
         self._writer = TraceWriter(trace)
-        self._stations = [self._station(name, period_s) for name in dict.fromkeys(names)]
+        chosen = list(dict.fromkeys(names))
+        self._budget = BUDGET / max(1, len(chosen))
+        self._stations = [self._station(name, period_s) for name in chosen]
         self._devices: list[DeviceIdentity] = []
         self._started_s = time.monotonic()
         self._told_lock = threading.Lock()
@@ -55,7 +57,7 @@ class Sampler:
 
     def _station(self, name: str, period_s: float) -> Station:
         try:
-            return Station(name, make_meter(name), self._writer, period_s=period_s)
+            return Station(name, make_meter(name), self._writer, period_s=period_s, budget=self._budget)
         except MeterUnavailableError as error:
             return Station(name, None, self._writer, period_s=period_s, reason=str(error))
 

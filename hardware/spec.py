@@ -53,6 +53,8 @@ class VendorSpec:
     tasks: tuple[str, ...]
     meters: tuple[str, ...]
     """Names under `hardware/meters`, in the order they are tried."""
+    power_scope: Literal["device", "package"] = "device"
+    """What of a meter's readings is the device: on a host CPU, the processor's packages."""
     compilers: tuple[str, ...] = ("eager", "inductor")
     """What can compile for it; a stack that ignores a compiler silently does not list it."""
     chip: str | None = None

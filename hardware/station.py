@@ -16,9 +16,9 @@ from hardware.trace_file import BACK, LOST, TraceRow, TraceWriter, row_of
 RETRY_S = 5.0
 """Least time between two attempts to use a meter that failed."""
 BUDGET = 0.01
-"""Share of a core that reading one meter may take; a dearer meter is read more seldom."""
-SLOWEST_S = 1.0
-"""Longest period the budget may stretch a meter's own to."""
+"""Share of a core that reading all meters may take; a dearer meter is read more seldom."""
+SLOWEST_S = 10.0
+"""Longest period the budget may stretch a meter's own to: below, a power is too old to stand for its time."""
 MARK_WAIT_S = 1.0
 """How long a mark waits for a reading of the same meter that is under way."""
 
@@ -38,20 +38,22 @@ class Station:
         writer: TraceWriter,
         *,
         period_s: float,
+        budget: float = BUDGET,
         reason: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         cpu: Callable[[], float] = time.thread_time,
     ) -> None:
         """A station whose meter is closed; `meter` is null with a `reason` when there is no such meter."""
-        self.name = name
+        self._name = name
         self.meter = meter
         self.reason = reason
         self.is_open = False
         self.has_counter = False
         self.wake = threading.Event()
         """Set when the meter was opened, or reading is to end: the next step is not when it was."""
-        self._asked_period_s = max(period_s, meter.period_s if meter else 0.0)
+        self._asked_period_s = period_s
+        self._budget = budget
         self._writer = writer
         self._clock, self._wall, self._cpu = clock, wall, cpu
         self._lock = threading.RLock()
@@ -62,10 +64,16 @@ class Station:
         self._cost_s = self._cost_cpu_s = 0.0
 
     @property
+    def name(self) -> str:
+        """The meter's; of several in each other's place, the one in use."""
+        return self._name if self.meter is None or "|" not in self._name else self.meter.name
+
+    @property
     def period_s(self) -> float:
-        """Period in use: the one asked for, longer where readings cost more than the budget."""
+        """Period in use: the one asked for or the meter's own, longer where readings cost more than the budget."""
         per_read_s = self._cost_cpu_s / self._reads if self._reads else 0.0
-        return max(self._asked_period_s, min(per_read_s / BUDGET, SLOWEST_S))
+        own_s = self.meter.period_s if self.meter else 0.0
+        return max(self._asked_period_s, own_s, min(per_read_s / self._budget, SLOWEST_S))
 
     def open(self, devices: Sequence[DeviceIdentity]) -> None:
         """Open the meter for these devices, closing it first, and read it once; or note the reason."""
@@ -141,7 +149,8 @@ class Station:
     def _read(self, mark: str | None) -> None:
         """Read and write down; a failure is noted once, until a reading succeeds again."""
         assert self.meter is not None
-        monotonic_s, unix_s, cpu_s = self._clock(), self._wall(), self._cpu()
+        monotonic_s, unix_s = self._clock(), self._wall()
+        cpu_s = self._cpu() + self.meter.processes_cpu_s()
         try:
             readings = self.meter.read()
         except FAILURES as error:
@@ -155,7 +164,7 @@ class Station:
         self.has_counter = self.has_counter or any(one.energy_j is not None for one in readings)
         self._reads += 1
         self._cost_s += self._clock() - monotonic_s
-        self._cost_cpu_s += self._cpu() - cpu_s
+        self._cost_cpu_s += self._cpu() + self.meter.processes_cpu_s() - cpu_s
 
     def _lose(self, error: BaseException) -> None:
         self.is_open, self.reason = False, describe(error)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from math import fsum, isnan, nan
 from pathlib import Path
@@ -30,7 +30,6 @@ __all__ = [
     "meters_path",
     "read_meters",
     "read_trace",
-    "window_energy",
 ]
 
 HOST_PROCESSES = "processes"
@@ -62,6 +61,10 @@ class Series:
     energy_wrap_j: float | None = None
     numbers: dict[str, array[float]] = field(default_factory=lambda: {name: array("d") for name in _NUMBERS})
     throttle: list[tuple[float, str]] = field(default_factory=list)
+    board: str | None = None
+    """Of a device without a power sensor of its own: the source of its board's power."""
+    shared_by: int | None = None
+    """Of a board: the most devices that its sensor was seen to measure together."""
     raw: str | None = None
     """The last text that the meter did not understand."""
 
@@ -73,6 +76,8 @@ class Series:
         if row.throttle:
             self.throttle.append((row.monotonic_s, row.throttle))
         self.energy_wrap_j = self.energy_wrap_j if row.energy_wrap_j is None else row.energy_wrap_j
+        self.board = row.board or self.board
+        self.shared_by = max(filter(None, (row.shared_by, self.shared_by)), default=None)
         self.raw = row.raw or self.raw
 
     def samples(self) -> Iterator[Sample]:
@@ -159,6 +164,42 @@ class Trace:
         ]
         return combine({one.source: reading for one, reading in pairs}, peak_w=peak_of_sum(steps))
 
+    def device_energy(self, start_s: float, end_s: float) -> EnergyReading:
+        """Energy of the run's devices; where devices share a board's power sensor, of the whole boards.
+
+        A board's energy stands for its devices only when all of them are the run's: half of a board's power is no
+        device's power. Its scope says `board` then.
+
+        Raises:
+            ValueError: the window does not end after its start.
+        """
+        boards = {one.board for one in self.series if one.scope == "device" and one.board}
+        if not boards:
+            return self.total_energy(start_s, end_s, "device")
+        taken = [
+            one for one in self.series if one.source in boards or (one.scope == "device" and one.board not in boards)
+        ]
+        missing = self._untold_boards(boards)
+        if missing:
+            return nothing(start_s=start_s, end_s=end_s, scope="board", reason="; ".join(missing))
+        readings = {one.source: self._explained(one, one.energy(start_s, end_s)) for one in taken}
+        steps = [hold_steps(clean(one.samples()), start_s=start_s, end_s=end_s, period_s=one.period_s) for one in taken]
+        together = {name: replace(reading, scope="board") for name, reading in readings.items()}
+        return combine(together, peak_w=peak_of_sum(steps))
+
+    def _untold_boards(self, boards: Collection[str]) -> list[str]:
+        """Why a board's power does not stand for its devices: one sentence for each such board."""
+        sensors = {one.source: one for one in self.series if one.scope == "board"}
+        reasons = []
+        for board in sorted(boards):
+            measured = len({one.source for one in self.series if one.scope == "device" and one.board == board})
+            shared_by = sensors[board].shared_by if board in sensors else None
+            if shared_by is None:
+                reasons.append(f"the power of {board}, which its devices share, was not read")
+            elif measured < shared_by:
+                reasons.append(f"{shared_by} devices share the power sensor of {board}, {measured} of them took part")
+        return reasons
+
     def _energies(self, start_s: float, end_s: float, scope: Scope) -> list[tuple[Series, EnergyReading]]:
         by_meter: dict[str, list[tuple[Series, EnergyReading]]] = {}
         for one in self.series:
@@ -192,16 +233,6 @@ class Trace:
         texts = (text for one in self.series for time_s, text in one.throttle if start_s <= time_s <= end_s)
         return tuple(sorted({reason for text in texts for reason in text.split("+")}))
 
-    def idle_power(self, before_s: float, scope: Scope = "device") -> Observed:
-        """Mean power of a scope from its first reading to a moment at which the work began."""
-        begins = [one.numbers["monotonic_s"][0] for one in self.series if one.scope == scope]
-        if not begins or max(begins) >= before_s:
-            return Observed(
-                value=None, reason="nothing was read before the work began" if begins else self.reason(scope)
-            )
-        reading = self.total_energy(max(begins), before_s, scope)
-        return Observed(value=reading.mean_w, reason=reading.reason)
-
     def peak_rss(self, start_s: float, end_s: float) -> Observed:
         """Highest sum of resident bytes of the watched processes inside a window."""
         processes = [one for one in self.series if one.source == HOST_PROCESSES]
@@ -232,14 +263,3 @@ def _other_boot(before: TraceRow, after: TraceRow) -> bool:
     """
     moved_s = (after.unix_s - after.monotonic_s) - (before.unix_s - before.monotonic_s)
     return after.monotonic_s < before.monotonic_s and moved_s > CLOCK_SLACK_S
-
-
-def window_energy(trace_path: Path, start_s: float, end_s: float) -> dict[Scope, EnergyReading]:
-    """Total energy of every scope that a trace has, over one window.
-
-    Raises:
-        ValueError: the file is no trace, or the window does not end after its start.
-    """
-    trace = Trace.load(trace_path)
-    scopes = dict.fromkeys(one.scope for one in trace.series if one.source != HOST_PROCESSES)
-    return {scope: trace.total_energy(start_s, end_s, scope) for scope in scopes}

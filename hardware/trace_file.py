@@ -44,6 +44,8 @@ class TraceRow:
     clock_mhz: float | None = None
     throttle: str | None = None
     """Empty: not throttled; a single blank on disk keeps it apart from null."""
+    board: str | None = None
+    shared_by: int | None = None
     raw: str | None = None
 
 
@@ -113,6 +115,8 @@ _PARSE: dict[str, Callable[[str], Any]] = dict.fromkeys(COLUMNS, float) | {
     "scope": _scope,
     "memory_used_bytes": int,
     "throttle": str.strip,
+    "board": str,
+    "shared_by": int,
     "raw": str.strip,
 }
 """Column to what its text means; an empty text means null and is not parsed."""

@@ -35,6 +35,10 @@ class Reading:
     clock_mhz: float | None = None
     throttle: str | None = None
     """Reasons the chip runs below its clock, as the vendor names them, joined by `+`; empty when there are none."""
+    board: str | None = None
+    """Of a device that has no power sensor of its own: the source of its board's power."""
+    shared_by: int | None = None
+    """Of a board: how many devices its sensor measures together."""
     raw: str | None = None
     """The meter's own text where it was not understood."""
 
@@ -61,6 +65,10 @@ class Meter(ABC):
         Raises:
             MeterUnavailableError: the sensor stopped answering.
         """
+
+    def processes_cpu_s(self) -> float:
+        """Processor seconds of the processes this meter has started so far; 0 for one that starts none."""
+        return 0.0
 
     def close(self) -> None:  # noqa: B027 -- most meters hold nothing
         """Let go of the sensors."""

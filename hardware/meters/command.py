@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,8 @@ class Tool:
         self._names = names
         self._timeout_s = timeout_s
         self._stuck: subprocess.Popen[str] | None = None
+        self.cpu_s = 0.0
+        """Processor seconds of all calls so far; of other tools too that ended meanwhile, so never too few."""
 
     def run(self, *arguments: str) -> str:
         """What the tool prints.
@@ -33,6 +36,13 @@ class Tool:
             raise MeterUnavailableError(f"{' or '.join(self._names)} is not on PATH")
         if self._stuck is not None and self._stuck.poll() is None:
             raise MeterUnavailableError(f"{path} still hangs since an earlier call")
+        before_s = _children_s()
+        try:
+            return self._call(path, arguments)
+        finally:
+            self.cpu_s += _children_s() - before_s
+
+    def _call(self, path: str, arguments: tuple[str, ...]) -> str:
         # A session of its own: a wrapper script's children hold the pipe and must go with it.
         try:
             process = subprocess.Popen(
@@ -63,3 +73,9 @@ class Tool:
             os.killpg(process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=GRACE_S)
+
+
+def _children_s() -> float:
+    """Processor seconds of this process's children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

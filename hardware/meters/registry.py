@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import Meter, MeterUnavailableError
+from hardware.meters.first import FirstOf
 
 GROUP = "touchstone.meters"
 
@@ -44,9 +45,14 @@ def meter_names() -> list[str]:
 def make_meter(name: str) -> Meter:
     """A meter that is not opened yet.
 
+    Args:
+        name: of a meter, or of several in each other's place: `nvml|nvidia_smi` reads the first that can be opened.
+
     Raises:
         MeterUnavailableError: no meter has this name, or it cannot be imported.
     """
+    if "|" in name:
+        return FirstOf([make_meter(one) for one in name.split("|")])
     points = {point.name: point for point in entry_points(group=GROUP)}
     points |= {name: EntryPoint(name=name, value=value, group=GROUP) for name, value in BUILT_IN.items()}
     if name not in points:

@@ -99,6 +99,10 @@ class SmiMeter(Meter):
         boards = {row.board for own in found.values() for row in own if row.board is not None}
         return readings + [_board_reading(board, rows) for board in sorted(boards) if _has_sensor(board, rows)]
 
+    def processes_cpu_s(self) -> float:
+        """Processor seconds of the tool's calls."""
+        return self._tool.cpu_s
+
     def close(self) -> None:
         """Forget the devices."""
         self._devices = {}
@@ -145,6 +149,7 @@ def _reading(source: str, rows: Sequence[SmiRow]) -> Reading:
         memory_used_bytes=row.memory_used_bytes,
         clock_mhz=row.clock_mhz,
         throttle=row.throttle,
+        board=None if row.board_power_w is None else board_source(row.board),
         raw=row.raw,
     )
 
@@ -155,11 +160,21 @@ def _has_sensor(board: str, rows: Sequence[SmiRow]) -> bool:
 
 def _board_reading(board: str, rows: Sequence[SmiRow]) -> Reading:
     """The board's power once; null while its rows disagree."""
+    shared_by = sum(row.board == board for row in rows)
     told = {row.board_power_w for row in rows if row.board == board and row.board_power_w is not None}
-    source = f"board-{board}"
-    if len(told) != 1:
-        return Reading(source=source, scope="board", raw=f"rows tell different powers: {sorted(told)} W")
-    return Reading(source=source, scope="board", power_w=told.pop())
+    alike = len(told) == 1
+    return Reading(
+        source=board_source(board),
+        scope="board",
+        power_w=min(told) if alike else None,
+        shared_by=shared_by,
+        raw=None if alike else f"rows tell different powers: {sorted(told)} W",
+    )
+
+
+def board_source(board: str | None) -> str:
+    """Name under which a board's power is read."""
+    return f"board-{board}"
 
 
 def _shown(outputs: Sequence[str]) -> str:

@@ -88,6 +88,10 @@ class XpuSmi(Meter):
         readings = [_reading(xpu, rows.get(xpu.pci_bus_id), self._shared, text) for xpu in self._xpus]
         return readings + _board_readings(self._xpus, rows, self._shared)
 
+    def processes_cpu_s(self) -> float:
+        """Processor seconds of the tool's calls."""
+        return self._tool.cpu_s
+
     def close(self) -> None:
         """Forget the devices."""
         self._xpus = []
@@ -152,6 +156,7 @@ def _reading(xpu: Xpu, row: Row | None, shared: set[str], text: str) -> Reading:
         source=xpu.source,
         scope="device",
         power_w=None if row.board in shared else _watts(row, xpu.watts_per_unit),
+        board=f"board-{row.board}" if row.board in shared else None,
         temperature_c=row.temperature_c,
         utilisation=row.utilisation,
         memory_used_bytes=row.memory_used_mib * MIB,
@@ -183,6 +188,7 @@ def _board_readings(xpus: list[Xpu], rows: dict[str, Row | None], shared: set[st
             source=f"board-{row.board}",
             scope="board",
             power_w=_watts(row, xpu.watts_per_unit) if len(powers) == 1 else None,
+            shared_by=sum(other is not None and other.board == row.board for other in rows.values()),
             raw=None if len(powers) == 1 else f"rows of one board disagree on power: {sorted(powers)}",
         )
     return list(readings.values())

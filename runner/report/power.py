@@ -39,8 +39,8 @@ def power(story: Story) -> tuple[Values, list[str]]:
     values = _energy_to_target(story, trace) if story.case.task.name == "converge" else {}
     if not spans:
         return values | dict.fromkeys(WINDOW_NAMES, Missing("no window was completed")) | _idle(story, trace), []
-    scope = _device_scope(story)
-    readings = [trace.total_energy(span.start_s, span.end_s, scope) for span in spans]
+    scope = story.case.vendor.power_scope
+    readings = [_device_energy(story, trace, span.start_s, span.end_s) for span in spans]
     values |= _device(readings, sum(span.samples for span in spans)) | _idle(story, trace)
     values |= _node([trace.total_energy(span.start_s, span.end_s, "node") for span in spans])
     start_s, end_s = spans[0].start_s, spans[-1].end_s
@@ -49,9 +49,10 @@ def power(story: Story) -> tuple[Values, list[str]]:
     return values, _notes(readings, trace.throttle_reasons(start_s, end_s))
 
 
-def _device_scope(story: Story) -> Scope:
-    """What counts as the device: on the host CPU, its packages."""
-    return "package" if story.case.vendor.name == "cpu" else "device"
+def _device_energy(story: Story, trace: Trace, start_s: float, end_s: float) -> EnergyReading:
+    """Of what counts as the device: on a host CPU, its packages; whole boards where devices share a sensor."""
+    scope: Scope = story.case.vendor.power_scope
+    return trace.device_energy(start_s, end_s) if scope == "device" else trace.total_energy(start_s, end_s, scope)
 
 
 def _device(readings: list[EnergyReading], samples: int) -> Values:
@@ -74,11 +75,11 @@ def _node(readings: list[EnergyReading]) -> Values:
 
 
 def _idle(story: Story, trace: Trace) -> Values:
-    scope = _device_scope(story)
+    scope = story.case.vendor.power_scope
     begin, end = trace.marks.get("idle_begin"), trace.marks.get("idle_end")
     if begin is None or end is None or end <= begin:
         return {"power/device_idle_w": Missing(trace.reason(scope))}
-    reading = trace.total_energy(begin, end, scope)
+    reading = _device_energy(story, trace, begin, end)
     return {"power/device_idle_w": known(reading.mean_w, reading.reason or "idle power was not read")}
 
 
@@ -91,7 +92,7 @@ def _energy_to_target(story: Story, trace: Trace) -> Values:
         return {name: Missing("the target was not reached")}
     if len(begin) > 1:
         return {name: Missing("the run was resumed, and the energy of its killed part is not known to its end")}
-    return {name: _joules(trace.total_energy(begin[0].monotonic_s, reached.monotonic_s, _device_scope(story)))}
+    return {name: _joules(_device_energy(story, trace, begin[0].monotonic_s, reached.monotonic_s))}
 
 
 def memory(story: Story) -> Values:
@@ -112,6 +113,8 @@ def memory(story: Story) -> Values:
 def _notes(readings: list[EnergyReading], throttle: tuple[str, ...]) -> list[str]:
     flags = sorted({flag for reading in readings if reading.joules is not None for flag in reading.flags})
     notes = [f"Energy: {', '.join(flags)}."] if flags else []
+    if any(reading.scope == "board" and reading.joules is not None for reading in readings):
+        notes.append("Energy and power are of whole boards: their devices share a power sensor.")
     return notes + ([f"The device was throttled: {', '.join(throttle)}."] if throttle else [])
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import Meter, MeterUnavailableError, Reading
+from hardware.meters.first import FirstOf
 from hardware.sampler import Sampler, SamplerClient, start_sampler
 from hardware.station import RETRY_S, Station
 from hardware.trace import Trace, TraceWriter, read_meters, read_trace
@@ -119,6 +120,41 @@ def test_a_dear_meter_is_read_more_seldom(trace):
     assert station.period_s == pytest.approx(0.25)
     assert station.told()["read_cpu_s"] == pytest.approx(0.0025)
     assert station.told()["period_s"] == pytest.approx(0.25)
+
+
+def test_the_time_of_a_tool_counts_as_the_meters(trace):
+    clock = Clock()
+    meter = Fake(clock)
+    spent_s = 0.0
+
+    def tool():
+        nonlocal spent_s
+        spent_s += 0.02  # two calls per reading: 20 ms of processor time each
+        return spent_s
+
+    meter.processes_cpu_s = tool
+    station = make_station(trace, meter, period_s=0.1)
+    station.open([])
+    assert station.period_s == pytest.approx(2.0)
+
+
+def test_the_first_of_several_meters_that_can_be_opened_is_read(trace):
+    clock = Clock()
+    library, tool = Fake(clock), Fake(clock)
+    library.name, tool.name, tool.period_s = "library", "tool", 1.0
+    library.open_error = MeterUnavailableError("library: not installed")
+    station = Station(
+        "library|tool", FirstOf([library, tool]), TraceWriter(trace), period_s=0.1, clock=clock, wall=lambda: 1e9
+    )
+    station.open([XPU])
+    assert (station.name, station.period_s, station.told()["opened"]) == ("tool", 1.0, True)
+    assert [row.meter for row in read_trace(trace)] == ["tool"]
+    library.open_error = None
+    station.open([XPU])
+    assert (station.name, station.period_s) == ("library", 0.1)
+    tool.open_error = library.open_error = MeterUnavailableError("gone")
+    station.open([XPU])
+    assert station.told()["reason"] == "gone; gone"
 
 
 def test_a_failure_is_noted_once_and_retried_at_most_every_five_seconds(trace):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hardware.meters.base import Reading
-from hardware.trace import COLUMNS, Observed, Trace, TraceRow, TraceWriter, meters_path, read_trace, window_energy
+from hardware.trace import COLUMNS, Observed, Trace, TraceRow, TraceWriter, meters_path, read_trace
 from hardware.trace_file import SAMPLER, row_of, write_meters
 
 
@@ -37,7 +37,7 @@ def test_columns_are_the_promised_ones(path):
     assert next(csv.reader(path.open())) == list(COLUMNS)
     assert ",".join(COLUMNS) == (
         "monotonic_s,unix_s,mark,meter,source,scope,power_w,energy_j,energy_wrap_j,"
-        "temperature_c,utilisation,memory_used_bytes,clock_mhz,throttle,raw"
+        "temperature_c,utilisation,memory_used_bytes,clock_mhz,throttle,board,shared_by,raw"
     )
 
 
@@ -131,7 +131,8 @@ def test_every_scope_is_summed_for_itself(path):
         for t in range(11)
     ]
     write(path, *both(100.0, 250.0), *node, *packages)
-    found = window_energy(path, 0, 10)
+    trace = Trace.load(path)
+    found = {scope: trace.total_energy(0, 10, scope) for scope in ("device", "node", "package")}
     assert {scope: reading.joules for scope, reading in found.items()} == {
         "device": 3500.0,
         "node": 9000.0,
@@ -208,15 +209,6 @@ def test_figures_beside_energy(path):
     assert "utilisation was not told by every device" in trace.mean_utilisation(4, 5).reason
 
 
-def test_idle_power_is_the_mean_before_the_work(path):
-    work = [row(10 + t * 0.5, power_w=400.0) for t in range(21)]
-    write(path, *[row(t * 0.5, power_w=70.0 if t % 2 else 80.0) for t in range(20)], *work)
-    trace = Trace.load(path)
-    assert trace.idle_power(10.0).value == pytest.approx(75.0)
-    assert trace.idle_power(0.0).reason == "nothing was read before the work began"
-    assert "no meter read the node" in trace.idle_power(10.0, "node").reason
-
-
 def test_resident_memory_is_that_of_the_watched_processes(path):
     host = [
         row(float(t), meter="host", source=name, scope="host", memory_used_bytes=size)
@@ -239,10 +231,8 @@ def test_an_absent_trace_gives_nulls_with_the_meters_reasons(path):
     assert (reading.joules, reading.seconds) == (None, 10)
     assert reading.reason == "no meter read the device; nvml: no driver; x: broken"
     assert trace.peak("temperature_c", 0, 1).reason == reading.reason
-    assert trace.idle_power(5.0).reason == reading.reason
     assert trace.peak_rss(0, 1).value is None
     assert trace.throttle_reasons(0, 1) == ()
-    assert window_energy(path, 0, 10) == {}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"meters": {}}'])
@@ -277,3 +267,38 @@ def test_a_slow_meters_late_row_is_no_reboot(path):
     late = row(3.0, meter="smi", source="card-0", scope="board", power_w=5.0)
     write(path, *both(100.0, 250.0), late)
     assert Trace.load(path).total_energy(0, 10, "device").joules == 3500.0
+
+
+def shared_board(*, members=("chip-a", "chip-b"), shared_by=2, watts=350.0):
+    """Chips without a power sensor of their own, on one board that has one."""
+    chips = [row(t * 0.5, meter="smi", source=name, board="board-7") for t in range(21) for name in members]
+    board = [
+        row(t * 0.5, meter="smi", source="board-7", scope="board", power_w=watts, shared_by=shared_by)
+        for t in range(21)
+    ]
+    return [*chips, *board]
+
+
+def test_a_boards_energy_stands_for_all_its_devices_together(path):
+    write(path, *shared_board(), *[row(t * 0.5, meter="smi", source="chip-c", power_w=100.0) for t in range(21)])
+    reading = Trace.load(path).device_energy(0, 10)
+    assert reading.joules == pytest.approx(4500.0)
+    assert (reading.scope, reading.method, reading.peak_w) == ("board", "integral", 450.0)
+
+
+def test_half_a_boards_energy_is_nobodys(path):
+    write(path, *shared_board(members=("chip-a",)))
+    reading = Trace.load(path).device_energy(0, 10)
+    assert reading.joules is None
+    assert reading.reason == "2 devices share the power sensor of board-7, 1 of them took part"
+
+
+def test_a_board_whose_sensor_was_not_read(path):
+    write(path, *[one for one in shared_board() if one.scope == "device"])
+    assert "was not read" in Trace.load(path).device_energy(0, 10).reason
+
+
+def test_devices_with_sensors_of_their_own_need_no_board(path):
+    write(path, *both(100.0, 200.0))
+    reading = Trace.load(path).device_energy(0, 10)
+    assert (reading.joules, reading.scope) == (pytest.approx(3000.0), "device")
