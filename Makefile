@@ -35,9 +35,10 @@ bench: $(READY)  ## what the engine itself costs
 	$(PYTHON) -m benchmarks.overhead
 	$(PYTHON) -m benchmarks.startup
 	$(PYTHON) -m benchmarks.sweep
+	$(PYTHON) -m benchmarks.footprint
 
 lock: $(UV)  ## resolve the dependencies anew
-	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --extra dev --extra prometheus pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf .venv .uv outputs .mypy_cache .ruff_cache .pytest_cache

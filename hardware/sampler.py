@@ -26,6 +26,7 @@ from typing import Any
 import psutil
 
 from hardware.base import DeviceIdentity
+from hardware.exporter import ADDRESS, Exporter, serve
 from hardware.meters.base import MeterUnavailableError
 from hardware.meters.host import Host
 from hardware.meters.registry import make_meter
@@ -44,9 +45,9 @@ TOLD_S = 10.0
 class Sampler:
     """The meters of one trace and what can be asked of them."""
 
-    def __init__(self, trace: Path, names: Sequence[str], *, period_s: float) -> None:
+    def __init__(self, trace: Path, names: Sequence[str], *, period_s: float, exporter: Exporter | None = None) -> None:
         self._trace = trace
-        self._writer = TraceWriter(trace)
+        self._writer = TraceWriter(trace, observe=exporter.observe if exporter else None)
         chosen = list(dict.fromkeys(names))
         self._budget = BUDGET / max(1, len(chosen))
         self._stations = [self._station(name, period_s) for name in chosen]
@@ -207,7 +208,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     devices = [DeviceIdentity(**one) for one in json.loads(options.devices)]
     key = bytes.fromhex(os.environ.pop(KEY_VARIABLE))
     with Listener(options.address, family="AF_UNIX", authkey=key) as listener:
-        sampler = Sampler(options.trace, options.meters.split(","), period_s=options.period)
+        exporter = _start_exporter(options.prometheus_port, options.prometheus_address)
+        sampler = Sampler(options.trace, options.meters.split(","), period_s=options.period, exporter=exporter)
         threading.excepthook = sampler.note_death
         # Set by a thread: the handler may run while the main thread holds the event's own lock.
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -225,6 +227,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _start_exporter(port: int | None, address: str) -> Exporter | None:
+    """Serve live readings where that was asked for; a server that cannot be started stops no meter."""
+    if port is None:
+        return None
+    exporter = Exporter()
+    try:
+        serve(exporter, port, address=address)
+    except (OSError, ImportError) as error:
+        logging.warning("no Prometheus metrics at %s:%d: %s", address, port, error)
+        return None
+    return exporter
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hardware.sampler", description="Reads meters into a power trace.")
     parser.add_argument("--trace", type=Path, required=True, help="CSV file to append to")
@@ -232,6 +247,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--devices", default="[]", help="JSON list of device identities")
     parser.add_argument("--period", type=float, default=0.1, help="sampling period in seconds")
     parser.add_argument("--address", required=True, help="path of the socket to listen on")
+    parser.add_argument("--prometheus-port", type=int, help="serve live readings as Prometheus metrics there")
+    parser.add_argument("--prometheus-address", default=ADDRESS, help="address to serve them on")
     parser.add_argument("--watch-pid", type=int, action="append", default=[], help="process whose tree's memory counts")
     parser.add_argument("--parent-pid", type=int, help="end when this process has ended")
     return parser

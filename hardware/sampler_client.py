@@ -168,6 +168,7 @@ def start_sampler(
     period_s: float = 0.1,
     watch_pids: Sequence[int] = (),
     log: Path | None = None,
+    prometheus: tuple[str, int] | None = None,
 ) -> SamplerProcess:
     """Start a sampler that ends with the calling process.
 
@@ -178,6 +179,7 @@ def start_sampler(
         period_s: sampling period in seconds.
         watch_pids: processes whose trees' memory counts; more by `SamplerClient.watch`.
         log: file for its complaints; null drops them.
+        prometheus: address and port at which to serve live readings as Prometheus metrics; null serves none.
 
     Raises:
         OSError: no process can be started.
@@ -188,6 +190,8 @@ def start_sampler(
     command = [sys.executable, "-m", "hardware.sampler", "--trace", str(trace), "--meters", ",".join(meters)]
     command += ["--devices", json.dumps([asdict(one) for one in devices]), "--period", str(period_s)]
     command += ["--address", address, "--parent-pid", str(os.getpid())]
+    if prometheus is not None:
+        command += ["--prometheus-address", prometheus[0], "--prometheus-port", str(prometheus[1])]
     command += [part for pid in watch_pids for part in ("--watch-pid", str(pid))]
     root = str(Path(__file__).resolve().parents[1])
     python_path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))

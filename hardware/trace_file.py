@@ -9,7 +9,7 @@ import csv
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from pathlib import Path
@@ -63,8 +63,9 @@ def row_of(reading: Reading, *, monotonic_s: float, unix_s: float, meter: str, m
 class TraceWriter:
     """Appends rows; each is on its way to the file before `write` returns. Safe to share between threads."""
 
-    def __init__(self, path: Path) -> None:
-        """Open `path`, finishing a line that a killed sampler left there."""
+    def __init__(self, path: Path, *, observe: Callable[[Sequence[TraceRow]], None] | None = None) -> None:
+        """Open `path`, finishing a line that a killed sampler left there; `observe` is shown every row written."""
+        self._observe = observe
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._file = path.open("a", buffering=1, newline="")
@@ -79,6 +80,8 @@ class TraceWriter:
         with self._lock:
             if not self._file.closed:
                 self._rows.writerows([[_text(value) for value in _VALUES(row)] for row in rows])
+        if self._observe is not None:
+            self._observe(rows)
 
     def close(self) -> None:
         """Close the file."""
@@ -138,6 +141,33 @@ def iter_trace(path: Path) -> Iterator[TraceRow]:
             row = _parse(line) if line.endswith("\n") else None
             if row is not None:
                 yield row
+
+
+def read_from(path: Path, offset: int) -> Iterator[tuple[TraceRow, int]]:
+    """Rows behind a place in the file, each with the place behind it; a line still being written is left for later.
+
+    Args:
+        path: the trace; may be absent.
+        offset: bytes read before; 0 begins behind the header.
+
+    Raises:
+        ValueError: the file is no trace, or one with other columns.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        header = file.readline()
+        if header.endswith(b"\n") and tuple(header.decode().strip().split(",")) != COLUMNS:
+            raise ValueError(f"{path} is no power trace of this version: its columns are {header.decode().strip()}")
+        place = max(offset, len(header))
+        file.seek(place)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            place += len(line)
+            row = _parse(line.decode(errors="replace"))
+            if row is not None:
+                yield row, place
 
 
 def _parse(line: str) -> TraceRow | None:

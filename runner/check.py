@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import replace
+from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 
 from hardware.detect import visible_count
+from hardware.exporter import PACKAGE
+from hardware.meters.registry import meter_names
 from hardware.registry import load_device
-from runner.errors import ConfigurationError, DataMissingError, HardwareError
+from runner.errors import ConfigurationError, DataMissingError, DependencyError, HardwareError
 from runner.schema import Case
 
 TORCH_EPS = 1e-8
@@ -29,6 +34,7 @@ def check(case: Case) -> None:
     _check_numerics(case)
     _check_topology(case)
     _check_data(case)
+    _check_meters(case)
     if case.task.name != "inspect":
         _check_hardware(case)
 
@@ -123,6 +129,30 @@ def _check_data(case: Case) -> None:
         raise ConfigurationError(
             f"data.root has no effect with data={data.name}. Choose data=dataset, or leave data.root out."
         )
+
+
+def _check_meters(case: Case) -> None:
+    asked = case.meters
+    known = meter_names()
+    for name in asked.extra:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise ConfigurationError(f"meters.extra: no meter is called {name}.{hint} There are: {', '.join(known)}.")
+    if asked.prometheus_port is None or case.task.name == "inspect":
+        return
+    if find_spec(PACKAGE) is None:
+        raise DependencyError(
+            f"meters.prometheus_port needs the Python package {PACKAGE}: pip install 'touchstone[prometheus]'."
+        )
+    try:
+        with socket.create_server((asked.prometheus_address, asked.prometheus_port)):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"meters.prometheus_port={asked.prometheus_port} cannot be listened on at {asked.prometheus_address}: "
+            f"{error.strerror}. Choose another port."
+        ) from error
 
 
 def _check_hardware(case: Case) -> None:

@@ -99,8 +99,9 @@ class Engine:
             if self.case.task.name != "inspect":
                 sampler = start_sampler(
                     folder / "power.csv",
-                    HOST_METERS if self.case.emulate else self.case.vendor.meters,
+                    self._meters(),
                     period_s=self.case.measure.sampling_period_s,
+                    prometheus=self._prometheus(),
                 )
                 stack.callback(sampler.stop)
                 environment |= sampler.environment
@@ -119,6 +120,16 @@ class Engine:
                 events.emit(Name.LAUNCH_END, {"exit_code": failure.exit_code, "class": "", "message": str(failure)})
                 events.emit(Name.LAUNCH_TRAINING)
         raise AssertionError("unreachable")
+
+    def _meters(self) -> tuple[str, ...]:
+        """The vendor's meters, or the host's in its place, and what else was asked for."""
+        own = HOST_METERS if self.case.emulate else self.case.vendor.meters
+        return (*own, *self.case.meters.extra)
+
+    def _prometheus(self) -> tuple[str, int] | None:
+        """Where live readings shall be served."""
+        port = self.case.meters.prometheus_port
+        return None if port is None else (self.case.meters.prometheus_address, port)
 
     def _follower(self, begin_tracking: Callable[[], None]) -> Callable[[Event], None]:
         # Importing MLflow takes seconds of a core, which a case on the host CPU would feel: it must fall neither into a

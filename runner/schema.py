@@ -96,6 +96,19 @@ class Tracking:
     uri: str | None = None
     experiment: str = "touchstone"
     flush_s: float = Field(default=5.0, gt=0)
+    system_metrics: bool = False
+    """File what the meters read as MLflow's system metrics, while the run goes on."""
+
+
+@dataclass(kw_only=True, slots=True, config=STRICT)
+class Meters:
+    """What is read beside the vendor's own meters, and where readings can be watched; decides nothing of the result."""
+
+    extra: tuple[str, ...] = ()
+    """Further meters: `ipmi` or `redfish` for the node's power."""
+    prometheus_port: int | None = Field(default=None, ge=1, le=65535)
+    """Serve live readings as Prometheus metrics at this port, while the case runs."""
+    prometheus_address: str = "127.0.0.1"
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
@@ -127,6 +140,7 @@ class Case:
     resume: bool = False
     debug: bool = False
     run: Run = field(default_factory=Run)
+    meters: Meters = field(default_factory=Meters)
 
     @property
     def name(self) -> str:
@@ -161,7 +175,7 @@ class Case:
             yaml.safe_dump(self.to_dict(), file, sort_keys=False)
 
 
-NOT_DECIDING = frozenset({"tracking", "resume", "debug", "run"})
+NOT_DECIDING = frozenset({"tracking", "resume", "debug", "run", "meters"})
 """Sections that change where and how a run is kept, but not what it measures."""
 
 _ADAPTER: TypeAdapter[Case] = TypeAdapter(Case)

@@ -26,6 +26,8 @@ class Cursor:
     parent_run_id: str | None = None
     offsets: dict[str, int] = field(default_factory=dict)
     """Bytes that have been filed of each file of events: the run's own, and its repeats'."""
+    system_sources: list[str] = field(default_factory=list)
+    """Devices in the order of their numbers in the system metrics."""
     described: bool = False
     """Whether the parameters are there."""
     finished: bool = False

@@ -19,6 +19,7 @@ from runner.tracking import describe, store, sweep
 from runner.tracking.cursor import LOCK, Cursor, load_cursor
 from runner.tracking.points import Point, event_points, figure_points
 from runner.tracking.runs import find_or_create, lifecycle
+from runner.tracking.system import system_points
 
 BATCH_METRICS = 1000
 BATCH_PARAMS = 100
@@ -95,7 +96,19 @@ class Uploader:
     def flush(self) -> int:
         """Send the events that are new; the number of points sent."""
         self._open()
-        return sum(self._flush_part(part) for part in (self.folder, *repeat_folders(self.folder)))
+        sent = sum(self._flush_part(part) for part in (self.folder, *repeat_folders(self.folder)))
+        return sent + (self._flush_system(final=False) if self.case.tracking.system_metrics else 0)
+
+    def _flush_system(self, *, final: bool) -> int:
+        """Send what the meters read since the last time."""
+        path = self.folder / "power.csv"
+        key, before = self._inside(path), self._cursor.offsets.get(self._inside(path), 0)
+        new = system_points(path, before, self._cursor.system_sources, final=final)
+        self._send(new.points)
+        if new.offset != before:
+            self._cursor.offsets[key], self._cursor.system_sources = new.offset, new.sources
+            self._cursor.save(self.folder)
+        return len(new.points)
 
     def _flush_part(self, part: Path) -> int:
         """Send the new events of the run's own folder, or of a repeat's: their curves are told apart by a prefix."""
@@ -117,6 +130,8 @@ class Uploader:
         if self.filed(report):
             return
         self.flush()
+        if self.case.tracking.system_metrics:
+            self._flush_system(final=True)
         self._fix_figures_time(report)
         assert self._cursor.figures_time_ms is not None
         self._send(figure_points(report.figures, time_ms=self._cursor.figures_time_ms))
