@@ -7,7 +7,7 @@ Vendor SDKs and torch are imported inside methods.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hardware.spec import PrecisionSpec, VendorSpec
@@ -54,11 +54,56 @@ class MemoryPeaks:
     reason: str | None = None
 
 
+@dataclass(kw_only=True, slots=True, frozen=True)
+class DeviceProcess:
+    """A process of somebody else on a device; what is not known of it is null."""
+
+    pid: int | None
+    """In the process namespace of whoever lists it, which inside a container may be another."""
+    name: str | None
+    memory_bytes: int | None = None
+    """Device memory it holds."""
+    cores: float | None = None
+    """On the host's processor: how many cores' time it takes."""
+
+
+@dataclass(kw_only=True, slots=True, frozen=True)
+class DeviceCondition:
+    """In which state a device is before a run; whatever is null has its reason under its name."""
+
+    isolated: bool | None = None
+    """Whether a run would have the device to itself."""
+    processes: tuple[DeviceProcess, ...] | None = None
+    """Other processes that use it."""
+    power_limit_w: float | None = None
+    clocks_locked: bool | None = None
+    """Whether its clocks are fixed to less freedom than it comes with."""
+    facts: dict[str, str] = field(default_factory=dict)
+    """What else the driver says, as it says it."""
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        values = (self.isolated, self.processes, self.power_limit_w, self.clocks_locked)
+        names = ("isolated", "processes", "power_limit_w", "clocks_locked")
+        missing = {name for name, value in zip(names, values, strict=True) if value is None}
+        assert missing == self.reasons.keys(), "null needs a reason, a value must have none"
+
+
+def unknown_condition(reason: str) -> DeviceCondition:
+    """The condition of a device of which nothing is told."""
+    return DeviceCondition(reasons=dict.fromkeys(("isolated", "processes", "power_limit_w", "clocks_locked"), reason))
+
+
 class Device(ABC):
     """One vendor's devices, as far as one process uses them."""
 
     def __init__(self, spec: VendorSpec) -> None:
         self.spec = spec
+
+    @property
+    def reached_through(self) -> str:
+        """How a case reaches the device, in a few words for tables: `torch.cuda`."""
+        return f"torch.{self.torch_device(0).type}"
 
     @abstractmethod
     def unavailable_reason(self) -> str | None:
@@ -142,3 +187,14 @@ class Device(ABC):
     def pins_memory(self) -> bool:
         """Whether host memory should be page-locked for copies to the device."""
         return True
+
+    def listed(self) -> list[DeviceIdentity] | None:
+        """All devices as the driver lists them, without the stack: before `connect`, in milliseconds, using none.
+
+        Null where only the stack can tell.
+        """
+        return None
+
+    def condition(self, identity: DeviceIdentity) -> DeviceCondition:
+        """In which state a device is; asked before `connect`, so that this process is none of its users."""
+        return unknown_condition(f"not known of {self.spec.title}: no function of its stack is asked for it")

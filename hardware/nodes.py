@@ -16,3 +16,26 @@ def node_number(node: Path) -> int | None:
     """The number a device node's name ends with, by which its driver counts; null when there is none."""
     match = re.search(r"(\d+)$", node.name)
     return int(match.group()) if match else None
+
+
+def visible_node(nodes: Iterable[Path], index: int, *, shown: str | None, count: int) -> Path | None:
+    """The node of a device by the framework's local index.
+
+    Where a container shows a choice of the machine's nodes and a variable chooses too, the variable may count either;
+    where neither chooses, there must be a node for every device. Anything else is not known: a node taken by guess
+    would have another device's power measured.
+
+    Args:
+        nodes: the driver's nodes that are here.
+        index: local index among the visible devices.
+        shown: value of the variable that limits which are visible, plain numbers; null when it is not set.
+        count: number of visible devices.
+    """
+    numbered = {number: node for node in nodes if (number := node_number(node)) is not None}
+    if shown is None:
+        numbers = sorted(numbered)
+    else:
+        parts = [part.strip() for part in shown.split(",") if part.strip()]
+        from_zero = sorted(numbered) == list(range(len(numbered)))
+        numbers = [int(part) for part in parts] if from_zero and all(map(str.isdigit, parts)) else []
+    return numbered.get(numbers[index]) if len(numbers) == count and index < count else None

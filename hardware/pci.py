@@ -35,6 +35,15 @@ def pci_address(properties: Any) -> str | None:
     return f"{domain:04x}:{bus:02x}:{device:02x}.0"
 
 
+def uuid_text(properties: Any) -> str | None:
+    """The UUID in torch's device properties; null where there is none, all its digits are 0, or it has no text.
+
+    Python shows an object without a text of its own by its address in memory, which names no device.
+    """
+    text = str(getattr(properties, "uuid", None) or "")
+    return text if re.search(r"[1-9a-f]", text, re.IGNORECASE) and not text.startswith("<") else None
+
+
 def pci_address_of_node(node: Path, sys_root: Path = Path("/sys")) -> str | None:
     """PCI address of a character device such as `/dev/xpu0`, from the kernel; null where its driver links none."""
     try:

@@ -53,8 +53,8 @@ class VendorSpec:
     tasks: tuple[str, ...]
     meters: tuple[str, ...]
     """Names under `hardware/meters`, in the order they are tried."""
-    power_scope: Literal["device", "package"] = "device"
-    """What of a meter's readings is the device: on a host CPU, the processor's packages."""
+    on_host: bool = False
+    """Whether the device is the host's own processor: ranks share its cores, its packages' power is the device's."""
     compilers: tuple[str, ...] = ("eager", "inductor")
     """What can compile for it; a stack that ignores a compiler silently does not list it."""
     chip: str | None = None

@@ -6,7 +6,6 @@ import importlib
 import importlib.util
 import os
 from abc import abstractmethod
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,26 +21,18 @@ from hardware.base import (
 )
 from hardware.float32 import require_mode
 from hardware.host import HostEvent, seed_host
-from hardware.nodes import existing, node_number
-from hardware.pci import pci_address, pci_address_of_node
+from hardware.nodes import existing, node_number, visible_node
+from hardware.pci import pci_address, pci_address_of_node, uuid_text
 from hardware.precision import build_plugin, require_listed
 from hardware.spec import PrecisionSpec
 from hardware.strategy import build_strategy
+from hardware.switches import Switch
 
 if TYPE_CHECKING:
     import torch
 
 EMULATE = "`emulate=true scale=tiny` tries the configuration out on the host CPU"
 _LOAD_ERRORS = (ImportError, OSError, RuntimeError, AttributeError)
-
-
-@dataclass(kw_only=True, slots=True, frozen=True)
-class Switch:
-    """A switch of float32's short cuts, as a path under `torch`: `backends.mudnn.allow_tf32`."""
-
-    path: str
-    tf32: bool = True
-    """Whether it is TF32 that the switch allows; false for another short cut, which stays off in every mode."""
 
 
 class TorchModuleDevice(Device):
@@ -58,6 +49,12 @@ class TorchModuleDevice(Device):
 
     device_root = Path("/")
     _timing_events = True
+
+    @property
+    def reached_through(self) -> str:
+        """The namespace and what brings it."""
+        brought = f" ({', '.join(self.packages)})" if self.packages else ""
+        return f"torch.{self.namespace}{brought}"
 
     def unavailable_reason(self) -> str | None:
         """Names each of device node, PyTorch and the stack's packages that is missing."""
@@ -236,22 +233,7 @@ class TorchModuleDevice(Device):
         if mode == "tf32" and not any(switch.tf32 for switch in self.switches):
             raise PrecisionUnsupportedError(f"{self.spec.title}: its PyTorch has no switch for TF32")
         for switch in self.switches:
-            self._set(switch, switch.tf32 and mode == "tf32")
-
-    def _set(self, switch: Switch, value: bool) -> None:
-        import torch
-
-        *path, name = switch.path.split(".")
-        owner: Any = torch
-        for part in path:
-            owner = getattr(owner, part, None)
-        if owner is None or not hasattr(owner, name):
-            if value:
-                raise PrecisionUnsupportedError(f"{self.spec.title}: this version has no torch.{switch.path} for TF32")
-            return  # what the chip then does without a switch is for the probe to find out
-        setattr(owner, name, value)
-        if bool(getattr(owner, name)) is not value:
-            raise PrecisionUnsupportedError(f"{self.spec.title}: torch.{switch.path} cannot be set to {value}")
+            switch.set(switch.tf32 and mode == "tf32")
 
     def identities(self) -> list[DeviceIdentity]:
         """The visible devices, in local index order."""
@@ -259,11 +241,11 @@ class TorchModuleDevice(Device):
 
     def _identity(self, index: int) -> DeviceIdentity:
         properties = self._properties(index)
-        uuid = getattr(properties, "uuid", None)
+        uuid = uuid_text(properties)
         node = self._node(index)
         return DeviceIdentity(
             index=index,
-            uuid=None if uuid is None else self.normalise_uuid(str(uuid), index),
+            uuid=None if uuid is None else self.normalise_uuid(uuid, index),
             pci_bus_id=pci_address(properties) or (pci_address_of_node(node) if node else None),
             name=self.chip_name(index),
             driver_index=node_number(node) if node else None,
@@ -276,15 +258,10 @@ class TorchModuleDevice(Device):
             return None  # then nothing but the name is known
 
     def _node(self, index: int) -> Path | None:
-        """The device node of a local index; null when the visible ones are not given as plain numbers."""
-        nodes = {number: node for node in self.found_nodes() if (number := node_number(node)) is not None}
-        shown = os.environ.get(self.spec.visible_devices_env or "")
-        if shown is None:
-            numbers = sorted(nodes)
-        else:
-            parts = [part.strip() for part in shown.split(",") if part.strip()]
-            numbers = [int(part) for part in parts if part.isdigit()] if all(map(str.isdigit, parts)) else []
-        return nodes.get(numbers[index]) if index < len(numbers) else None
+        """The device node of a local index; null where numbers alone do not tell which it is."""
+        variable = self.spec.visible_devices_env
+        shown = os.environ.get(variable) if variable else None
+        return visible_node(self.found_nodes(), index, shown=shown, count=self.count())
 
     def normalise_uuid(self, uuid: str, index: int) -> str:
         """The UUID as the vendor's own tools write it."""

@@ -12,6 +12,8 @@ from runner.schema import Case
 
 PARENT_VARIABLE = "TOUCHSTONE_PARENT_PID"
 """Environment variable: process id of the runner; its workers end with it."""
+AUTOLOAD_VARIABLE = "TORCH_DEVICE_BACKEND_AUTOLOAD"
+"""Set to 0 keeps torch from importing every vendor's package it finds; `Device.connect` imports the case's own."""
 Mark = Callable[[str], float]
 """Reads every energy counter now, under a name, and returns the monotonic time of the reading."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from hardware.sampler_client import start_sampler
 from runner.check import check
 from runner.console import Console
-from runner.context import PARENT_VARIABLE
+from runner.context import AUTOLOAD_VARIABLE, PARENT_VARIABLE
 from runner.errors import InterruptedRunError, TouchstoneError, WorkerCrashedError
 from runner.events import Event, EventWriter, Name
 from runner.folder import claim
@@ -94,7 +94,7 @@ class Engine:
         self, folder: Path, events: EventWriter, begin_tracking: Callable[[], None]
     ) -> TouchstoneError | None:
         StepsFile.create(folder / "steps.csv")
-        environment = {PARENT_VARIABLE: str(os.getpid())}
+        environment = {PARENT_VARIABLE: str(os.getpid()), AUTOLOAD_VARIABLE: "0"}
         with ExitStack() as stack:
             if self.case.task.name != "inspect":
                 sampler = start_sampler(

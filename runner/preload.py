@@ -1,5 +1,12 @@
 """Imported once by the server that a sweep's workers are forked from. Touches no device and starts no threads."""
 
+
+import os
+
+from runner.context import AUTOLOAD_VARIABLE
+
+os.environ[AUTOLOAD_VARIABLE] = "0"
+
 import pytorch_lightning  # noqa: F401
 import torchmetrics  # noqa: F401
 import torchvision  # noqa: F401

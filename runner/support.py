@@ -107,8 +107,17 @@ def emulated(root: Path = ROOT) -> list[frozenset[str]]:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call)
     )
-    commands = (frozenset(str(word.value) for word in call.args if isinstance(word, ast.Constant)) for call in calls)
+    commands = (
+        frozenset(part for word in call.args if isinstance(word, ast.Constant) for part in _choices(str(word.value)))
+        for call in calls
+    )
     return [command for command in commands if "emulate=true" in command]
+
+
+def _choices(word: str) -> list[str]:
+    """`vendor=a,b` as `vendor=a` and `vendor=b`: a sweep runs both."""
+    group, equals, values = word.partition("=")
+    return [f"{group}={value}" for value in values.split(",")] if equals else [word]
 
 
 def status(results: Iterable[Measured], commands: Sequence[frozenset[str]], choice: str, *, with_scale: bool) -> str:
@@ -155,14 +164,20 @@ def vendor_table(results: Sequence[Measured], commands: Sequence[frozenset[str]]
             (
                 f"`{vendor.name}`",
                 vendor.title,
-                ", ".join([*(f"`{node}`" for node in nodes[:1]), f"PyTorch's `{device.torch_device(0).type}`"]),
+                ", ".join([*(f"`{node}`" for node in nodes[:1]), device.reached_through]),
                 " ".join(vendor.precisions),
-                " ".join(vendor.meters),
-                " ".join(vendor.tasks),
-                status(mine, commands, f"vendor={vendor.name}", with_scale=False),
+                " ".join(vendor.meters).replace("|", " or "),
+                " ".join(task for task in vendor.tasks if task in choices("task")),
+                _on_hardware(status(mine, commands, f"vendor={vendor.name}", with_scale=False)),
             )
         )
     return _table(("`vendor=`", "What", "Shows itself as", "Precisions", "Meters", "Tasks", "Status"), rows)
+
+
+def _on_hardware(found: str) -> str:
+    """A vendor that was only emulated, or not even that, has never been seen by this code."""
+    unseen = {"emulated": "emulated; not verified on hardware", "not verified": "not verified on hardware"}
+    return unseen.get(found, found)
 
 
 def model_table(results: Sequence[Measured], commands: Sequence[frozenset[str]]) -> str:

@@ -95,7 +95,7 @@ class SmiMeter(Meter):
         found = {source: self._rows_of(device, rows) for source, device in self._devices.items()}
         if not any(found.values()):
             raise MeterUnavailableError(f"{self.name}: none of the devices is in the output: {_shown(outputs)}")
-        readings = [_reading(source, own) for source, own in found.items()]
+        readings = [_reading(source, own, rows) for source, own in found.items()]
         boards = {row.board for own in found.values() for row in own if row.board is not None}
         return readings + [_board_reading(board, rows) for board in sorted(boards) if _has_sensor(board, rows)]
 
@@ -135,21 +135,23 @@ class SmiMeter(Meter):
         return device.uuid or normal_pci(device.pci_bus_id or "") or f"device-{device.driver_index}"
 
 
-def _reading(source: str, rows: Sequence[SmiRow]) -> Reading:
-    if len(rows) != 1:
-        return Reading(source=source, scope="device", raw=f"{len(rows)} rows for {source}")
-    row = rows[0]
+def _reading(source: str, own: Sequence[SmiRow], rows: Sequence[SmiRow]) -> Reading:
+    if len(own) != 1:
+        return Reading(source=source, scope="device", raw=f"{len(own)} rows for {source}")
+    row = own[0]
+    # Often one row tells the power of the board for all its devices.
+    measured_together = row.board is not None and _has_sensor(row.board, rows)
     return Reading(
         source=source,
         scope="device",
-        power_w=None if row.board_power_w is not None else row.power_w,
+        power_w=None if measured_together else row.power_w,
         energy_j=row.energy_j,
         temperature_c=row.temperature_c,
         utilisation=row.utilisation,
         memory_used_bytes=row.memory_used_bytes,
         clock_mhz=row.clock_mhz,
         throttle=row.throttle,
-        board=None if row.board_power_w is None else board_source(row.board),
+        board=board_source(row.board) if measured_together else None,
         raw=row.raw,
     )
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import ClassVar
 
-from hardware.base import PrecisionUnsupportedError
+from hardware.base import DeviceCondition, DeviceIdentity, PrecisionUnsupportedError
+from hardware.nvml_condition import nvml_condition, nvml_devices
 from hardware.spec import PrecisionSpec
 from hardware.torch_cuda import TorchCudaDevice
 
@@ -66,6 +68,10 @@ class Nvidia(TorchCudaDevice):
         if os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
             raise PrecisionUnsupportedError("NVIDIA_TF32_OVERRIDE=0 forbids TF32 in NVIDIA's libraries; unset it")
 
+    def _node(self, index: int) -> Path | None:
+        """Null: CUDA counts the fastest first, the driver's nodes are in another order (`CUDA_DEVICE_ORDER`)."""
+        return None
+
     def normalise_uuid(self, uuid: str, index: int) -> str:
         """NVML's form: `GPU-…`; for a MIG instance the `MIG-…` it was made visible by, which torch does not tell."""
         variable = self.spec.visible_devices_env
@@ -102,3 +108,11 @@ class Nvidia(TorchCudaDevice):
         import torch.cuda.nccl
 
         return ".".join(str(part) for part in torch.cuda.nccl.version())  # type: ignore[no-untyped-call]
+
+    def listed(self) -> list[DeviceIdentity] | None:
+        """What NVML lists: every GPU of the machine, whatever `CUDA_VISIBLE_DEVICES` says."""
+        return nvml_devices()
+
+    def condition(self, identity: DeviceIdentity) -> DeviceCondition:
+        """NVML's answers about processes, clocks and power limit."""
+        return nvml_condition(identity)

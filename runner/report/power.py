@@ -39,7 +39,7 @@ def power(story: Story) -> tuple[Values, list[str]]:
     values = _energy_to_target(story, trace) if story.case.task.name == "converge" else {}
     if not spans:
         return values | dict.fromkeys(WINDOW_NAMES, Missing("no window was completed")) | _idle(story, trace), []
-    scope = story.case.vendor.power_scope
+    scope = _device_scope(story)
     readings = [_device_energy(story, trace, span.start_s, span.end_s) for span in spans]
     values |= _device(readings, sum(span.samples for span in spans)) | _idle(story, trace)
     values |= _node([trace.total_energy(span.start_s, span.end_s, "node") for span in spans])
@@ -49,9 +49,14 @@ def power(story: Story) -> tuple[Values, list[str]]:
     return values, _notes(readings, trace.throttle_reasons(start_s, end_s))
 
 
+def _device_scope(story: Story) -> Scope:
+    """What counts as the device: on the host's own processor, its packages."""
+    return "package" if story.case.vendor.on_host else "device"
+
+
 def _device_energy(story: Story, trace: Trace, start_s: float, end_s: float) -> EnergyReading:
-    """Of what counts as the device: on a host CPU, its packages; whole boards where devices share a sensor."""
-    scope: Scope = story.case.vendor.power_scope
+    """Of what counts as the device; of whole boards where devices share a sensor."""
+    scope = _device_scope(story)
     return trace.device_energy(start_s, end_s) if scope == "device" else trace.total_energy(start_s, end_s, scope)
 
 
@@ -75,7 +80,7 @@ def _node(readings: list[EnergyReading]) -> Values:
 
 
 def _idle(story: Story, trace: Trace) -> Values:
-    scope = story.case.vendor.power_scope
+    scope = _device_scope(story)
     begin, end = trace.marks.get("idle_begin"), trace.marks.get("idle_end")
     if begin is None or end is None or end <= begin:
         return {"power/device_idle_w": Missing(trace.reason(scope))}

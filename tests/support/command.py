@@ -26,8 +26,12 @@ class Ended:
     @property
     def reports(self) -> dict[str, dict[str, Any]]:
         """Reports below the output root, by the model's name."""
-        found = (json.loads(path.read_text()) for path in sorted(self.root.glob("*/**/report.json")))
-        return {report["case"]["model"]: report for report in found}
+        return {report["case"]["model"]: report for report in self.found}
+
+    @property
+    def found(self) -> list[dict[str, Any]]:
+        """All reports below the output root."""
+        return [json.loads(path.read_text()) for path in sorted(self.root.glob("*/**/report.json"))]
 
     @property
     def folder(self) -> Path:

@@ -38,7 +38,7 @@ def device(tmp_path: Path) -> Kunlunxin:
     made = Kunlunxin(vendor("kunlunxin"))
     made.device_root = tmp_path
     (tmp_path / "dev").mkdir()
-    for name in ("xpu0", "xpu1", "xpu10", "xpuctrl"):
+    for name in (*(f"xpu{number}" for number in range(11)), "xpuctrl"):
         (tmp_path / "dev" / name).touch()
     return made
 
@@ -183,8 +183,7 @@ def test_identities(device: Kunlunxin, flagperf_stack: FakeCuda, monkeypatch: py
     assert (second.name, second.uuid, second.pci_bus_id) == ("Kunlunxin R300", "3f0b", "0000:02:00.0")
     monkeypatch.delenv("XPU_VISIBLE_DEVICES")
     asked.clear()
-    device.identities()
-    assert asked == ["xpu0", "xpu1"]
+    assert [one.driver_index for one in device.identities()] == [None, None], "two of eleven, and nobody says which"
 
 
 def test_identities_of_a_stack_that_tells_pci_itself(device: Kunlunxin, compatible_stack: FakeCuda) -> None:

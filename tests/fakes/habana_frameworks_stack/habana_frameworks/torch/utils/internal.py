@@ -1,0 +1,6 @@
+lazy: bool | None = None
+
+
+def is_lazy() -> bool:
+    assert lazy is not None
+    return lazy
