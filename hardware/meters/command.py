@@ -14,12 +14,24 @@ from hardware.meters.base import MeterUnavailableError
 GRACE_S = 1.0
 """How long a killed tool may take to go; one that waits in a broken driver never does."""
 
+NOT_RUN = 126
+"""Exit statuses from here on: not executable, not found, killed (POSIX, "Exit Status for Commands")."""
+
 
 class Tool:
     """One tool under the first of its names that is installed."""
 
-    def __init__(self, *names: str, timeout_s: float) -> None:
+    def __init__(self, *names: str, timeout_s: float, partial: bool = False) -> None:
+        """A tool that is not run yet.
+
+        Args:
+            names: its names, in the order in which they are looked for.
+            timeout_s: seconds after which a call is ended.
+            partial: its exit status may say that one of its fields failed, while it has printed all the others. What
+                it printed and complained of counts then; a call that was ended by a signal has failed all the same.
+        """
         self._names = names
+        self._partial = partial
         self._timeout_s = timeout_s
         self._stuck: subprocess.Popen[str] | None = None
         self.cpu_s = 0.0
@@ -62,6 +74,8 @@ class Tool:
         except subprocess.TimeoutExpired as error:
             self._kill(process)
             raise MeterUnavailableError(f"{path} did not answer within {self._timeout_s:g} s") from error
+        if self._partial and 0 < process.returncode < NOT_RUN:
+            return output + complaint
         if process.returncode != 0:
             said = (complaint or output).strip()[:200]
             raise MeterUnavailableError(f"{path} ended with {process.returncode}: {said or 'no message'}")

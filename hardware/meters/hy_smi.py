@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from hardware.meters.base import MeterUnavailableError
+from hardware.meters.command import Tool
 from hardware.meters.fields import CELSIUS, MEGAHERTZ, PERCENT, WATTS, quantity, within
-from hardware.meters.rocm_rows import FASTEST_MHZ, HOTTEST_C, MOST_W, PartialTool, card_row, is_unknown, parse_cards
+from hardware.meters.rocm_rows import FASTEST_MHZ, HOTTEST_C, MOST_W, card_row, is_unknown, parse_cards
 from hardware.meters.smi import SmiMeter, SmiRow
 from hardware.pci import normal_pci
 
@@ -44,7 +45,7 @@ class HySmi(SmiMeter):
 
     def __init__(self, timeout_s: float = 5.0) -> None:
         super().__init__(timeout_s)
-        self._tool = PartialTool(*self.tools, timeout_s=timeout_s)
+        self._tool = Tool(*self.tools, timeout_s=timeout_s, partial=True)
         self._form: tuple[tuple[str, ...], ...] | None = None
         """Calls of the form that this version of the tool knows; null until one has given rows with PCI addresses."""
 

@@ -12,8 +12,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from hardware.meters.base import MeterUnavailableError
-from hardware.meters.command import Tool
 from hardware.meters.fields import BYTES, CELSIUS, JOULES, MEGAHERTZ, PERCENT, WATTS, quantity, within
 from hardware.meters.smi import SmiRow
 from hardware.pci import find_pci
@@ -59,22 +57,6 @@ class Card:
         if value is None:
             self.doubts.append(f"{next(name for name in names if self.text(name) == text)}: {text}")
         return value
-
-
-class PartialTool(Tool):
-    """A tool whose exit status says that one of its fields failed, while it has printed all the others.
-
-    rocm_smi.py ends with the status of any call that its library refused, such as a sensor the chip does not have.
-    """
-
-    def _call(self, path: str, arguments: tuple[str, ...]) -> str:
-        shell = "/bin/sh"
-        # Statuses from 126 on: not executable, not found, killed. What the tool complains of goes to its output.
-        script = '"$0" "$@" 2>&1 || [ $? -lt 126 ]'
-        try:
-            return super()._call(shell, ("-c", script, path, *arguments))
-        except MeterUnavailableError as error:
-            raise MeterUnavailableError(str(error).replace(shell, path)) from error
 
 
 def is_unknown(text: str) -> bool:

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from hardware.base import DeviceIdentity
 from hardware.meters.amd_boards import Die, device_number, primary_dies
-from hardware.meters.rocm_rows import Card, PartialTool, card_row, parse_cards
+from hardware.meters.command import Tool
+from hardware.meters.rocm_rows import Card, card_row, parse_cards
 from hardware.meters.smi import SmiMeter, SmiRow
 
 SECONDARY = "secondary die"
@@ -30,7 +31,7 @@ class RocmSmi(SmiMeter):
 
     def __init__(self, timeout_s: float = 5.0) -> None:
         super().__init__(timeout_s)
-        self._tool = PartialTool(*self.tools, timeout_s=timeout_s)
+        self._tool = Tool(*self.tools, timeout_s=timeout_s, partial=True)
         self._primaries: dict[str, str | None] | None = None
         """By PCI address, as found on opening: a die that is lost later must not change who belongs together."""
 
