@@ -65,12 +65,20 @@ class Chip:
     interconnect: str | None
     """Link between chips, both directions together unless it says otherwise."""
     source: str
+    sparse_peaks_tflops: dict[str, float] = field(default_factory=dict)
+    """What the source states for sparse operands, never used as a peak: with 2:4 structured sparsity unless `notes` say
+    otherwise; for some of COMPUTE."""
     notes: str = field(default="")
     """Conflicts between sources, and what was left out for which reason."""
 
     def __post_init__(self) -> None:
         if set(self.peaks_tflops) != set(COMPUTE):
             raise ValueError(f"{self.name}: peaks_tflops needs exactly the keys {', '.join(COMPUTE)}")
+        if not set(self.sparse_peaks_tflops) <= set(COMPUTE):
+            raise ValueError(f"{self.name}: sparse_peaks_tflops has no keys but {', '.join(COMPUTE)}")
+        for compute, sparse in self.sparse_peaks_tflops.items():
+            if not sparse > (self.peaks_tflops[compute] or 0):
+                raise ValueError(f"{self.name}: sparse {compute} of {sparse} is not above the dense peak")
         scalars = (self.memory_gib, self.memory_bandwidth_gb_s, self.tdp_w)
         if any(value is not None and not value > 0 for value in (*self.peaks_tflops.values(), *scalars)):
             raise ValueError(f"{self.name}: figures are positive; what is not known is null")

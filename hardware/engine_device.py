@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class EngineDevice(Device):
     """A vendor whose chips take compiled models only: they are found and named here, never handed to PyTorch."""
 
-    nodes: ClassVar[tuple[str, ...]]
-    """Glob patterns of what the driver makes."""
+    nodes: ClassVar[tuple[str, ...]] = ()
+    """Glob patterns of what the driver makes; empty where no public source names it."""
     packages: ClassVar[tuple[str, ...]] = ()
     """Python packages of the inference engine."""
     commands: ClassVar[tuple[str, ...]] = ()
@@ -31,9 +31,16 @@ class EngineDevice(Device):
 
     device_root = Path("/")
 
+    @property
+    def reached_through(self) -> str:
+        """The inference engine."""
+        return f"{self.engine} alone"
+
     def unavailable_reason(self) -> str | None:
         """Names each of device node, Python package and command that is missing."""
-        missing = [] if self.found_nodes() else [f"no device ({', '.join(self.nodes)}: the driver makes them)"]
+        missing = []
+        if self.nodes and not self.found_nodes():
+            missing.append(f"no device ({', '.join(self.nodes)}: the driver makes them)")
         missing += [f"no Python package {name}" for name in self.packages if importlib.util.find_spec(name) is None]
         missing += [f"no command {name}" for name in self.commands if shutil.which(name) is None]
         return " and ".join(missing) or None
@@ -66,8 +73,8 @@ class EngineDevice(Device):
         self._refuse()
 
     def count(self) -> int:
-        """Number of device nodes; the engine numbers its devices alike."""
-        return len(self.found_nodes())
+        """Number of devices that are known to be here."""
+        return len(self.identities())
 
     def torch_device(self, index: int) -> torch.device:
         """None; refuses."""
@@ -106,17 +113,21 @@ class EngineDevice(Device):
         self._refuse()
 
     def identities(self) -> list[DeviceIdentity]:
-        """One per device node, named by the vendor's title: the engines tell no chip names through Python."""
+        """One per device node, by number; without known nodes the engine's first device, once its stack is here.
+
+        They are named by `vendor.chip`, else by the vendor's title: the engines tell no chip names through Python.
+        """
+        if not self.nodes:
+            return [] if self.unavailable_reason() else [self._identity(0, pci_bus_id=None, driver_index=0)]
+        numbered = sorted((node_number(node) or 0, node) for node in self.found_nodes())
         return [
-            DeviceIdentity(
-                index=index,
-                uuid=None,
-                pci_bus_id=pci_address_of_node(node),
-                name=self.spec.chip or self.spec.title,
-                driver_index=node_number(node),
-            )
-            for index, node in enumerate(self.found_nodes())
+            self._identity(index, pci_bus_id=pci_address_of_node(node), driver_index=node_number(node))
+            for index, (_, node) in enumerate(numbered)
         ]
+
+    def _identity(self, index: int, *, pci_bus_id: str | None, driver_index: int | None) -> DeviceIdentity:
+        name = self.spec.chip or self.spec.title
+        return DeviceIdentity(index=index, uuid=None, pci_bus_id=pci_bus_id, name=name, driver_index=driver_index)
 
     def versions(self) -> dict[str, str]:
         """Versions of the engine's Python packages."""

@@ -65,6 +65,11 @@ def on_host(case: Case) -> bool:
 
 def _check_choices(case: Case) -> None:
     vendor = case.vendor
+    if case.task.name not in vendor.tasks:
+        only = "" if "train" in vendor.tasks else f" {vendor.title} is for inference only."
+        raise HardwareError(
+            f"vendor={vendor.name} cannot do task={case.task.name}.{only} It can do: {', '.join(vendor.tasks)}."
+        )
     if case.framework.name not in case.model.workloads:
         raise ConfigurationError(
             f"model={case.model.name} has no workload for framework={case.framework.name}. "
@@ -75,14 +80,10 @@ def _check_choices(case: Case) -> None:
             f"vendor={vendor.name} does not offer precision={case.precision.name}. "
             f"It offers: {', '.join(vendor.precisions)}."
         )
-    if case.compiler.name not in vendor.compilers:
+    if case.task.name != "inspect" and case.compiler.name not in vendor.compilers:
         raise ConfigurationError(
             f"vendor={vendor.name} does not offer compiler={case.compiler.name}. "
             f"It offers: {', '.join(vendor.compilers)}."
-        )
-    if case.task.name not in vendor.tasks:
-        raise HardwareError(
-            f"vendor={vendor.name} cannot do task={case.task.name}. It can do: {', '.join(vendor.tasks)}."
         )
     if case.task.name == "converge" and case.data.name == "synthetic":
         raise ConfigurationError(

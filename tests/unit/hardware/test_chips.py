@@ -26,7 +26,9 @@ def written(tmp_path: Path, *entries: object) -> Path:
 
 def test_the_catalogue_is_valid_and_covers_its_vendors() -> None:
     chips = load_chips()
-    assert {"nvidia", "kunlunxin", "iluvatar", "metax", "zixiao"} <= {chip.vendor for chip in chips}
+    known = {chip.vendor for chip in chips}
+    assert {"nvidia", "amd", "xpu", "habana", "ascend", "cambricon", "mthreads", "iluvatar", "metax", "dcu"} <= known
+    assert {"kunlunxin", "zixiao", "tsingmicro", "graphcore", "stc", "moffett", "aws", "mps"} <= known
     assert all(chip.source for chip in chips)
 
 
@@ -53,6 +55,35 @@ def test_the_catalogue_is_valid_and_covers_its_vendors() -> None:
         ("NVIDIA H800", 989),
         ("NVIDIA B200", 2250),
         ("NVIDIA GB200", 2500),
+        ("NVIDIA A2", 18),
+        ("NVIDIA A16", 17.9),
+        ("NVIDIA L2", 96.5),
+        ("NVIDIA L20", 119.5),
+        ("NVIDIA RTX 6000 Ada Generation", 364.2),
+        ("NVIDIA RTX PRO 6000 Blackwell Server Edition", 500),
+        ("NVIDIA B300 SXM6 AC", 2250),
+        ("NVIDIA GB300", 2500),
+        ("AMD Instinct MI100", 184.6),
+        ("AMD Instinct MI210", 181),
+        ("AMD Instinct MI300A", 980.6),
+        ("AMD Instinct MI300X", 1307.4),
+        ("AMD Instinct MI325X", 1307.4),
+        ("AMD Instinct MI350X", 2306.9),
+        ("AMD Instinct MI355X", 2516.6),
+        ("HL-225", 433.2),
+        ("Ascend910A", 256),
+        ("Ascend910B2", 376),
+        ("910B3", 313),
+        ("Ascend910B4", 280),
+        ("Ascend310P3", 70),
+        ("MLU370-S4", 72),
+        ("MLU370-X8", 96),
+        ("MTT S4000", 98),
+        ("AIC100", 200),
+        ("AWS Trainium", 190),
+        ("Tencent Zixiao C100", 120),
+        ("STCP920", 128),
+        ("Graphcore C600", 280),
         ("BI-V100", 147),
         ("MR-V100", 96),
         ("MXC500", 240),
@@ -76,12 +107,46 @@ def test_rates_relate_as_tensor_cores_do(chip: Chip) -> None:
         assert peaks["int8"] == peaks["fp8"]
 
 
+@pytest.mark.parametrize("chip", [chip for chip in load_chips() if chip.vendor == "nvidia"], ids=lambda chip: chip.name)
+def test_sparse_rates_are_twice_the_dense_ones_and_no_peaks(chip: Chip) -> None:
+    for compute, sparse in chip.sparse_peaks_tflops.items():
+        dense = chip.peaks_tflops[compute]
+        assert dense is not None and sparse == pytest.approx(2 * dense, rel=0.02)  # sheets round
+        assert peak_flops(chip, compute) == pytest.approx(dense * 1e12)
+
+
+def test_a_rate_for_32_fold_sparsity_is_no_peak() -> None:
+    chip = find_chip("Moffett S30")
+    assert chip is not None and chip.sparse_peaks_tflops == {"bf16": 1440, "int8": 2880}
+    assert [peak_flops(chip, compute) for compute in COMPUTE] == [None] * len(COMPUTE)
+    assert "32-fold" in chip.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "compute", "board_tflops", "board_gib", "parts"),
+    [
+        ("AMD Instinct MI250X", "fp16", 383, 128, 2),
+        ("AMD Instinct MI250", "fp16", 362.1, 128, 2),
+        ("Intel(R) Data Center GPU Max 1550", "bf16", 839, 128, 2),
+        ("Ascend 910C", "bf16", 752, 128, 2),
+        ("NVIDIA A16", "fp32", 18, 64, 4),
+    ],
+)
+def test_a_board_of_several_devices_is_entered_per_device(
+    name: str, compute: str, board_tflops: float, board_gib: float, parts: int
+) -> None:
+    """Its data sheet states the board; torch counts its parts, and so does MFU."""
+    chip = find_chip(name)
+    assert chip is not None and chip.memory_gib == board_gib / parts
+    assert peak_flops(chip, compute) == pytest.approx(board_tflops / parts * 1e12)
+    assert chip.tdp_w is None and f"ne of {'four' if parts == 4 else 'the two'}" in chip.notes
+
+
 def test_a_peak_nobody_stated_is_null() -> None:
-    for name in ("R200", "R300"):
+    for name in ("R200", "R300", "P800", "MLU590", "K100_AI", "BW1000", "MR-100", "Ascend910B1", "HL-205"):
         chip = find_chip(name)
-        assert chip is not None and chip.memory_gib == 32
+        assert chip is not None and chip.notes
         assert [peak_flops(chip, compute) for compute in COMPUTE] == [None] * len(COMPUTE)
-        assert chip.notes
     v100 = find_chip("Tesla V100-SXM2-16GB")
     assert v100 is not None and peak_flops(v100, "tf32") is None and peak_flops(v100, "bf16") is None
 
@@ -95,6 +160,12 @@ def test_a_peak_nobody_stated_is_null() -> None:
         "NVIDIA A100-SXM4-40GB MIG 1g.5gb",
         "NVIDIA A10G",
         "NVIDIA H20-3e",
+        "AMD Instinct MI60 / MI50",
+        "Ascend910B",
+        "Ascend910B4-1",
+        "Ascend910_9391",
+        "MLU370",
+        "K100",
         "GPU",
         "",
     ],
@@ -126,7 +197,7 @@ def test_how_to_add_gives_an_entry_that_loads(tmp_path: Path) -> None:
 
 def test_valid_entry(tmp_path: Path) -> None:
     (chip,) = load_chips(written(tmp_path, ENTRY))
-    assert chip.aliases == ("EX-1 64GB",) and chip.notes == ""
+    assert chip.aliases == ("EX-1 64GB",) and chip.notes == "" and chip.sparse_peaks_tflops == {}
 
 
 @pytest.mark.parametrize(
@@ -140,6 +211,10 @@ def test_valid_entry(tmp_path: Path) -> None:
         ({"peaks_tflops": {"fp16": 1.0}}, "exactly the keys"),
         ({"peaks_tflops": dict.fromkeys((*COMPUTE, "fp4"))}, "exactly the keys"),
         ({"peaks_tflops": dict.fromkeys(COMPUTE, 0.0)}, "figures are positive"),
+        ({"sparse_peaks_tflops": {"fp4": 9.0}}, "sparse_peaks_tflops has no keys but"),
+        ({"sparse_peaks_tflops": {"fp16": 0.0}}, "not above the dense peak"),
+        ({"sparse_peaks_tflops": {"fp16": None}}, "sparse_peaks_tflops"),
+        ({"peaks_tflops": dict.fromkeys(COMPUTE, 4.0), "sparse_peaks_tflops": {"int8": 4.0}}, "not above the dense"),
     ],
 )
 def test_malformed_entries_are_named(tmp_path: Path, changes: dict[str, object], message: str) -> None:
