@@ -128,6 +128,10 @@ class Device(ABC):
     def strategy(self, devices: int) -> Any:
         """What Lightning's `Trainer(strategy=...)` takes for so many ranks: data parallel over the vendor's backend."""
 
+    def communication_backend(self) -> str:
+        """torch.distributed's name of the communication library."""
+        return self.spec.communication_backend
+
     @abstractmethod
     def count(self) -> int:
         """Number of visible devices."""

@@ -9,7 +9,6 @@ from hardware.vendors.cpu import Cpu
 class Emulated(Cpu):
     """The CPU in place of a vendor's device. Precisions are the vendor's, as far as a CPU can honour them."""
 
-    @property
     def communication_backend(self) -> str:
         """Gloo: the vendor's own library needs its devices."""
         return "gloo"

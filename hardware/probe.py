@@ -126,8 +126,10 @@ def _ladder(size: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor
 
 def _bits_kept(exponents: torch.Tensor, values: torch.Tensor, result: torch.Tensor) -> int:
     """Largest b such that 1 + 2^-k survived for every k up to b; errors below half of 2^-k leave it in place."""
-    error = (result.double() - values.double()).abs()
-    lost = exponents[~(error < 0.5 * (-exponents.double()).exp2())]  # written so that NaN is lost too
+    # On the host: some devices have no float64.
+    exponents, values, result = (one.detach().cpu().double() for one in (exponents, values, result))
+    error = (result - values).abs()
+    lost = exponents[~(error < 0.5 * (-exponents).exp2())]  # written so that NaN is lost too
     return MANTISSA_BITS["ieee"] if lost.numel() == 0 else int(lost.min()) - 1
 
 

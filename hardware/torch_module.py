@@ -140,10 +140,6 @@ class TorchModuleDevice(Device):
         """
         return build_strategy(devices, backend=self.communication_backend(), device=self.torch_device(0))
 
-    def communication_backend(self) -> str:
-        """torch.distributed's name of the communication library."""
-        return self.spec.communication_backend
-
     def count(self) -> int:
         """Number of visible devices."""
         return int(self.module.device_count())

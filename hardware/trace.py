@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from math import fsum, isnan, nan
 from pathlib import Path
 
+from hardware.counters import Counter
 from hardware.energy import EnergyReading, combine, measure, nothing
 from hardware.meters.base import Scope
 from hardware.power import Sample, clean, hold_steps, peak_of_sum
@@ -36,6 +37,8 @@ HOST_PROCESSES = "processes"
 """Source of the watched processes' resident memory (`hardware.meters.host`)."""
 CLOCK_SLACK_S = 60.0
 """By how much wall clock and monotonic clock may drift apart from one row to the next."""
+IO_COUNTERS = ("disk_read_bytes", "disk_written_bytes", "network_sent_bytes", "network_received_bytes")
+"""Columns of the host's cumulative counters."""
 _NUMBERS = ("monotonic_s", "power_w", "energy_j", "temperature_c", "utilisation", "memory_used_bytes")
 
 
@@ -60,6 +63,8 @@ class Series:
     period_s: float | None
     energy_wrap_j: float | None = None
     numbers: dict[str, array[float]] = field(default_factory=lambda: {name: array("d") for name in _NUMBERS})
+    counters: dict[str, Counter] = field(default_factory=dict)
+    """Of the host: those of IO_COUNTERS that it told."""
     throttle: list[tuple[float, str]] = field(default_factory=list)
     board: str | None = None
     """Of a device without a power sensor of its own: the source of its board's power."""
@@ -73,6 +78,9 @@ class Series:
         for name in _NUMBERS:
             value = getattr(row, name)
             self.numbers[name].append(nan if value is None else value)
+        for name in IO_COUNTERS:
+            if (count := getattr(row, name)) is not None:
+                self.counters.setdefault(name, Counter()).add(row.monotonic_s, count)
         if row.throttle:
             self.throttle.append((row.monotonic_s, row.throttle))
         self.energy_wrap_j = self.energy_wrap_j if row.energy_wrap_j is None else row.energy_wrap_j
@@ -239,6 +247,21 @@ class Trace:
         values = [value for one in processes for value in one.within("memory_used_bytes", start_s, end_s)]
         reason = self.reasons.get("host", "the processes' memory was not read in this time")
         return Observed(value=max(values)) if values else Observed(value=None, reason=reason)
+
+    def io_totals(self, start_s: float, end_s: float) -> dict[str, Observed]:
+        """Bytes that the machine's disks and network moved inside a window, by the names of IO_COUNTERS.
+
+        Raises:
+            ValueError: the window does not end after its start.
+        """
+        return {name: self._io_total(name, start_s, end_s) for name in IO_COUNTERS}
+
+    def _io_total(self, name: str, start_s: float, end_s: float) -> Observed:
+        counter = next((one.counters[name] for one in self.series if name in one.counters), None)
+        if counter is None:
+            return Observed(value=None, reason=self.reasons.get("host", f"the host does not tell {name}"))
+        value, reason = counter.increase(start_s, end_s)
+        return Observed(value=value, reason=reason)
 
     def reason(self, scope: Scope) -> str:
         """Why there is nothing of a scope, from the meters that could not be used."""

@@ -46,11 +46,16 @@ class TraceRow:
     """Empty: not throttled; a single blank on disk keeps it apart from null."""
     board: str | None = None
     shared_by: int | None = None
+    disk_read_bytes: int | None = None
+    disk_written_bytes: int | None = None
+    network_sent_bytes: int | None = None
+    network_received_bytes: int | None = None
     raw: str | None = None
 
 
 COLUMNS = tuple(field.name for field in fields(TraceRow))
-_VALUES = attrgetter(*COLUMNS)
+MARKING = ("monotonic_s", "unix_s", "mark", "meter", "source", "scope")
+"""Columns that every trace has; of the others an older one may have fewer."""
 _OF_READING = tuple(field.name for field in fields(Reading))
 
 
@@ -67,6 +72,8 @@ class TraceWriter:
         """Open `path`, finishing a line that a killed sampler left there; `observe` is shown every row written."""
         self._observe = observe
         path.parent.mkdir(parents=True, exist_ok=True)
+        # A run that is resumed goes on in the columns its trace was begun with: one file has one form.
+        self._values = attrgetter(*(_columns(_first_line(path)) or COLUMNS))
         self._lock = threading.Lock()
         self._file = path.open("a", buffering=1, newline="")
         self._rows = csv.writer(self._file, lineterminator="\n")
@@ -79,7 +86,7 @@ class TraceWriter:
         """Append rows; nothing after `close`."""
         with self._lock:
             if not self._file.closed:
-                self._rows.writerows([[_text(value) for value in _VALUES(row)] for row in rows])
+                self._rows.writerows([[_text(value) for value in self._values(row)] for row in rows])
         if self._observe is not None:
             self._observe(rows)
 
@@ -87,6 +94,20 @@ class TraceWriter:
         """Close the file."""
         with self._lock:
             self._file.close()
+
+
+def _first_line(path: Path) -> str:
+    if not path.exists():
+        return ""
+    with path.open(newline="", errors="replace") as file:
+        return file.readline()
+
+
+def _columns(header: str) -> tuple[str, ...] | None:
+    """Columns of a trace by its first line; null when they are not those of a trace of this or an earlier version."""
+    names = tuple(header.strip().split(","))
+    known = set(MARKING) <= set(names) <= set(COLUMNS) and len(set(names)) == len(names)
+    return names if known and header.endswith("\n") else None
 
 
 def _ends_a_line(path: Path) -> bool:
@@ -120,6 +141,10 @@ _PARSE: dict[str, Callable[[str], Any]] = dict.fromkeys(COLUMNS, float) | {
     "throttle": str.strip,
     "board": str,
     "shared_by": int,
+    "disk_read_bytes": int,
+    "disk_written_bytes": int,
+    "network_sent_bytes": int,
+    "network_received_bytes": int,
     "raw": str.strip,
 }
 """Column to what its text means; an empty text means null and is not parsed."""
@@ -129,16 +154,14 @@ def iter_trace(path: Path) -> Iterator[TraceRow]:
     """Rows in the order they were written; lines that a kill cut short are left out. Empty without the file.
 
     Raises:
-        ValueError: the file is no trace, or one with other columns.
+        ValueError: the file is no trace, or has columns that no version knew.
     """
     if not path.exists():
         return
     with path.open(newline="", errors="replace") as file:
-        header = file.readline()
-        if header.endswith("\n") and tuple(header.strip().split(",")) != COLUMNS:
-            raise ValueError(f"{path} is no power trace of this version: its columns are {header.strip()}")
+        columns = _known_columns(path, file.readline())
         for line in file:
-            row = _parse(line) if line.endswith("\n") else None
+            row = _parse(line, columns) if line.endswith("\n") else None
             if row is not None:
                 yield row
 
@@ -151,31 +174,38 @@ def read_from(path: Path, offset: int) -> Iterator[tuple[TraceRow, int]]:
         offset: bytes read before; 0 begins behind the header.
 
     Raises:
-        ValueError: the file is no trace, or one with other columns.
+        ValueError: the file is no trace, or has columns that no version knew.
     """
     if not path.exists():
         return
     with path.open("rb") as file:
         header = file.readline()
-        if header.endswith(b"\n") and tuple(header.decode().strip().split(",")) != COLUMNS:
-            raise ValueError(f"{path} is no power trace of this version: its columns are {header.decode().strip()}")
+        columns = _known_columns(path, header.decode(errors="replace"))
         place = max(offset, len(header))
         file.seek(place)
         for line in file:
             if not line.endswith(b"\n"):
                 return
             place += len(line)
-            row = _parse(line.decode(errors="replace"))
+            row = _parse(line.decode(errors="replace"), columns)
             if row is not None:
                 yield row, place
 
 
-def _parse(line: str) -> TraceRow | None:
+def _known_columns(path: Path, header: str) -> tuple[str, ...]:
+    """The columns of a trace; none while its first line is still being written."""
+    columns = _columns(header)
+    if columns is None and header.endswith("\n"):
+        raise ValueError(f"{path} is no power trace of this version: its columns are {header.strip()}")
+    return columns or ()
+
+
+def _parse(line: str, columns: Sequence[str]) -> TraceRow | None:
     try:
         fields_ = next(csv.reader([line], strict=True), [])
-        if len(fields_) != len(COLUMNS):
+        if len(fields_) != len(columns):
             return None
-        told = {name: _PARSE[name](text) for name, text in zip(COLUMNS, fields_, strict=True) if text}
+        told = {name: _PARSE[name](text) for name, text in zip(columns, fields_, strict=True) if text}
         return TraceRow(**told)
     except (ValueError, TypeError, csv.Error):
         return None  # TypeError: a field that must be there is empty
@@ -185,7 +215,7 @@ def read_trace(path: Path) -> list[TraceRow]:
     """All rows of a trace; `iter_trace` for long ones.
 
     Raises:
-        ValueError: the file is no trace, or one with other columns.
+        ValueError: the file is no trace, or has columns that no version knew.
     """
     return list(iter_trace(path))
 

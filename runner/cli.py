@@ -6,37 +6,33 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from hardware.detect import detect_vendor
 from runner.errors import DependencyError
 
 TOOLS = {
-    "run": "one case, or a sweep with -m",
-    "report": "show and compare results",
-    "sync": "file results in MLflow",
-    "support": "what is supported",
+    "run": ("runner.cli", "one case, or a sweep with -m"),
+    "report": ("runner.report.__main__", "show and compare results"),
+    "verify": ("runner.verify.__main__", "whether a result is intact and may be published"),
+    "sync": ("runner.sync", "file results in MLflow"),
+    "doctor": ("runner.doctor.__main__", "what is on this machine, what is missing, what to do"),
+    "peaks": ("runner.peaks.__main__", "measure what this device really reaches"),
+    "support": ("runner.support", "print what is supported"),
 }
+"""Sub-command to its module and what it does; a tool's module has `main(arguments) -> exit code`."""
 
 
 def main() -> int:
-    """The `touchstone` console script: `touchstone run|report|sync …`."""
+    """The `touchstone` console script: `touchstone run|report|verify …`."""
     tool, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("", [])
     if tool == "run":
         return run(arguments)
-    if tool == "report":
-        from runner.report.__main__ import main as report
-
-        return report(arguments)
-    if tool == "sync":
-        from runner.sync import main as sync
-
-        return sync(arguments)
-    if tool == "support":
-        from runner.support import main as support
-
-        return support(arguments)
-    lines = [f"  touchstone {name:<8}{what}" for name, what in TOOLS.items()]
+    if tool in TOOLS:
+        code: int = import_module(TOOLS[tool][0]).main(arguments)
+        return code
+    lines = [f"  touchstone {name:<8}{what}" for name, (_, what) in TOOLS.items()]
     sys.stderr.write("\n".join(["Touchstone, the benchmark engine for AI hardware.", "", *lines, ""]))
     return 0 if tool in ("-h", "--help") else 2
 

@@ -12,8 +12,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from runner.check import with_devices
-from runner.division import division
 from runner.errors import InterruptedRunError
+from runner.fairness import division_of
 from runner.folder import claim, find_earlier, is_done, remove_if_empty
 from runner.report.schema import Division
 from runner.schema import Case, case_from_dict
@@ -22,7 +22,7 @@ from runner.tracking.owner import write_parent
 
 NOT_SECTIONS = ("hydra", "tuning")
 REFERENCE_VENDOR = "cpu"
-"""A vendor without tuning: what it composes to is the reference composition."""
+"""The vendor of a reference composition where none is named."""
 
 
 def to_case(config: DictConfig) -> Case:
@@ -40,15 +40,15 @@ def reference_case(choices: dict[str, Any], scale: str, search_path: Sequence[st
     """The same choices with no vendor tuning and no value changed.
 
     Args:
-        choices: group to choice.
+        choices: group to choice; without a vendor it is `REFERENCE_VENDOR`.
         scale: `reference` or `tiny`.
         search_path: further places of configuration, as `hydra.searchpath` gave them.
     """
-    groups = ("task", "model", "framework", "compiler", "precision", "topology", "data", "measure", "tracking")
-    overrides = [f"{group}={choices[group]}" for group in groups]
+    chosen = {"vendor": REFERENCE_VENDOR} | {group: choice for group, choice in choices.items() if "/" not in group}
+    overrides = [f"{group}={choice}" for group, choice in chosen.items() if group not in NOT_SECTIONS]
     overrides += ["data.root=null"] if choices["data"] == "dataset" else []
     overrides += [f"hydra.searchpath=[{','.join(search_path)}]"] if search_path else []
-    return to_case(compose("config", overrides=[*overrides, f"vendor={REFERENCE_VENDOR}", f"scale={scale}"]))
+    return to_case(compose("config", overrides=[*overrides, "~tuning", f"scale={scale}"]))
 
 
 def run_composed(config: DictConfig, *, vendor_detected: bool) -> tuple[int, bool]:
@@ -56,8 +56,7 @@ def run_composed(config: DictConfig, *, vendor_detected: bool) -> tuple[int, boo
     hydra = HydraConfig.get()
     is_sweep = hydra.mode == RunMode.MULTIRUN
     case = with_devices(to_case(config))
-    reference = reference_case(dict(hydra.runtime.choices), case.scale, list(hydra.searchpath))
-    changes = division(case, reference)
+    changes = division_of(case, list(hydra.searchpath), dict(hydra.runtime.choices))
     wanted = from_here(Path(hydra.runtime.output_dir))
     code = run_case(case, wanted, changes, is_sweep=is_sweep, vendor_detected=vendor_detected)
     if is_sweep and code == InterruptedRunError.exit_code:

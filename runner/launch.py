@@ -11,7 +11,7 @@ from types import FrameType
 
 from runner.errors import InterruptedRunError, TimedOutError, TouchstoneError, WorkerCrashedError
 from runner.events import Event, Name, event_files, read_events
-from runner.processes import end_worker, start_worker
+from runner.processes import WORKER, end_worker, start_worker
 from runner.schema import Case
 
 TICK_S = 0.25
@@ -44,8 +44,9 @@ def attempt(
     forked: bool,
     on_event: Callable[[Event], None],
     on_tick: Callable[[], None],
+    module: str = WORKER,
 ) -> TouchstoneError | None:
-    """Run the worker to its end.
+    """Run the worker, or another module in its place, to its end.
 
     Returns:
         What went wrong; null when the worker did all it had to.
@@ -59,7 +60,7 @@ def attempt(
                 told.append(event)
             on_event(event)
 
-    worker = start_worker(case, folder, environment, forked=forked)
+    worker = start_worker(case, folder, environment, forked=forked, module=module)
     deadline = time.monotonic() + (case.run.timeout_s or float("inf"))
     try:
         with _terminate_as_interrupt():

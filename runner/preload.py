@@ -1,6 +1,5 @@
 """Imported once by the server that a sweep's workers are forked from. Touches no device and starts no threads."""
 
-
 import os
 
 from runner.context import AUTOLOAD_VARIABLE

@@ -106,18 +106,28 @@ def _forked_main(folder: Path, environment: Mapping[str, str], log: Path) -> Non
     sys.exit(main(folder))
 
 
-def start_worker(case: Case, folder: Path, environment: Mapping[str, str], *, forked: bool) -> WorkerProcess:
-    """Start the rank or ranks of a case; their output goes to `worker.log`."""
+WORKER = "runner.worker"
+"""The module whose `python -m` is a rank of a case."""
+
+
+def start_worker(
+    case: Case, folder: Path, environment: Mapping[str, str], *, forked: bool, module: str = WORKER
+) -> WorkerProcess:
+    """Start the rank or ranks of a case, `python -m module FOLDER` each; their output goes to `worker.log`.
+
+    Only the case's own worker can be forked from a sweep's server.
+    """
+    assert not (forked and module != WORKER), "the server has imported the case's worker"
     log = folder / "worker.log"
     ranks = case.topology.devices
     assert isinstance(ranks, int)
     if ranks == 1 and forked:
         return Forked(folder, environment, log)
     if ranks == 1:
-        return Spawned([sys.executable, "-m", "runner.worker", str(folder)], environment, log)
+        return Spawned([sys.executable, "-m", module, str(folder)], environment, log)
     threads = max(1, (psutil.cpu_count(logical=False) or 1) // ranks)
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-    command = [sys.executable, *torchrun, "-m", "runner.worker", str(folder)]
+    command = [sys.executable, *torchrun, "-m", module, str(folder)]
     return Spawned(command, {"OMP_NUM_THREADS": str(threads), **environment}, log)
 
 

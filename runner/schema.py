@@ -112,6 +112,14 @@ class Meters:
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
+class Fairness:
+    """What a run must keep to, or it is refused; decides nothing about the result."""
+
+    require: Literal["any", "closed"] = "any"
+    """`closed`: only what a vendor may change may differ from the reference composition."""
+
+
+@dataclass(kw_only=True, slots=True, config=STRICT)
 class Run:
     """How the worker is looked after; decides nothing about the result."""
 
@@ -141,6 +149,7 @@ class Case:
     debug: bool = False
     run: Run = field(default_factory=Run)
     meters: Meters = field(default_factory=Meters)
+    fairness: Fairness = field(default_factory=Fairness)
 
     @property
     def name(self) -> str:
@@ -175,7 +184,7 @@ class Case:
             yaml.safe_dump(self.to_dict(), file, sort_keys=False)
 
 
-NOT_DECIDING = frozenset({"tracking", "resume", "debug", "run", "meters"})
+NOT_DECIDING = frozenset({"tracking", "resume", "debug", "run", "meters", "fairness"})
 """Sections that change where and how a run is kept, but not what it measures."""
 
 _ADAPTER: TypeAdapter[Case] = TypeAdapter(Case)

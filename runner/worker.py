@@ -23,6 +23,7 @@ from runner.context import PARENT_VARIABLE, Context, Mark
 from runner.environment import environment
 from runner.errors import HardwareError, TargetNotReachedError, classify
 from runner.events import EventWriter, Name
+from runner.peaks.file import take_along
 from runner.schema import Case, load_case
 
 IDLE_S = 1.0
@@ -35,7 +36,7 @@ def main(folder: Path) -> int:
     events = EventWriter(folder / "events" / f"rank{rank}.log", rank=rank)
     began = time.monotonic()
     events.emit(Name.INIT_START, {"pid": os.getpid()})
-    _end_with_parent()
+    end_with_parent()
     try:
         case = load_case(folder)
         context = _connect(case, folder, rank, events)
@@ -95,7 +96,7 @@ def _connect(case: Case, folder: Path, rank: int, events: EventWriter) -> Contex
         )
     mark = _sampler_mark(device.identities()) if local_rank == 0 else _no_mark
     if rank == 0:
-        events.emit(Name.ENVIRONMENT, environment(device))
+        events.emit(Name.ENVIRONMENT, environment(device) | take_along(case, folder, device.identities()))
     return Context(
         case=case,
         folder=folder,
@@ -125,7 +126,7 @@ def _sampler_mark(identities: list[DeviceIdentity]) -> Mark:
     return client.mark
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this rank when the parent is gone: nobody would record what it does."""
     parent = os.environ.get(PARENT_VARIABLE)
     if parent is None:

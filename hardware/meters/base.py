@@ -39,6 +39,11 @@ class Reading:
     """Of a device that has no power sensor of its own: the source of its board's power."""
     shared_by: int | None = None
     """Of a board: how many devices its sensor measures together."""
+    disk_read_bytes: int | None = None
+    """Of the host, like the next three: a counter since some arbitrary start."""
+    disk_written_bytes: int | None = None
+    network_sent_bytes: int | None = None
+    network_received_bytes: int | None = None
     raw: str | None = None
     """The meter's own text where it was not understood."""
 

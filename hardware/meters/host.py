@@ -1,4 +1,4 @@
-"""The machine itself: processor utilisation, memory in use, and the resident memory of the case's processes."""
+"""The machine itself: processor, memory in use, bytes moved, and the resident memory of the case's processes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import psutil
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import Meter, MeterUnavailableError, Reading
+from hardware.meters.host_io import disk_bytes, network_bytes
 
 MACHINE = "host"
 PROCESSES = "processes"
@@ -60,11 +61,16 @@ class Host(Meter):
         """
         try:
             memory = psutil.virtual_memory()
+            disks, network = disk_bytes(), network_bytes()
             machine = Reading(
                 source=MACHINE,
                 scope="host",
                 utilisation=self._utilisation(),
                 memory_used_bytes=memory.total - memory.available,
+                disk_read_bytes=disks.received,
+                disk_written_bytes=disks.sent,
+                network_sent_bytes=network.sent,
+                network_received_bytes=network.received,
             )
         except (OSError, psutil.Error) as error:
             raise MeterUnavailableError(f"host: {error}") from error

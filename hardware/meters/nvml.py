@@ -50,7 +50,7 @@ class Nvml(Meter):
         if not devices:
             raise MeterUnavailableError("nvml: no device was named yet")
         self.close()
-        nvml = _start()
+        nvml = start_nvml()
         self._nvml = nvml
         try:
             found = [_find(nvml, device) for device in devices]
@@ -103,8 +103,12 @@ class Nvml(Meter):
                 return  # the driver is gone; there is nothing left to let go of
 
 
-def _start() -> ModuleType:
-    """NVML's binding, initialised."""
+def start_nvml() -> ModuleType:
+    """NVML's binding, initialised.
+
+    Raises:
+        MeterUnavailableError: no binding, or no driver.
+    """
     try:
         nvml = importlib.import_module("pynvml")
     except ImportError as error:
@@ -125,13 +129,18 @@ def _find(nvml: ModuleType, device: DeviceIdentity) -> Gpu:
         )
     if uuid and not uuid.startswith("GPU-"):
         uuid = f"GPU-{uuid}"  # as torch writes it
-    handle = _handle(nvml, uuid, device)
+    handle = handle_of(nvml, uuid, device)
     _refuse_partitions(nvml, handle, uuid or str(device.pci_bus_id))
     figures = {name: figure for name, ways in FIGURES.items() if (figure := _first_way(nvml, handle, ways))}
     return Gpu(source=uuid or str(device.pci_bus_id), handle=handle, figures=figures)
 
 
-def _handle(nvml: ModuleType, uuid: str | None, device: DeviceIdentity) -> Any:
+def handle_of(nvml: ModuleType, uuid: str | None, device: DeviceIdentity) -> Any:
+    """NVML's handle of a device, by UUID, else by PCI address.
+
+    Raises:
+        MeterUnavailableError: NVML knows neither.
+    """
     if uuid:
         try:
             return nvml.nvmlDeviceGetHandleByUUID(uuid)

@@ -7,9 +7,9 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from hardware.base import Device, DeviceIdentity, Event, MemoryPeaks, PrecisionUnsupportedError
+from hardware.base import Device, DeviceCondition, DeviceIdentity, Event, MemoryPeaks, PrecisionUnsupportedError
 from hardware.float32 import require_mode, set_cpu_ieee
-from hardware.host import HostEvent, cpu_name, keep_freed_memory, seed_host
+from hardware.host import HostEvent, cpu_name, host_condition, keep_freed_memory, seed_host
 from hardware.precision import build_plugin, require_listed
 from hardware.spec import PrecisionSpec
 from hardware.strategy import build_strategy
@@ -46,12 +46,7 @@ class Cpu(Device):
         Raises:
             RuntimeError: several ranks that torchrun did not start.
         """
-        return build_strategy(devices, backend=self.communication_backend, device=self.torch_device(0))
-
-    @property
-    def communication_backend(self) -> str:
-        """torch.distributed's name of the communication library."""
-        return self.spec.communication_backend
+        return build_strategy(devices, backend=self.communication_backend(), device=self.torch_device(0))
 
     def count(self) -> int:
         """As many as ranks were started on this host, which share the processor; one without a launcher."""
@@ -143,3 +138,11 @@ class Cpu(Device):
     def pins_memory(self) -> bool:
         """No: nothing is copied to a device."""
         return False
+
+    def listed(self) -> list[DeviceIdentity]:
+        """The processor: the kernel names it."""
+        return self.identities()
+
+    def condition(self, identity: DeviceIdentity) -> DeviceCondition:
+        """Who else uses the processors at this moment, their governor, boost and power limit."""
+        return host_condition()

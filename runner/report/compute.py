@@ -7,6 +7,7 @@ from typing import Any
 
 from hardware.chips import Chip, find_chip, peak_flops
 from runner.events import Name
+from runner.peaks.file import peak_of_run
 from runner.report.story import Story
 from runner.report.values import Missing, Value, Values, add, divide, known, multiply
 
@@ -53,12 +54,15 @@ def compute(story: Story, chip: KnownChip, throughput: Value, devices: int) -> V
     bandwidth = multiply(_bandwidth(chip), float(devices))
     limit = _slower(divide(peak, flops), divide(bandwidth, traffic))
     achieved = multiply(flops, throughput)
+    measured = multiply(_measured_peak(story, chip), float(devices))
     return {
         "compute/parameters": parameters,
         "compute/flops_per_sample": flops,
         "compute/achieved_flops_per_second": achieved,
         "compute/peak_flops_per_second": peak,
         "compute/mfu": divide(achieved, peak),
+        "compute/measured_peak_flops_per_second": measured,
+        "compute/mfu_of_measured_peak": divide(achieved, measured),
         "limit/throughput_samples_per_second": limit,
         "limit/fraction": divide(throughput, limit),
     }
@@ -69,6 +73,14 @@ def _peak(story: Story, chip: KnownChip) -> Value:
         return Missing(chip.reason or "the chip is not known")
     rate = story.case.precision.compute
     return known(peak_flops(chip.entry, rate), f"the catalogue has no dense {rate} peak of {chip.entry.name}")
+
+
+def _measured_peak(story: Story, chip: KnownChip) -> Value:
+    """Of one device, from the run folder's copy of what `runner.peaks` had filed when the run began."""
+    if chip.name is None:
+        return Missing(chip.reason or "the chip is not known")
+    name = chip.entry.name if chip.entry else chip.name
+    return peak_of_run(story.folder, story.case.vendor.name, name, story.case.precision.compute)
 
 
 def _bandwidth(chip: KnownChip) -> Value:

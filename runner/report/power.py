@@ -16,6 +16,7 @@ WINDOW_NAMES = (
     *("energy/device_j", "energy/per_sample_j", "energy/samples_per_j", "energy/node_j"),
     *("power/device_mean_w", "power/device_peak_w", "power/node_mean_w"),
     *("device/temperature_max_c", "device/utilisation_mean"),
+    *("host/disk_read_gib", "host/disk_written_gib", "host/network_sent_gib", "host/network_received_gib"),
 )
 """Figures that only a window has."""
 
@@ -30,7 +31,7 @@ class Span:
 
 
 def power(story: Story) -> tuple[Values, list[str]]:
-    """`energy/*`, `power/*`, `device/*` and the energy to target, with what a reader must know about them."""
+    """`energy/*`, `power/*`, `device/*`, `host/*` and the energy to target, with what a reader must know about them."""
     trace = Trace.load(story.folder / "power.csv")
     spans = [
         Span(start_s=event.value["begin_s"], end_s=event.value["end_s"], samples=event.value["samples"])
@@ -40,12 +41,13 @@ def power(story: Story) -> tuple[Values, list[str]]:
     if not spans:
         return values | dict.fromkeys(WINDOW_NAMES, Missing("no window was completed")) | _idle(story, trace), []
     scope = _device_scope(story)
-    readings = [_device_energy(story, trace, span.start_s, span.end_s) for span in spans]
+    readings = [device_energy(story, trace, span.start_s, span.end_s) for span in spans]
     values |= _device(readings, sum(span.samples for span in spans)) | _idle(story, trace)
     values |= _node([trace.total_energy(span.start_s, span.end_s, "node") for span in spans])
     start_s, end_s = spans[0].start_s, spans[-1].end_s
     values["device/temperature_max_c"] = _value(trace.peak("temperature_c", start_s, end_s, scope))
     values["device/utilisation_mean"] = _value(trace.mean_utilisation(start_s, end_s, scope))
+    values |= _host_io(trace, spans)
     return values, _notes(readings, trace.throttle_reasons(start_s, end_s))
 
 
@@ -54,7 +56,7 @@ def _device_scope(story: Story) -> Scope:
     return "package" if story.case.vendor.on_host else "device"
 
 
-def _device_energy(story: Story, trace: Trace, start_s: float, end_s: float) -> EnergyReading:
+def device_energy(story: Story, trace: Trace, start_s: float, end_s: float) -> EnergyReading:
     """Of what counts as the device; of whole boards where devices share a sensor."""
     scope = _device_scope(story)
     return trace.device_energy(start_s, end_s) if scope == "device" else trace.total_energy(start_s, end_s, scope)
@@ -79,12 +81,21 @@ def _node(readings: list[EnergyReading]) -> Values:
     return {"energy/node_j": joules, "power/node_mean_w": divide(joules, sum(reading.seconds for reading in readings))}
 
 
+def _host_io(trace: Trace, spans: list[Span]) -> Values:
+    """What the whole machine moved while it was measured: data read from a disk or another node shows here."""
+    totals = [trace.io_totals(span.start_s, span.end_s) for span in spans]
+    return {
+        f"host/{name.removesuffix('_bytes')}_gib": divide(add(*(_value(one[name]) for one in totals)), GIB)
+        for name in totals[0]
+    }
+
+
 def _idle(story: Story, trace: Trace) -> Values:
     scope = _device_scope(story)
     begin, end = trace.marks.get("idle_begin"), trace.marks.get("idle_end")
     if begin is None or end is None or end <= begin:
         return {"power/device_idle_w": Missing(trace.reason(scope))}
-    reading = _device_energy(story, trace, begin, end)
+    reading = device_energy(story, trace, begin, end)
     return {"power/device_idle_w": known(reading.mean_w, reading.reason or "idle power was not read")}
 
 
@@ -97,7 +108,7 @@ def _energy_to_target(story: Story, trace: Trace) -> Values:
         return {name: Missing("the target was not reached")}
     if len(begin) > 1:
         return {name: Missing("the run was resumed, and the energy of its killed part is not known to its end")}
-    return {name: _joules(_device_energy(story, trace, begin[0].monotonic_s, reached.monotonic_s))}
+    return {name: _joules(device_energy(story, trace, begin[0].monotonic_s, reached.monotonic_s))}
 
 
 def memory(story: Story) -> Values:

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 SCHEMA_VERSION = 1
+OWN_FILES = ("run.yaml", "*.csv", "*.csv.meters.json")
+COVERED = (*OWN_FILES, *(f"repeats/*/{pattern}" for pattern in (*OWN_FILES, "report.json")))
+"""What the digests cover, as glob patterns. `environment` is in the report itself; events are what it is built from."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -52,18 +55,38 @@ class Report:
     warnings: list[str]
     published: list[dict[str, Any]] = field(default_factory=list)
     """What others published for this model, for orientation."""
+    files: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the run folder's other files, by their names in it; known when the report was saved beside them."""
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries with the content's hash, as `report.json` holds them."""
+        """Plain dictionaries with the content's hash, as `report.json` holds them.
+
+        Without digests there is no `files`, as in reports that were written before there were any.
+        """
         content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        if not content["files"]:
+            del content["files"]
         return content | {"hash": content_hash(content)}
 
     def save(self, path: Path) -> None:
-        """Write `report.json` in one step, so that no reader sees half of it."""
+        """Write `report.json` in one step, so that no reader sees half of it; its hash covers `files` beside it."""
+        self.files = digests(path.parent)
         draft = path.with_suffix(".tmp")
         draft.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
         draft.replace(path)
+
+
+def digests(run_folder: Path) -> dict[str, str]:
+    """SHA-256 of the files a report stands on, those of its repeats included, by their names in the folder."""
+    found = sorted({path for pattern in COVERED for path in run_folder.glob(pattern) if path.is_file()})
+    return {path.relative_to(run_folder).as_posix(): file_digest(path) for path in found}
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def content_hash(content: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ ARTIFACTS = (
     "run.yaml",
     "report.json",
     "environment.json",
+    "peaks.json",
     "worker.log",
     "steps.csv",
     "power.csv",

@@ -23,6 +23,7 @@ CPU_SPEC = VendorSpec(
     device="hardware.vendors.cpu.Cpu",
     visible_devices_env=None,
     communication_backend="gloo",
+    on_host=True,
     precisions=("fp32", "bf16"),
     tasks=("train", "converge", "inspect"),
     meters=(),

@@ -16,9 +16,12 @@ from runner import resolvers, support, sync
 from runner.check import check
 from runner.cli import TOOLS, with_vendor
 from runner.compose import to_case
+from runner.doctor import __main__ as doctor
 from runner.errors import BY_NAME
+from runner.peaks import __main__ as peaks
 from runner.report import __main__ as report
 from runner.schema import Case
+from runner.verify import __main__ as verify
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -28,7 +31,14 @@ COMMANDS = sorted(set(re.findall(r"^ {4}python -m (runner[^\n#]*)|`python -m (ru
 SPOKEN = [next(filter(None, command)).strip() for command in COMMANDS]
 RUNS = [command for command in SPOKEN if command.startswith("runner ") and "--" not in command and "…" not in command]
 TOOL_RUNS = [command for command in SPOKEN if command.startswith("runner.")]
-PARSERS = {"runner.report": report._parser, "runner.sync": sync._parser, "runner.support": support.parser}
+PARSERS = {
+    "runner.report": report._parser,
+    "runner.sync": sync._parser,
+    "runner.support": support.parser,
+    "runner.peaks": peaks.parser,
+    "runner.doctor": doctor.parser,
+    "runner.verify": verify.parser,
+}
 NEEDED = (
     "task=converge model=bert scale=tiny",
     "task=train model=resnet50 scale=tiny precision=bf16",

@@ -1,7 +1,9 @@
 """The host meter against this very machine and processes of known size, and the registry of meters."""
 
+import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -10,6 +12,7 @@ from hardware.base import DeviceIdentity
 from hardware.meters import registry
 from hardware.meters.base import Meter, MeterUnavailableError, Reading
 from hardware.meters.host import Host
+from hardware.meters.host_io import Moved, disk_bytes, network_bytes
 from hardware.meters.registry import make_meter, meter_names, open_meters
 
 MIB = 1 << 20
@@ -96,6 +99,92 @@ def test_a_machine_that_does_not_answer_is_a_reason(monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", fails)
     with pytest.raises(MeterUnavailableError, match="no /proc"):
         meter.read()
+
+
+def moved(**counters):
+    """What psutil tells of disks or network cards: name=(received, sent)."""
+    return {
+        name: SimpleNamespace(read_bytes=one, write_bytes=other, bytes_recv=one, bytes_sent=other)
+        for name, (one, other) in counters.items()
+    }
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sysfs tells hardware from layers")
+def test_each_byte_of_a_disk_is_counted_once(monkeypatch, tmp_path):
+    told = moved(
+        sda=(1000, 100),
+        sda1=(900, 90),
+        nvme0n1=(50, 5),
+        nvme0c0n1=(50, 5),
+        loop0=(7, 0),
+        md0=(800, 80),
+        **{"dm-0": (700, 70)},
+    )
+    monkeypatch.setattr(psutil, "disk_io_counters", lambda perdisk: told)
+    for name in ("sda", "nvme0n1", "nvme0c0n1"):
+        (tmp_path / "block" / name / "device").mkdir(parents=True)
+    for name in ("loop0", "md0", "dm-0"):
+        (tmp_path / "block" / name).mkdir()
+    assert disk_bytes(tmp_path) == Moved(received=1050, sent=105)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sysfs tells hardware from layers")
+def test_each_byte_of_the_network_is_counted_once(monkeypatch, tmp_path):
+    told = moved(lo=(9, 9), eth0=(1000, 100), eth1=(10, 1), bond0=(1010, 101), docker0=(500, 50), veth1=(400, 40))
+    monkeypatch.setattr(psutil, "net_io_counters", lambda pernic: told)
+    for name in ("eth0", "eth1"):
+        (tmp_path / "class/net" / name / "device").mkdir(parents=True)
+    for name in ("lo", "veth1", "bond0", "docker0"):
+        (tmp_path / "class/net" / name).mkdir(parents=True)
+    assert network_bytes(tmp_path) == Moved(received=1010, sent=101)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sysfs tells hardware from layers")
+def test_a_container_counts_its_own_interfaces(monkeypatch, tmp_path):
+    told = moved(lo=(9, 9), eth0=(1000, 100), vlan7=(900, 90), br0=(800, 80))
+    monkeypatch.setattr(psutil, "net_io_counters", lambda pernic: told)
+    (tmp_path / "class/net/eth0").mkdir(parents=True)
+    (tmp_path / "class/net/vlan7/lower_eth0").mkdir(parents=True)
+    (tmp_path / "class/net/br0/bridge").mkdir(parents=True)
+    assert network_bytes(tmp_path) == Moved(received=1000, sent=100)
+
+
+@pytest.mark.parametrize(
+    "answer", [None, {}, OSError("no /proc/diskstats"), RuntimeError("no disk"), NotImplementedError()]
+)
+def test_bytes_that_are_not_told_are_null(monkeypatch, tmp_path, answer):
+    def tell(**_options):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(psutil, "disk_io_counters", tell)
+    monkeypatch.setattr(psutil, "net_io_counters", tell)
+    assert disk_bytes(tmp_path) == network_bytes(tmp_path) == Moved(received=None, sent=None)
+    meter = Host()
+    meter.open([])
+    machine = meter.read()[0]
+    assert (machine.disk_read_bytes, machine.network_sent_bytes) == (None, None)
+    assert machine.memory_used_bytes > 0, "the rest is still told"
+
+
+def test_written_bytes_are_in_the_machines_counter(monkeypatch, tmp_path):
+    told = iter([moved(sda=(10, 100)), moved(sda=(10, 100 + MIB))])
+    monkeypatch.setattr(psutil, "disk_io_counters", lambda perdisk: next(told))
+    monkeypatch.setattr("hardware.meters.host_io._is_disk", lambda name, sys_root: True)
+    meter = Host()
+    meter.open([])
+    before, after = meter.read()[0], meter.read()[0]
+    assert after.disk_written_bytes - before.disk_written_bytes == MIB
+    assert (before.disk_read_bytes, after.disk_read_bytes) == (10, 10)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/net/dev"), reason="the kernel's own table")  # noqa: PTH110
+def test_this_machines_counters_only_grow():
+    first, second = network_bytes(), network_bytes()
+    for before, after in zip((*first, *disk_bytes()), (*second, *disk_bytes()), strict=True):
+        assert (before is None) == (after is None)
+        assert before is None or 0 <= before <= after
 
 
 def test_every_built_in_meter_bears_its_name():

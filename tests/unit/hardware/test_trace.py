@@ -37,7 +37,8 @@ def test_columns_are_the_promised_ones(path):
     assert next(csv.reader(path.open())) == list(COLUMNS)
     assert ",".join(COLUMNS) == (
         "monotonic_s,unix_s,mark,meter,source,scope,power_w,energy_j,energy_wrap_j,"
-        "temperature_c,utilisation,memory_used_bytes,clock_mhz,throttle,board,shared_by,raw"
+        "temperature_c,utilisation,memory_used_bytes,clock_mhz,throttle,board,shared_by,"
+        "disk_read_bytes,disk_written_bytes,network_sent_bytes,network_received_bytes,raw"
     )
 
 

@@ -43,6 +43,12 @@ BAD = {
     "an output folder that cannot be": (["run.root=/dev/null/outputs"], 2, "run.root=FOLDER"),
     "an absent NVIDIA chip": (["vendor=nvidia"], 3, "emulate=true scale=tiny"),
     "an absent Kunlunxin chip": (["vendor=kunlunxin"], 3, "torch_xmlir"),
+    "an open run where a closed one is required": (
+        ["model.optimizer.lr=9", "fairness.require=closed"],
+        2,
+        "model.optimizer.lr=9.0 (the reference has",
+    ),
+    "an unknown requirement": (["fairness.require=open"], 2, "fairness.require"),
     "a sweep with one wrong choice": (["-m", "model=bert,gpt3"], 2, "Did you mean gpt2?"),
 }
 

@@ -8,10 +8,11 @@ DESIGN_SECTION_8 = """
 throughput/{steady,whole,train,core} throughput/{steady,whole,train,core}_per_device throughput/tokens_per_second
 time/{e2e,init,train,eval,to_target}_s step/{mean,p50,p90,p99}_ms step/cv quality/{target,reached}
 convergence/{samples,steps,energy_j}_to_target
-compute/{parameters,flops_per_sample,achieved_flops_per_second,peak_flops_per_second,mfu}
+compute/{parameters,flops_per_sample,achieved_flops_per_second,peak_flops_per_second,mfu,measured_peak_flops_per_second,mfu_of_measured_peak}
 limit/{throughput_samples_per_second,fraction}
 memory/{device_peak_allocated,device_peak_reserved,device_peak_used,host_peak_rss}_gib
 energy/{device_j,per_sample_j,node_j,samples_per_j} power/{device_mean,device_peak,device_idle,node_mean}_w
+host/{disk_read,disk_written,network_sent,network_received}_gib
 device/{temperature_max_c,utilisation_mean} overhead/fraction run/{steady,emulated,publishable,window_s}
 estimate/{weights,gradients,optimizer,activations_per_sample,total}_gib
 """

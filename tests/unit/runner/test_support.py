@@ -115,7 +115,7 @@ def test_a_row_holds_what_conf_says() -> None:
     assert "600 sequences/s on 8 x A100-SXM4-40GB, fp16" in rows["`bert`"]
     assert "perplexity ≤ 170.7" in rows["`llama2_7b`"]
     vendors = support.vendor_table([], [])
-    assert "`/dev/xpu[0-9]*`, PyTorch's `cuda`" in vendors
+    assert "`/dev/xpu[0-9]*`, torch.cuda (torch_xmlir)" in vendors
 
 
 def test_every_figure_is_listed_once() -> None:

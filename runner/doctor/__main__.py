@@ -1,0 +1,84 @@
+"""`python -m runner.doctor [VENDOR …]`: what is on this machine, what is missing and what to do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from hardware.detect import detect_vendor
+from runner.doctor.findings import Findings, VendorFinding
+from runner.doctor.inquire import inquire
+from runner.doctor.show import page
+from runner.doctor.survey import host, survey, vendor_names
+from runner.errors import ConfigurationError, HardwareError
+from runner.report.page import WIDTH, screen, to_rich, to_text
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Examine the machine.
+
+    Returns:
+        0: every vendor that was named is usable; 2: a name that no vendor has; 3: one that was named is not usable.
+    """
+    options = parser().parse_args(arguments)
+    try:
+        findings = examine(options.vendors, deep=options.deep)
+    except ConfigurationError as error:
+        screen(sys.stderr).print(str(error), style="red", soft_wrap=True)
+        return error.exit_code
+    if options.json:
+        sys.stdout.write(json.dumps(findings.to_dict(), indent=1) + "\n")
+        return findings.exit_code
+    made, terminal = page(findings, options.vendors), screen()
+    if terminal.is_terminal:
+        terminal.print(to_rich(made, width=min(terminal.width, WIDTH)))
+    else:
+        terminal.out(to_text(made), end="", highlight=False)
+    return findings.exit_code
+
+
+def examine(asked: Sequence[str], *, deep: bool) -> Findings:
+    """Look for the vendors that were named, or for all; ask the drivers of those whose devices are here.
+
+    Raises:
+        ConfigurationError: a name that no vendor has.
+    """
+    vendors = survey(list(dict.fromkeys(asked)) or vendor_names())
+    for one in vendors:
+        if one.found:  # one after the other: who uses the host's processors is one of the questions
+            one.details = inquire(one.name, deep=deep and one.usable)
+            _believe(one, deep=deep)
+    unusable = any(not one.usable for one in vendors if one.name in asked)
+    return Findings(
+        deep=deep,
+        detected=detect_vendor(),
+        host=host(),
+        vendors=vendors,
+        exit_code=HardwareError.exit_code if unusable else 0,
+    )
+
+
+def _believe(one: VendorFinding, *, deep: bool) -> None:
+    """A stack that was started and did not work is not usable, whatever lies on the disk."""
+    assert one.details is not None
+    if deep and one.usable and one.details.problem is not None:
+        one.usable, one.missing = False, one.details.problem
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    made = argparse.ArgumentParser(
+        prog="python -m runner.doctor",
+        description="Show which vendors' devices are here, what is missing and what to do.",
+        epilog="Exit status: 0 all named vendors are usable, 2 no such vendor, 3 a named vendor is not usable.",
+    )
+    made.add_argument("vendors", metavar="VENDOR", nargs="*", help="as in vendor=; default: all")
+    made.add_argument("--deep", action="store_true", help="start the stacks that are here, and ask them, too")
+    made.add_argument("--json", action="store_true", help="print one JSON document")
+    return made
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""`fairness.require`, and the reference composition that a case is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import conf
+from runner.division import differences, division
+from runner.errors import ConfigurationError
+from runner.report.schema import Division
+from runner.schema import Case
+
+SHIPPED = Path(conf.__file__).parent
+
+
+def choices_of(case: Case, made: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """The choice of every group that a case stands for.
+
+    A leaf that calls itself by a shipped one's name is compared with the shipped one, wherever it comes from.
+
+    Args:
+        case: what runs.
+        made: the choices that composed it, for leaves that are not shipped; null: those are found by their names.
+    """
+    names = {part.name: str(value.name) for part in fields(case) if hasattr(value := getattr(case, part.name), "name")}
+    return {
+        group: name if (SHIPPED / group / f"{name}.yaml").is_file() else str((made or {}).get(group, name))
+        for group, name in names.items()
+    }
+
+
+def division_of(case: Case, search_path: Sequence[str] = (), made: Mapping[str, Any] | None = None) -> Division:
+    """The division that follows from a case and `conf/` alone.
+
+    Args:
+        case: what runs, or ran.
+        search_path: further places of configuration.
+        made: as for `choices_of`.
+
+    Raises:
+        hydra.errors.HydraException: a choice that is found nowhere.
+    """
+    with composing():
+        return division(case, _reference(tuple(choices_of(case, made).items()), case.scale, tuple(search_path)))
+
+
+@cache
+def _reference(choices: tuple[tuple[str, str], ...], scale: str, search_path: tuple[str, ...]) -> Case:
+    """Composed once for all runs of a folder that have the same choices."""
+    from runner.compose import reference_case
+
+    return reference_case(dict(choices), scale, search_path)
+
+
+@contextmanager
+def composing() -> Iterator[None]:
+    """Hydra ready to compose: the command line's where there is one, else for as long as this lasts."""
+    from hydra import initialize_config_module
+    from hydra.core.global_hydra import GlobalHydra
+
+    from runner import resolvers
+
+    if GlobalHydra.instance().is_initialized():
+        yield
+        return
+    resolvers.register()
+    with initialize_config_module("conf", version_base="1.3"):
+        yield
+
+
+def require(case: Case) -> None:
+    """Refuse an open run where `fairness.require=closed` asks for a closed one.
+
+    Raises:
+        ConfigurationError: lists each key that is not a vendor's to change, with both values.
+    """
+    if case.fairness.require == "any":
+        return
+    from hydra.core.hydra_config import HydraConfig
+
+    search_path: list[str] = []
+    made: dict[str, Any] = {}
+    if HydraConfig.initialized():
+        search_path, made = list(HydraConfig.get().searchpath), dict(HydraConfig.get().runtime.choices)
+    changes = division_of(case, search_path, made)
+    if changes.name == "open":
+        raise ConfigurationError(
+            f"fairness.require=closed, and this run is open: {differences(changes)}. Take back what was changed, or "
+            "leave fairness.require out; the report then lists each change."
+        )

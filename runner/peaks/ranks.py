@@ -1,0 +1,96 @@
+"""The ranks of one measurement: they agree on what they do next, and time by the slowest of them."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+WAIT_S = 300.0
+"""The longest that ranks wait for each other; then the measurement has failed."""
+
+
+class UnmeasurableError(RuntimeError):
+    """A figure that cannot be measured here; the message is the reason in its place."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Ranks:
+    """This process among those of the measurement."""
+
+    rank: int = 0
+    world: int = 1
+    control: Any = None
+    """Process group over the host's memory, beside the vendor's own; null for a single rank."""
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every rank's value, in the order of ranks, on every rank; waits for all of them."""
+        if self.world == 1:
+            return [value]
+        from torch import distributed
+
+        values: list[Any] = [None] * self.world
+        distributed.all_gather_object(values, value, group=self.control)
+        return values
+
+    def barrier(self) -> None:
+        """Wait for every rank."""
+        if self.world > 1:
+            from torch import distributed
+
+            distributed.barrier(group=self.control)
+
+    def slowest(self, seconds: float) -> float:
+        """The longest of the ranks' times; equal on every rank, so that decisions by it are too."""
+        return float(max(self.gather(seconds)))
+
+    def attempt(self, action: Callable[[], T]) -> T:
+        """Do something that may not be possible here; when one rank cannot do it, none goes on.
+
+        Raises:
+            UnmeasurableError: with the first rank's problem that has one.
+        """
+        result: T | None = None
+        problem: str | None = None
+        try:
+            result = action()
+        except Exception as error:  # noqa: BLE001 -- drivers and libraries raise what they like; it becomes the reason
+            traceback.print_exc()
+            problem = first_line(error)
+        told = next((one for one in self.gather(problem) if one is not None), None)
+        if told is not None:
+            raise UnmeasurableError(told)
+        return result  # type: ignore[return-value]
+
+    def close(self) -> None:
+        """Leave the process groups."""
+        if self.world > 1:
+            from torch import distributed
+
+            distributed.destroy_process_group()
+
+
+def join(backend: str) -> Ranks:
+    """The ranks that torchrun started, or one that nobody did.
+
+    Args:
+        backend: torch.distributed's name of the vendor's communication library.
+    """
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return Ranks()
+    from torch import distributed
+
+    wait = timedelta(seconds=WAIT_S)
+    distributed.init_process_group(backend, timeout=wait)
+    return Ranks(rank=rank, world=world, control=distributed.new_group(backend="gloo", timeout=wait))
+
+
+def first_line(error: BaseException) -> str:
+    """An error in one line."""
+    text = str(error).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__

@@ -1,0 +1,74 @@
+"""A measurement as it is filed: figures with data sheet, power, versions and what they were measured on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hardware.chips import Chip
+from hardware.trace import Trace
+from runner.peaks import figures
+from runner.peaks.file import SCHEMA_VERSION, known_chip
+from runner.peaks.launch import TRACE, Told
+from runner.peaks.plan import Plan
+
+
+def content(plan: Plan, told: Told, folder: Path) -> dict[str, Any]:
+    """All that is known of a measurement, as it is filed.
+
+    Args:
+        plan: what was to be measured.
+        told: what the ranks told.
+        folder: the measurement's own, with its power trace.
+    """
+    devices = told.environment.get("devices") or []
+    name, chip = known_chip(plan.case.vendor.chip, [str(device["name"]) for device in devices])
+    failure = told.failure
+    why = (
+        f"the measurement ended with {type(failure).__name__} before it was measured"
+        if failure
+        else "nothing measured it"
+    )
+    found = {name: asdict(one) for name, one in figures.missing(figures.NAMES, why).items()} | told.figures
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "status": "failed" if failure else "done",
+        "error": {"class": type(failure).__name__, "message": str(failure)} if failure else None,
+        "vendor": plan.case.vendor.name,
+        "chip": name,
+        "devices": plan.devices,
+        "device_uuids": [device.get("uuid") for device in devices[: plan.devices]],
+        "ranks_share_device": plan.case.vendor.on_host,
+        "seconds_per_figure": plan.seconds,
+        "short": plan.short,
+        "folder": folder.name,
+        "data_sheet": chip.source if chip else None,
+        "figures": _with_power(_with_data_sheet(found, chip), folder / TRACE, on_host=plan.case.vendor.on_host),
+        "environment": told.environment,
+    }
+
+
+def _with_data_sheet(found: dict[str, Any], chip: Chip | None) -> dict[str, Any]:
+    """Beside each figure the data sheet's, and which fraction of that was reached."""
+    for name, one in found.items():
+        sheet = figures.data_sheet(name, chip)
+        one["data_sheet"] = sheet
+        one["fraction"] = one["value"] / sheet if sheet and one["value"] is not None else None
+    return found
+
+
+def _with_power(found: dict[str, Any], trace_file: Path, *, on_host: bool) -> dict[str, Any]:
+    """Beside each figure the devices' mean power while it was timed, null with a reason, and what throttled them."""
+    trace = Trace.load(trace_file)
+    for one in found.values():
+        if one["window_s"] is None:
+            continue
+        begin_s, end_s = one["window_s"]
+        reading = trace.total_energy(begin_s, end_s, "package") if on_host else trace.device_energy(begin_s, end_s)
+        one["power_mean_w"] = reading.mean_w
+        one["power_reason"] = reading.reason if reading.mean_w is None else None
+        one["throttled_by"] = list(trace.throttle_reasons(begin_s, end_s))
+    return found

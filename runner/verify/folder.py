@@ -1,0 +1,45 @@
+"""Looks through one result folder. Reads only: nothing in it is written or mended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.report.find import REPORT
+from runner.report.repeats import repeat_folders
+from runner.report.story import Story, read_story
+from runner.verify import integrity, publication
+from runner.verify.verdict import Check, Verdict, failed
+
+
+def verify(folder: Path, search_path: Sequence[str] = ()) -> Verdict:
+    """Everything there is to say of a run folder.
+
+    Args:
+        folder: holds `report.json` and what it was made from.
+        search_path: where configuration is kept that is not shipped, as for `hydra.searchpath`.
+    """
+    _, report, checks = integrity.read(folder / REPORT)
+    if report is None:
+        return Verdict(folder=folder, checks=checks)
+    checks += [integrity.files(folder, report), integrity.environment(folder, report)]
+    stories, fault = _stories(folder)
+    if fault is not None:
+        return Verdict(folder=folder, checks=[*checks, fault])
+    own, *repeats = stories
+    checks.append(integrity.rebuilt(folder, report))
+    checks.append(integrity.divided(folder, own.case, report, search_path))
+    try:
+        checks += publication.checks(own.case, report, repeats or [own])
+    except Exception as error:  # noqa: BLE001 -- events or a trace that nothing can be made of are a finding
+        checks.append(failed("events", "integrity", f"cannot be understood: {type(error).__name__}: {error}"))
+    return Verdict(folder=folder, checks=checks)
+
+
+def _stories(folder: Path) -> tuple[list[Story], Check | None]:
+    """What the run told and what each of its repeats told, in this order; or why that is not known."""
+    try:
+        return [read_story(one) for one in (folder, *repeat_folders(folder))], None
+    except Exception as error:  # noqa: BLE001 -- YAML, pydantic, numbers in file names: all mean the same
+        text = " ".join(str(error).split())[:300]
+        return [], failed("case", "integrity", f"run.yaml or the events cannot be read: {text}")

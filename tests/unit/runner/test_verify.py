@@ -1,0 +1,429 @@
+"""A result is intact only as it was written: whatever is tampered with is found. What is too little is said."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_module
+
+from hardware.meters.base import Reading
+from hardware.trace_file import TraceWriter, row_of, write_meters
+from runner import resolvers
+from runner.compose import to_case
+from runner.events import EventWriter, Name
+from runner.fairness import division_of
+from runner.report.build import build
+from runner.report.schema import content_hash, load_report
+from runner.report.story import PARENT_LOG
+from runner.schema import Case
+from runner.steps_file import StepsFile
+from runner.verify.__main__ import main
+from runner.verify.folder import verify
+from runner.verify.verdict import Verdict
+
+STEPS, STEP_S, BATCH = 60, 0.6, 32
+PROBED = {
+    "parameters": ["float32"],
+    "autocast": None,
+    "matmul_mantissa_bits": 23,
+    "convolution_mantissa_bits": 23,
+    "convolution_reason": None,
+    "gradient_scaler": False,
+    "master_weights": ["float32"],
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hydra() -> Iterator[None]:
+    resolvers.register()
+    with initialize_config_module("conf", version_base="1.3"):
+        yield
+
+
+def compose_case(*overrides: str) -> Case:
+    return to_case(compose("config", overrides=["model=resnet50", "vendor=cpu", "tracking=none", *overrides]))
+
+
+class Maker:
+    """A run folder as the engine leaves it: resnet50, 60 steps of 0.6 s, 100 W all the time."""
+
+    def __init__(self, folder: Path, case: Case) -> None:
+        self.folder, self.case = folder, case
+        folder.mkdir(parents=True)
+        case.save(folder / "run.yaml")
+        self.parent = EventWriter(folder / "events" / PARENT_LOG, rank=-1)
+        self.rank = EventWriter(folder / "events" / "rank0.log", rank=0)
+
+    def tell(self, at_s: float, name: Name, value: dict[str, Any] | None = None) -> None:
+        ours = name in (Name.SUBMIT_INFO, Name.LAUNCH_TRAINING, Name.LAUNCH_END)
+        (self.parent if ours else self.rank).emit(name, value, at=(round(at_s * 1e3), at_s))
+
+    def begin(self, changes: Any) -> None:
+        self.tell(0.0, Name.SUBMIT_INFO, {"identity": self.case.identity, "division": changes})
+        self.tell(0.0, Name.LAUNCH_TRAINING)
+
+    def end(self) -> None:
+        self.tell(60.0, Name.LAUNCH_END, {"exit_code": 0, "class": None, "message": ""})
+
+    def measure(self, *, steps: int = STEPS, power_from_s: float = 0.0, probed: dict[str, Any] | None = None) -> None:
+        packages = {"touchstone": version("touchstone")}
+        self.tell(1.0, Name.ENVIRONMENT, {"packages": packages, "devices": [{"index": 0, "name": "Some CPU"}]})
+        self.tell(2.0, Name.INIT_END, {"seconds": 1.0})
+        self.tell(2.0, Name.PRECISION, PROBED if probed is None else probed)
+        self.tell(3.0, Name.TRAIN_START, {"step": 0, "samples": 0})
+        self.tell(5.0, Name.WARMUP_END, {"steady": True, "steps": 10, "seconds": 2.0, "reason": None})
+        samples, seconds = steps * BATCH, steps * STEP_S
+        counts = {"steps": steps, "own_s": 0.01, "samples": samples, "tokens": None, "core_s": seconds}
+        edges = {"segment": 0, "begin_s": 5.0, "end_s": 5.0 + seconds, "seconds": seconds}
+        self.tell(5.0 + seconds, Name.SEGMENT_END, edges | counts)
+        totals = {"steps": steps + 10, "samples": samples, "tokens": None, "training_s": seconds + 2, "evaluate_s": 0.0}
+        self.tell(6.0 + seconds, Name.TRAIN_END, totals | {"core_s": seconds})
+        self.tell(6.0 + seconds, Name.ACCOUNT, {"reason": "not counted here"})
+        StepsFile.create(self.folder / "steps.csv")
+        with (self.folder / "steps.csv").open("a") as file:
+            file.writelines(f"0,{step},window,{STEP_S},{STEP_S},{BATCH},,1.0\n" for step in range(10, 10 + steps))
+        self._meter(power_from_s)
+
+    def _meter(self, power_from_s: float) -> None:
+        trace = TraceWriter(self.folder / "power.csv")
+        reading = Reading(source="package-0", scope="package", power_w=100.0)
+        moments = (power_from_s + tenth / 10 for tenth in range(int((50 - power_from_s) * 10)))
+        trace.write(*(row_of(reading, monotonic_s=now_s, unix_s=now_s, meter="rapl") for now_s in moments))
+        trace.close()
+        meters = {"rapl": {"opened": True, "reason": None, "period_s": 0.1}}
+        write_meters(self.folder / "power.csv", {"meters": meters})
+
+    def save(self) -> Path:
+        report = build(self.folder)
+        report.save(self.folder / "report.json")
+        (self.folder / "environment.json").write_text(json.dumps(report.environment, indent=1) + "\n")
+        return self.folder
+
+
+def make(folder: Path, *overrides: str, changes: Any = None, **measured: Any) -> Path:
+    case = compose_case(*overrides)
+    maker = Maker(folder, case)
+    found = division_of(case)
+    maker.begin(changes or {"name": found.name, "changed": found.changed})
+    maker.measure(**measured)
+    maker.end()
+    return maker.save()
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("good") / "run")
+
+
+@pytest.fixture
+def good(written: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(written, tmp_path / "run"))
+
+
+def outcome(verdict: Verdict, name: str) -> str:
+    (check,) = (check for check in verdict.checks if check.name == name)
+    return check.outcome
+
+
+def text(verdict: Verdict, name: str) -> str:
+    (check,) = (check for check in verdict.checks if check.name == name)
+    return check.text
+
+
+def edit(path: Path, before: str, after: str) -> None:
+    content = path.read_text()
+    assert before in content
+    path.write_text(content.replace(before, after, 1))
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change report.json and make its hash fit again."""
+    content = json.loads((folder / "report.json").read_text())
+    change(content)
+    content["hash"] = content_hash(content)
+    (folder / "report.json").write_text(json.dumps(content))
+
+
+def test_a_good_run_is_intact_and_publishable(good: Path) -> None:
+    before = {path: path.read_bytes() for path in good.rglob("*") if path.is_file()}
+    verdict = verify(good)
+    assert verdict.reasons == [] and verdict.exit_code == 0 and verdict.words == "publishable"
+    names = {"schema", "hash", "files", "environment", "rebuilt", "division", "precision", "steadiness", "window"}
+    assert names <= {check.name for check in verdict.checks}
+    assert {check.outcome for check in verdict.checks} == {"ok"}
+    assert "36.0 s and 60 steps" in text(verdict, "window") and "3600 J" in text(verdict, "energy")
+    assert before == {path: path.read_bytes() for path in good.rglob("*") if path.is_file()}, "it only reads"
+
+
+def test_the_report_covers_its_files(good: Path) -> None:
+    stated = load_report(good / "report.json").files
+    assert set(stated) == {"run.yaml", "steps.csv", "power.csv", "power.csv.meters.json"}
+
+
+TAMPERED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
+    "a figure in the report": (lambda run: edit(run / "report.json", '"value": 53.3333', '"value": 93.3333'), {"hash"}),
+    "the seed in run.yaml": (lambda run: edit(run / "run.yaml", "seed: 1234", "seed: 1235"), {"files", "division"}),
+    "the learning rate in run.yaml": (
+        lambda run: edit(run / "run.yaml", "lr: 0.1", "lr: 0.2"),
+        {"files", "rebuilt", "division"},
+    ),
+    "run.yaml cut": (lambda run: (run / "run.yaml").write_text("task: {"), {"files", "case"}),
+    "run.yaml gone": (lambda run: (run / "run.yaml").unlink(), {"files", "case"}),
+    "a step": (lambda run: edit(run / "steps.csv", "0.6,0.6", "0.5,0.5"), {"files", "rebuilt"}),
+    "steps gone": (lambda run: (run / "steps.csv").unlink(), {"files", "rebuilt", "window"}),
+    "power": (lambda run: edit(run / "power.csv", "100.0", "99.0"), {"files"}),
+    "power gone": (lambda run: (run / "power.csv").unlink(), {"files", "rebuilt"}),
+    "a power trace of another kind": (
+        lambda run: (run / "power.csv").write_text("a,b\n"),
+        {"files", "rebuilt", "events"},
+    ),
+    "how meters were read": (lambda run: edit(run / "power.csv.meters.json", "0.1", "0.3"), {"files"}),
+    "a trace beside it": (lambda run: (run / "more.csv").write_text("a\n"), {"files"}),
+    "environment.json": (lambda run: edit(run / "environment.json", "Some CPU", "Other CPU"), {"environment"}),
+    "the window in the events": (
+        lambda run: edit(run / "events/rank0.log", '"seconds": 36.0', '"seconds": 31.0'),
+        {"rebuilt"},
+    ),
+    "the end in the events": (
+        lambda run: edit(run / "events" / PARENT_LOG, '"exit_code": 0', '"exit_code": 7'),
+        {"rebuilt"},
+    ),
+    "events gone": (lambda run: shutil.rmtree(run / "events"), {"rebuilt"}),
+    "an event of another form": (
+        lambda run: edit(run / "events/rank0.log", '"begin_s"', '"start_s"'),
+        {"rebuilt", "events"},
+    ),
+    "a report that is none": (lambda run: (run / "report.json").write_text("{}"), {"schema"}),
+    "a report cut short": (lambda run: edit(run / "report.json", '"hash"', ""), {"schema"}),
+    "no report": (lambda run: (run / "report.json").unlink(), {"schema"}),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_whatever_is_changed_is_found(good: Path, what: str) -> None:
+    tamper, found = TAMPERED[what]
+    tamper(good)
+    verdict = verify(good)
+    assert verdict.exit_code == 2 and not verdict.intact
+    assert found <= {check.name for check in verdict.checks if check.outcome == "failed"}
+
+
+def test_a_new_hash_does_not_make_a_figure_true(good: Path) -> None:
+    rewrite(good, lambda content: content["figures"]["throughput/steady"].update(value=99.0))
+    verdict = verify(good)
+    assert outcome(verdict, "hash") == "ok" and verdict.exit_code == 2
+    assert "throughput/steady is stated as 99 and comes to 53.3333" in text(verdict, "rebuilt")
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda content: content["warnings"].clear() or content.update(status="killed"), "status"),
+        (lambda content: content["case"].update(chip="H200"), "case.chip"),
+        (lambda content: content["precision"].update(autocast="bfloat16"), "precision.autocast"),
+        (lambda content: content["environment"].update(python="4"), "environment.python"),
+        (lambda content: content["figures"].pop("step/cv"), "step/cv is missing"),
+        (lambda content: content["figures"].update({"x/y": content["figures"]["step/cv"]}), "x/y is not known"),
+        (lambda content: content["figures"]["step/cv"].update(unit="s"), "step/cv (its unit"),
+    ],
+)
+def test_nothing_else_of_the_report_can_be_changed_either(good: Path, change: Any, name: str) -> None:
+    rewrite(good, change)
+    verdict = verify(good)
+    assert verdict.exit_code == 2 and name in text(verdict, "rebuilt")
+
+
+def test_a_division_that_does_not_follow_from_run_yaml_is_found(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", "model.optimizer.lr=9", changes={"name": "closed", "changed": []})
+    verdict = verify(run)
+    assert verdict.exit_code == 2 and outcome(verdict, "rebuilt") == "ok"
+    assert text(verdict, "division") == "stated as closed, and run.yaml comes to open: model.optimizer.lr"
+
+
+def test_an_open_run_that_says_so_is_intact(tmp_path: Path) -> None:
+    verdict = verify(make(tmp_path / "run", "model.optimizer.lr=9", "model.batch_size=16"))
+    assert verdict.exit_code == 0 and text(verdict, "division") == "open: model.optimizer.lr"
+
+
+def test_a_report_without_digests_is_not_publishable(good: Path) -> None:
+    rewrite(good, lambda content: content.pop("files"))
+    verdict = verify(good)
+    assert load_report(good / "report.json").files == {}
+    assert verdict.intact and verdict.exit_code == 1
+    assert outcome(verdict, "hash") == "ok" and outcome(verdict, "files") == "failed"
+
+
+def test_another_versions_figures_are_no_proof_of_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make(tmp_path / "run")
+    rewrite(run, lambda content: content["figures"]["step/mean_ms"].update(value=1.0))
+    assert verify(run).exit_code == 2
+    monkeypatch.setattr("runner.verify.integrity.version", lambda package: "99")
+    assert verify(run).exit_code == 1
+
+
+def test_a_warning_that_the_engine_added_while_filing_is_no_change(good: Path) -> None:
+    rewrite(good, lambda content: content["warnings"].append("Not filed in MLflow."))
+    assert verify(good).exit_code == 0
+    rewrite(good, lambda content: content["warnings"].insert(0, "Something."))
+    assert verify(good).exit_code == 0, "this run has no warning of its own"
+
+
+def test_a_warning_that_was_left_out_is_found(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", "measure=strict", "measure.repeats=1")
+    assert load_report(run / "report.json").warnings
+    rewrite(run, lambda content: content["warnings"].clear())
+    assert "warnings" in text(verify(run), "rebuilt")
+
+
+UNPUBLISHABLE: dict[str, tuple[tuple[str, ...], dict[str, Any], str, str]] = {
+    "scale": (("scale=tiny",), {}, "scale", "tiny"),
+    "measure": (("measure=smoke",), {}, "measure", "not for publication"),
+    "emulated": (("vendor=kunlunxin", "emulate=true"), {}, "emulated", "Kunlunxin"),
+    "window": ((), {"steps": 49}, "window", "29.4 s and 49 steps, where 30 s and 50 steps"),
+    "repeats": (("measure=strict", "measure.repeats=1"), {"steps": 200}, "repeats", "1, where measure=strict has 3"),
+    "precision": ((), {"probed": PROBED | {"matmul_mantissa_bits": 10}}, "precision", "expected 23, found 10"),
+    "no probe": ((), {"probed": {}}, "precision", "the probe told nothing"),
+    "energy": ((), {"power_from_s": 15.0}, "energy", "the meters saw 72% of a segment"),
+}
+
+
+@pytest.mark.parametrize("what", UNPUBLISHABLE)
+def test_what_should_not_be_published_is_said(tmp_path: Path, what: str) -> None:
+    overrides, measured, name, told = UNPUBLISHABLE[what]
+    verdict = verify(make(tmp_path / "run", *overrides, **measured))
+    assert verdict.intact and verdict.exit_code == 1
+    assert outcome(verdict, name) == "failed" and told in text(verdict, name)
+
+
+def test_no_energy_is_said_and_no_fault(tmp_path: Path) -> None:
+    verdict = verify(make(tmp_path / "run", power_from_s=49.0))
+    assert outcome(verdict, "energy") == "not applicable" and "none was measured" in text(verdict, "energy")
+    assert verdict.exit_code == 0
+
+
+def test_a_run_that_was_not_steady(tmp_path: Path) -> None:
+    case = compose_case()
+    maker = Maker(tmp_path / "run", case)
+    maker.begin({"name": "closed", "changed": []})
+    maker.measure()
+    maker.tell(55.0, Name.WARMUP_END, {"steady": False, "steps": 9, "seconds": 2.0, "reason": "the cap was reached"})
+    maker.end()
+    verdict = verify(maker.save())
+    assert verdict.exit_code == 1 and "the cap was reached" in text(verdict, "steadiness")
+
+
+def test_a_failed_run_is_intact(tmp_path: Path) -> None:
+    maker = Maker(tmp_path / "run", compose_case())
+    maker.begin({"name": "closed", "changed": []})
+    maker.tell(9.0, Name.LAUNCH_END, {"exit_code": 7, "class": "DivergedError", "message": "x"})
+    verdict = verify(maker.save())
+    assert verdict.exit_code == 1 and text(verdict, "status") == "failed (exit 7, DivergedError)"
+    assert text(verdict, "precision") == "the probe did not say what really ran"
+
+
+def test_inspecting_is_no_measurement(tmp_path: Path) -> None:
+    maker = Maker(tmp_path / "run", compose_case("task=inspect"))
+    maker.begin({"name": "closed", "changed": []})
+    maker.end()
+    verdict = verify(maker.save())
+    assert verdict.exit_code == 1 and verdict.reasons == [f"task: {text(verdict, 'task')}"]
+
+
+@pytest.fixture(scope="module")
+def thrice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    outer = compose_case("measure.repeats=3")
+    changes = division_of(outer)
+    told = {"name": changes.name, "changed": changes.changed}
+    whole = Maker(tmp_path_factory.mktemp("thrice") / "run", outer)
+    whole.begin(told)
+    for number in "123":
+        one = Maker(whole.folder / "repeats" / number, compose_case("measure.repeats=1"))
+        one.begin(told)
+        one.measure(steps=STEPS + int(number))
+        one.end()
+        one.save()
+    whole.end()
+    return whole.save()
+
+
+def test_repeats_are_covered_and_joined(thrice: Path, tmp_path: Path) -> None:
+    verdict = verify(thrice)
+    assert verdict.exit_code == 0, verdict.reasons
+    assert text(verdict, "repeats") == "3" and "36.6 s and 61 steps" in text(verdict, "window")
+    assert verify(thrice / "repeats" / "2").intact, "also when it is named by itself"
+    copy = Path(shutil.copytree(thrice, tmp_path / "run"))
+    edit(copy / "repeats/2/steps.csv", "0.6,0.6", "0.5,0.5")
+    assert "repeats/2/steps.csv was changed" in text(verify(copy), "files")
+    shutil.rmtree(copy / "repeats/3")
+    fewer = verify(copy)
+    assert fewer.exit_code == 2 and text(fewer, "repeats") == "2 of 3 are there"
+
+
+def test_a_model_of_ones_own_needs_its_place(tmp_path: Path) -> None:
+    (tmp_path / "conf/model").mkdir(parents=True)
+    shipped = Path("conf/model/resnet50.yaml").read_text()
+    (tmp_path / "conf/model/own.yaml").write_text(shipped.replace("name: resnet50", "name: own", 1))
+    place = f"file://{tmp_path / 'conf'}"
+    maker = Maker(tmp_path / "run", compose_case("model=own", f"hydra.searchpath=[{place}]"))
+    maker.begin({"name": "closed", "changed": []})
+    maker.measure()
+    maker.end()
+    run = maker.save()
+    assert verify(run, [place]).exit_code == 0
+    without = verify(run)
+    assert without.exit_code == 1 and "--searchpath" in text(without, "division")
+
+
+def test_the_command_says_it_in_words(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(good)]) == 0
+    told = capsys.readouterr().out
+    assert "publishable" in told.splitlines()[-1] and "\x1b" not in told
+    assert all(line == line.rstrip() for line in told.splitlines())
+    edit(good / "run.yaml", "seed: 1234", "seed: 1235")
+    assert main([str(good)]) == 2
+    told = capsys.readouterr().out
+    assert "broken or changed" in told and "• files: run.yaml was changed" in told
+
+
+def test_a_folder_of_runs_gets_a_line_each(good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(tmp_path / "smoke", "measure=smoke")
+    assert main([str(tmp_path)]) == 1
+    told = capsys.readouterr().out
+    assert re.search(r"^run +publishable", told, re.M) and re.search(r"^smoke +not publishable", told, re.M)
+    assert "2 runs: 1 publishable, 1 not publishable" in told
+    (good / "report.json").write_text("{}")
+    assert main([str(good), str(tmp_path / "smoke")]) == 2
+    assert "1 broken" in capsys.readouterr().out
+
+
+def test_json_has_every_check(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(good), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["schema_version"], told["exit_code"]) == (1, 0)
+    (run,) = told["runs"]
+    assert {"folder", "exit_code", "intact", "publishable", "reasons", "checks"} == set(run)
+    assert {tuple(sorted(check)) for check in run["checks"]} == {("about", "name", "outcome", "text")}
+
+
+def test_what_is_no_result_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / "nowhere")]) == 2
+    assert "There is no folder" in capsys.readouterr().err
+    assert main([str(tmp_path)]) == 2
+    assert "No result lies in" in capsys.readouterr().err
+
+
+def test_nothing_heavy_is_imported() -> None:
+    import ast
+
+    heavy = {"torch", "mlflow", "pytorch_lightning", "transformers"}
+    for path in Path("runner/verify").glob("*.py"):
+        tree = ast.parse(path.read_text())
+        names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert not {name.partition(".")[0] for name in names} & heavy
