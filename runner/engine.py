@@ -133,8 +133,8 @@ class Engine:
 
     def _follower(self, begin_tracking: Callable[[], None]) -> Callable[[Event], None]:
         # Importing MLflow takes seconds of a core, which a case on the host CPU would feel: it must fall neither into a
-        # window nor, where the way to the first step counts, into the worker's own imports.
-        begins = Name.SEGMENT_END if self.case.task.name == "train" else Name.INIT_END
+        # window, which may have further segments after its first, nor into the worker's own imports.
+        begins = Name.TRAIN_END if self.case.task.name == "train" else Name.INIT_END
 
         def follow(event: Event) -> None:
             if event.name == begins:
