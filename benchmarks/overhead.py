@@ -3,7 +3,9 @@
     python -m benchmarks.overhead [--pairs 5] [--models bert resnet50 gpt2] [--window-s 8]
 
 Both sides train the same workload on the same synthetic batch with the same seed, optimizer, schedule, threads, warm-up
-and window; they take turns (A B, B A, …), and each pair gives one ratio of samples per second.
+and window; they take turns (A B, B A, …), and each pair gives one ratio of samples per second. Where a virtual machine
+shares its cores with others unseen, single pairs scatter by a tenth and more: disturbance only ever slows, so the ratio
+of the fastest run of each side stands beside the median.
 """
 
 from __future__ import annotations
@@ -72,8 +74,17 @@ def measure_model(model: str, options: argparse.Namespace, root: Path) -> dict[s
         raise SystemExit(f"{model}: unequal thread counts: {pairs[0]}")
     each = [pair["engine"]["samples_per_second"] / pair["bare"]["samples_per_second"] for pair in pairs]
     ratios = summary(each)
-    print(f"{model}: engine / bare = {ratios['median']:.4f} ({ratios['min']:.4f} to {ratios['max']:.4f})", flush=True)
-    return {"pairs": pairs, "ratios": each, "ratio": ratios, "goal": goal(LEAST_RATIO, "at_least", ratios["median"])}
+    fastest = {side: max(pair[side]["samples_per_second"] for pair in pairs) for side in pairs[0]}
+    best = fastest["engine"] / fastest["bare"]
+    spread = f"{ratios['min']:.4f} to {ratios['max']:.4f}, of the fastest {best:.4f}"
+    print(f"{model}: engine / bare = {ratios['median']:.4f} ({spread})", flush=True)
+    return {
+        "pairs": pairs,
+        "ratios": each,
+        "ratio": ratios,
+        "ratio_of_fastest": best,
+        "goal": goal(LEAST_RATIO, "at_least", ratios["median"]),
+    }
 
 
 def main() -> None:
@@ -89,7 +100,7 @@ def main() -> None:
     record = Record("overhead", folder=options.out)
     with scratch() as folder:
         models = {model: measure_model(model, options, folder) for model in options.models}
-    asked = {name: getattr(options, name) for name in ("pairs", "window_s", "vendor", "precision")}
+    asked = {name: getattr(options, name) for name in ("pairs", "window_s", "vendor", "precision")} | {"scale": "tiny"}
     print(record.file({"asked": {**asked, "warmup_steps": WARMUP_STEPS}, "models": models}).name)
 
 
