@@ -8,6 +8,7 @@ import pytest
 import yaml
 from command import Ended, run
 
+pytestmark = pytest.mark.heavy
 CONF = Path(__file__).parents[2] / "conf/vendor"
 VENDORS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(CONF.glob("*.yaml"))}
 TRAINABLE = {name for name, vendor in VENDORS.items() if "train" in vendor["tasks"] and name != "cpu"}

@@ -153,7 +153,7 @@ def test_the_table_of_groups_is_that_of_conf() -> None:
     for group, named in rows.items():
         choices = set(support.choices(group))
         assert set(named.replace("`", "").split()) == choices, group
-    assert {"task", "precision", "vendor", "measure"} <= set(rows)
+    assert {"task", "precision", "measure"} <= set(rows)
 
 
 def test_every_model_has_its_data_described() -> None:

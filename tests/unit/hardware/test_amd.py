@@ -11,6 +11,7 @@ import pytest
 import torch
 from fake_cuda import FakeCuda, install
 from hardware_specs import precision, vendor
+from kfd_machine import Machine
 
 from hardware import rocm
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
@@ -18,9 +19,6 @@ from hardware.detect import detect_vendor, device_nodes, visible_count
 from hardware.kfd import AMD, HYGON, find_gpus
 from hardware.registry import load_device
 from hardware.vendors.amd import Amd
-
-sys.path.append(str(Path(__file__).parents[2] / "fakes"))
-from kfd_machine import Machine
 
 ASCII_UUID = "38613166-3363-3564-3765-396230323134"
 """What torch prints of the sixteen bytes `8a1f3c5d7e9b0214`."""

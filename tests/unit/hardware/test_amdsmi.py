@@ -1,18 +1,15 @@
 """The AMD SMI meter against a library whose driver answers from a script, with exact counters."""
 
 import sys
-from pathlib import Path
 
 import pytest
+from amdsmi_driver import AmdSmiException, Chip, library
 
 from hardware.base import DeviceIdentity
 from hardware.meters.amd_boards import Die, primary_dies
 from hardware.meters.amdsmi import AmdSmi
 from hardware.meters.base import MeterUnavailableError
 from hardware.meters.registry import make_meter
-
-sys.path.append(str(Path(__file__).parents[2] / "fakes"))
-from amdsmi_driver import AmdSmiException, Chip, library
 
 ONE_J = 15_250.0
 """Counter of 10^9 steps of 15.25 microjoules."""

@@ -1,6 +1,5 @@
 """Hygon DCUs: what they share with AMD's GPUs is tested in test_amd; here is what differs."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,15 +8,13 @@ import pytest
 import torch
 from fake_cuda import FakeCuda, install
 from hardware_specs import precision, vendor
+from kfd_machine import Machine
 
 from hardware import rocm
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.kfd import AMD, HYGON
 from hardware.registry import load_device
 from hardware.vendors.dcu import Dcu
-
-sys.path.append(str(Path(__file__).parents[2] / "fakes"))
-from kfd_machine import Machine
 
 
 @pytest.fixture(autouse=True)

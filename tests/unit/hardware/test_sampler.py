@@ -331,7 +331,8 @@ def test_a_whole_run(sampler, trace, tmp_path):
     assert loaded.marks == {"window_begin": begin_s, "window_end": end_s}
     reading = loaded.total_energy(begin_s, end_s, "device")
     assert reading.joules == pytest.approx(100.0 * (end_s - begin_s), abs=1e-6)
-    assert (reading.method, reading.flags, reading.period_s) == ("integral", ("short_window",), 1.0)
+    assert (reading.method, reading.flags) == ("integral", ("short_window",))
+    assert 1.0 <= reading.period_s <= 10.0, "the tool's own, or longer where calling it costs more than its share"
     assert loaded.peak("temperature_c", begin_s, end_s).value == 41.0
     assert loaded.peak("memory_used_bytes", begin_s, end_s).value == 64 << 20
     assert loaded.peak_rss(begin_s, end_s).value > 10 << 20

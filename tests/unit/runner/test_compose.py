@@ -37,15 +37,29 @@ def case(*overrides: str) -> Case:
     return to_case(compose("config", overrides=[*overrides, *defaults]))
 
 
+def require_composes(model: str, vendor: str, precision: str, topology: str, scale: str) -> None:
+    chosen = (f"model={model}", f"vendor={vendor}", f"precision={precision}", f"topology={topology}", f"scale={scale}")
+    found = case(*chosen)
+    names = (found.model.name, found.vendor.name, found.precision.name, found.topology.name, found.scale)
+    assert names == (model, vendor, precision, topology, scale)
+
+
+@pytest.mark.parametrize("vendor", choices("vendor"))
+def test_every_model_composes_with_every_vendor(vendor: str) -> None:
+    """Each pair once; over the models, every vendor meets all precisions, topologies and scales."""
+    others = zip(choices("precision"), itertools.cycle(choices("topology")), itertools.cycle(SCALES), strict=False)
+    for model, (precision, topology, scale) in zip(choices("model"), itertools.cycle(others), strict=False):
+        require_composes(model, vendor, precision, topology, scale)
+
+
+@pytest.mark.heavy
 @pytest.mark.parametrize("model", choices("model"))
 @pytest.mark.parametrize("vendor", choices("vendor"))
 def test_every_model_composes_with_every_vendor_precision_topology_and_scale(model: str, vendor: str) -> None:
-    others = zip(choices("precision"), itertools.cycle(choices("topology")), itertools.cycle(SCALES), strict=False)
-    for precision, topology, scale in others:
-        chosen = (f"model={model}", f"vendor={vendor}", f"precision={precision}", f"topology={topology}")
-        found = case(*chosen, f"scale={scale}")
-        assert (found.model.name, found.vendor.name) == (model, vendor)
-        assert (found.precision.name, found.topology.name, found.scale) == (precision, topology, scale)
+    for precision, topology, scale in itertools.product(
+        choices("precision"), choices("topology"), ("reference", "tiny")
+    ):
+        require_composes(model, vendor, precision, topology, scale)
 
 
 @pytest.mark.parametrize("group", ["task", "framework", "compiler", "measure", "tracking"])
