@@ -14,7 +14,6 @@ from hardware.exporter import PACKAGE
 from hardware.meters.registry import meter_names
 from hardware.registry import load_device
 from runner.errors import ConfigurationError, DataMissingError, DependencyError, HardwareError
-from runner.fairness import require
 from runner.schema import Case
 
 TORCH_EPS = 1e-8
@@ -27,12 +26,11 @@ def check(case: Case) -> None:
     """Look at everything that can be known without torch.
 
     Raises:
-        ConfigurationError: choices that do not go together, or an open run where a closed one is required.
+        ConfigurationError: choices that do not go together.
         HardwareError: the vendor's chip or stack is not here.
         DataMissingError: `data.root` is no folder.
     """
     _check_choices(case)
-    require(case)
     _check_numerics(case)
     _check_topology(case)
     _check_data(case)

@@ -59,7 +59,7 @@ def _run(arguments: list[str]) -> int:
 
     @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
     def task(config: Any) -> None:
-        from runner.compose import run_composed
+        from runner.submit import run_composed
 
         code, is_sweep = run_composed(config, vendor_detected=complete is not arguments)
         if not is_sweep:

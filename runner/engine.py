@@ -15,6 +15,7 @@ from runner.console import Console
 from runner.context import AUTOLOAD_VARIABLE, PARENT_VARIABLE
 from runner.errors import InterruptedRunError, TouchstoneError, WorkerCrashedError
 from runner.events import Event, EventWriter, Name
+from runner.fairness import require
 from runner.folder import claim
 from runner.launch import attempt
 from runner.report.build import build
@@ -78,6 +79,7 @@ class Engine:
         events = self._parent_events(folder)
         events.emit(Name.LAUNCH_TRAINING)
         try:
+            require(self.case, self.division)
             check(self.case)
             failure = self._attempts(folder, events, begin_tracking)
         except TouchstoneError as error:

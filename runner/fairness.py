@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import conf
+from runner.compose import composing, reference_case
 from runner.division import differences, division
 from runner.errors import ConfigurationError
 from runner.report.schema import Division
@@ -52,43 +52,16 @@ def division_of(case: Case, search_path: Sequence[str] = (), made: Mapping[str, 
 @cache
 def _reference(choices: tuple[tuple[str, str], ...], scale: str, search_path: tuple[str, ...]) -> Case:
     """Composed once for all runs of a folder that have the same choices."""
-    from runner.compose import reference_case
-
     return reference_case(dict(choices), scale, search_path)
 
 
-@contextmanager
-def composing() -> Iterator[None]:
-    """Hydra ready to compose: the command line's where there is one, else for as long as this lasts."""
-    from hydra import initialize_config_module
-    from hydra.core.global_hydra import GlobalHydra
-
-    from runner import resolvers
-
-    if GlobalHydra.instance().is_initialized():
-        yield
-        return
-    resolvers.register()
-    with initialize_config_module("conf", version_base="1.3"):
-        yield
-
-
-def require(case: Case) -> None:
+def require(case: Case, changes: Division) -> None:
     """Refuse an open run where `fairness.require=closed` asks for a closed one.
 
     Raises:
         ConfigurationError: lists each key that is not a vendor's to change, with both values.
     """
-    if case.fairness.require == "any":
-        return
-    from hydra.core.hydra_config import HydraConfig
-
-    search_path: list[str] = []
-    made: dict[str, Any] = {}
-    if HydraConfig.initialized():
-        search_path, made = list(HydraConfig.get().searchpath), dict(HydraConfig.get().runtime.choices)
-    changes = division_of(case, search_path, made)
-    if changes.name == "open":
+    if case.fairness.require == "closed" and changes.name == "open":
         raise ConfigurationError(
             f"fairness.require=closed, and this run is open: {differences(changes)}. Take back what was changed, or "
             "leave fairness.require out; the report then lists each change."

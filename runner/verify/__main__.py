@@ -7,8 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from runner.compose import composing
 from runner.errors import TouchstoneError
-from runner.fairness import composing
 from runner.report.find import find_runs
 from runner.report.page import screen
 from runner.verify.folder import verify

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,29 @@ def imported(path: Path) -> set[str]:
 def test_imports_go_one_way(package: str) -> None:
     wrong = {str(path): bad for path in modules(package) if (bad := imported(path) & FORBIDDEN[package])}
     assert modules(package) and not wrong
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported_modules(path: Path, known: set[str]) -> set[str]:
+    """Modules of the house that a module imports anywhere in its text, also inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names} & known
+            found |= submodules or {node.module}
+    return found & known
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    paths = {module_name(path): path for package in FORBIDDEN for path in modules(package)}
+    graph = {name: imported_modules(path, set(paths)) - {name} for name, path in paths.items()}
+    assert sum(map(len, graph.values())) > len(paths), "the imports were read"
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize("word", ["cuda", "nvidia", "kunlunxin", "musa", "npu", "mlu", "xpu"])
