@@ -37,6 +37,7 @@ from models.recipe import Recipe
 
 RATED_STEPS = 5
 """Last steps of warm-up, from which the number of steps in the window is reckoned."""
+WINDOW_BEGINS = "window begins"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -148,25 +149,29 @@ def _moved(value: Any, device: torch.device) -> Any:
 
 
 def measure_speed(plan: Plan) -> dict[str, Any]:
-    """Warm up, then one window between two synchronised edges."""
+    """Warm up, then one window between two synchronised edges; a line of output says that the window begins."""
     loop = build(plan)
     for _ in range(plan.warmup_steps - RATED_STEPS):
         loop.step()
-    rated_s, _ = _timed(loop, RATED_STEPS)
+    rated_s, _, _ = _timed(loop, RATED_STEPS)
     steps = math.ceil(plan.window_s * RATED_STEPS / rated_s)
-    seconds, loss = _timed(loop, steps)
+    print(WINDOW_BEGINS, flush=True)
+    seconds, loss, ends_s = _timed(loop, steps)
     samples = steps * plan.recipe.accumulate * loop.workload.count(next(loop.batches)).samples
-    measured = {"steps": steps, "seconds": seconds, "samples_per_second": samples / seconds}
+    measured = {"steps": steps, "seconds": seconds, "samples_per_second": samples / seconds, "ends_s": ends_s}
     return measured | {"loss": float(loss), "threads": torch.get_num_threads()}
 
 
-def _timed(loop: Loop, steps: int) -> tuple[float, Tensor]:
+def _timed(loop: Loop, steps: int) -> tuple[float, Tensor, list[float]]:
+    """Seconds between the edges, the last loss, and when the host was done with each step (monotonic)."""
+    ends_s: list[float] = []
     loop.synchronize()
     began = time.monotonic()
     for _ in range(steps):
         loss = loop.step()
+        ends_s.append(time.monotonic())
     loop.synchronize()
-    return time.monotonic() - began, loss
+    return time.monotonic() - began, loss, ends_s
 
 
 def reach_first_step(plan: Plan) -> dict[str, Any]:

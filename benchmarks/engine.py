@@ -27,8 +27,10 @@ from runner.report.story import PARENT_LOG
 from runner.schema import Case
 
 ROOT = Path(__file__).resolve().parents[1]
-DEVICES = {"cpu": "cpu", "nvidia": "cuda"}
+HOST_VENDOR = "cpu"
+DEVICES = {HOST_VENDOR: "cpu", "nvidia": "cuda"}
 """Vendor to torch's device: those a plain PyTorch loop runs on without further ado."""
+POLL_S = 0.1
 STAGES = {
     "composed": Name.LAUNCH_TRAINING,
     "worker up": Name.INIT_START,
@@ -120,6 +122,20 @@ def compose_case(*overrides: str) -> Case:
     resolvers.register()
     with initialize_config_module("conf", version_base="1.3"):
         return to_case(compose("config", overrides=list(overrides)))
+
+
+def wait_for(root: Path, name: Name, process: subprocess.Popen[str]) -> None:
+    """Sleep until the first rank has told an event.
+
+    Raises:
+        SystemExit: the run ended without it.
+    """
+    while process.poll() is None:
+        for path in root.glob("*/*/events/rank0.log"):
+            if any(event.name == name for event in read_events(path)[0]):
+                return
+        time.sleep(POLL_S)
+    raise SystemExit(f"The run ended before {name}:\n{process.communicate()[1]}")
 
 
 def plan_of(case: Case, *, warmup_steps: int, window_s: float) -> Plan:

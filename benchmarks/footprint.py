@@ -8,7 +8,6 @@ Processor time of exactly these two processes between the window's first event a
 from __future__ import annotations
 
 import argparse
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,12 @@ from typing import Any
 
 import psutil
 
-from benchmarks.engine import scratch, start
+from benchmarks.engine import scratch, start, wait_for
 from benchmarks.record import RESULTS, Record, goal, settle, summary
 from hardware.detect import detect_vendor
-from runner.events import Name, read_events
+from runner.events import Name
 
 SAMPLER_MOST, PARENT_MOST = 0.01, 0.05
-POLL_S = 0.1
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -51,20 +49,6 @@ def find_processes(parent: psutil.Process) -> dict[str, psutil.Process]:
     """The runner and its sampler."""
     (sampler,) = [child for child in parent.children() if "hardware.sampler" in child.cmdline()]
     return {"parent": parent, "sampler": sampler}
-
-
-def wait_for(root: Path, name: Name, process: subprocess.Popen[str]) -> None:
-    """Sleep until the first rank has told an event.
-
-    Raises:
-        SystemExit: the run ended without it.
-    """
-    while process.poll() is None:
-        for path in root.glob("*/*/events/rank0.log"):
-            if any(event.name == name for event in read_events(path)[0]):
-                return
-        time.sleep(POLL_S)
-    raise SystemExit(f"The run ended before {name}:\n{process.communicate()[1]}")
 
 
 def measure_window(arguments: list[str], root: Path) -> dict[str, float]:

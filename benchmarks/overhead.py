@@ -1,25 +1,48 @@
 """How much slower the engine trains than a bare loop: everything on, through the command line, against `bare`.
 
-    python -m benchmarks.overhead [--pairs 5] [--models bert resnet50 gpt2] [--window-s 8]
+    python -m benchmarks.overhead [--pairs 5] [--models bert resnet50 gpt2] [--by turns|runs] [--window-s 20]
 
-Both sides train the same workload on the same synthetic batch with the same seed, optimizer, schedule, threads, warm-up
-and window; they take turns (A B, B A, …), and each pair gives one ratio of samples per second. Where a virtual machine
-shares its cores with others unseen, single pairs scatter by a tenth and more: disturbance only ever slows, so the ratio
-of the fastest run of each side stands beside the median.
+Both sides train the same workload on the same synthetic batch with the same seed, optimizer, schedule, threads and
+warm-up, in fresh processes for each pair. By `turns` (on the host CPU) both sides of a pair are alive and take turns of
+two seconds; the pair's ratio is the median over neighbouring turns. By `runs` (on an accelerator, where work queued by
+a stopped process would go on) they run one after the other, A B, B A, …; its ratio is that of samples per second.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine import compose_case, figure, folders, plan_of, report, run, run_bare, scratch
-from benchmarks.record import RESULTS, Record, goal, summary, take_turns
+from benchmarks.bare import WINDOW_BEGINS
+from benchmarks.engine import (
+    HOST_VENDOR,
+    compose_case,
+    figure,
+    folders,
+    plan_of,
+    read,
+    report,
+    run,
+    run_bare,
+    scratch,
+    start,
+    wait_for,
+)
+from benchmarks.record import RESULTS, Record, goal, settle, summary, take_turns
+from benchmarks.turns import ended_with, middle, ratios, run_in_turns, stop
 from hardware.detect import detect_vendor
+from runner.events import Name
+from runner.report.story import read_story
 
 LEAST_RATIO = 0.98
 WARMUP_STEPS = 20
+TURN_S = 2.0
+SPARE = 1.3
+"""By how much a window is planned longer than its turns, so that neither side ends before them."""
 
 
 def overrides(model: str, options: argparse.Namespace) -> list[str]:
@@ -33,7 +56,6 @@ def overrides(model: str, options: argparse.Namespace) -> list[str]:
         f"model={model}",
         f"vendor={options.vendor}",
         f"precision={options.precision}",
-        f"measure.window.min_s={options.window_s}",
         f"measure.window.max_s={10 * options.window_s}",
         f"measure.warmup.max_steps={WARMUP_STEPS}",
         "measure.warmup.max_s=600",
@@ -54,6 +76,70 @@ def measure_engine(root: Path, arguments: list[str]) -> dict[str, Any]:
     }
 
 
+def by_runs(options: argparse.Namespace, arguments: list[str], plan: Path, root: Path) -> list[dict[str, Any]]:
+    """Pairs of whole runs: the ratio, and both sides."""
+    arguments = [*arguments, f"measure.window.min_s={options.window_s}"]
+    pairs = take_turns(
+        options.pairs,
+        {"engine": lambda: measure_engine(root, arguments), "bare": lambda: run_bare(plan, "speed")[1]},
+        shown="samples_per_second",
+    )
+    return [
+        {"ratio": pair["engine"]["samples_per_second"] / pair["bare"]["samples_per_second"]}
+        | {side: {key: value for key, value in told.items() if key != "ends_s"} for side, told in pair.items()}
+        for pair in pairs
+    ]
+
+
+def by_turns(options: argparse.Namespace, arguments: list[str], plan: Path, root: Path) -> list[dict[str, Any]]:
+    """Pairs of programs that take turns: the ratio, those of their turns, and both sides."""
+    arguments = [*arguments, f"measure.window.min_s={options.window_s * SPARE}"]
+    pairs = []
+    for number in range(options.pairs):
+        pairs.append(_pair_by_turns(options, arguments, plan, root / f"turns{number}"))
+        print(f"  pair {number + 1}: engine / bare = {pairs[-1]['ratio']:.4f}", flush=True)
+    return pairs
+
+
+def _pair_by_turns(options: argparse.Namespace, arguments: list[str], plan: Path, root: Path) -> dict[str, Any]:
+    busy = settle()
+    engine = start("runner", *arguments, f"run.root={root}")
+    with ended_with([engine]):
+        wait_for(root, Name.SEGMENT_BEGIN, engine)
+        stop(engine)
+        bare = start("benchmarks.bare", str(plan), "speed")
+        with ended_with([bare]):
+            assert bare.stdout is not None
+            while bare.stdout.readline().strip() != WINDOW_BEGINS:
+                if bare.poll() is not None:
+                    raise SystemExit(f"The bare loop ended early:\n{bare.communicate()[1]}")
+            stop(bare)
+            turns = run_in_turns(
+                {"engine": engine, "bare": bare}, pairs=round(options.window_s / TURN_S), turn_s=TURN_S
+            )
+            told = json.loads(bare.communicate()[0].splitlines()[-1])
+        engine.communicate()
+    (folder,) = folders(root)
+    ends_s = {"engine": step_ends_s(folder), "bare": told["ends_s"]}
+    each = ratios(turns, ends_s, over="bare")
+    threads = {"engine": report(folder)["environment"]["threads_per_rank"], "bare": told["threads"]}
+    sides = {side: {"threads": threads[side], "steps": len(ends_s[side])} for side in ends_s}
+    return {"ratio": middle(each), "busy_before": busy, "turns": each, **sides}
+
+
+def step_ends_s(folder: Path) -> list[float]:
+    """Monotonic times at which the steps of a run's single segment ended, its beginning first."""
+    (segment,) = (event.value for event in read(folder) if event.name == Name.SEGMENT_END)
+    seconds = (float(row["seconds"]) for row in read_story(folder).steps("window"))
+    return list(accumulate(seconds, initial=segment["begin_s"]))
+
+
+BY: dict[str, Callable[[argparse.Namespace, list[str], Path, Path], list[dict[str, Any]]]] = {
+    "turns": by_turns,
+    "runs": by_runs,
+}
+
+
 def measure_model(model: str, options: argparse.Namespace, root: Path) -> dict[str, Any]:
     """All pairs of one model.
 
@@ -61,30 +147,17 @@ def measure_model(model: str, options: argparse.Namespace, root: Path) -> dict[s
         SystemExit: the two sides did not use equally many threads.
     """
     arguments = overrides(model, options)
+    window_s = options.window_s * (SPARE if options.by == "turns" else 1)
     plan_path = root / f"{model}.json"
-    plan_of(compose_case(*arguments), warmup_steps=WARMUP_STEPS, window_s=options.window_s).save(plan_path)
+    plan_of(compose_case(*arguments), warmup_steps=WARMUP_STEPS, window_s=window_s).save(plan_path)
     print(model, flush=True)
-    measure_engine(root, [*arguments, "measure.window.min_s=1"])  # fills caches and makes the database; does not count
-    pairs = take_turns(
-        options.pairs,
-        {"engine": lambda: measure_engine(root, arguments), "bare": lambda: run_bare(plan_path, "speed")[1]},
-        shown="samples_per_second",
-    )
-    if len({pairs[0][side]["threads"] for side in ("engine", "bare")}) != 1:
-        raise SystemExit(f"{model}: unequal thread counts: {pairs[0]}")
-    each = [pair["engine"]["samples_per_second"] / pair["bare"]["samples_per_second"] for pair in pairs]
-    ratios = summary(each)
-    fastest = {side: max(pair[side]["samples_per_second"] for pair in pairs) for side in pairs[0]}
-    best = fastest["engine"] / fastest["bare"]
-    spread = f"{ratios['min']:.4f} to {ratios['max']:.4f}, of the fastest {best:.4f}"
-    print(f"{model}: engine / bare = {ratios['median']:.4f} ({spread})", flush=True)
-    return {
-        "pairs": pairs,
-        "ratios": each,
-        "ratio": ratios,
-        "ratio_of_fastest": best,
-        "goal": goal(LEAST_RATIO, "at_least", ratios["median"]),
-    }
+    measure_engine(root / "first", [*arguments, "measure.window.min_s=1"])  # fills caches; does not count
+    pairs = BY[options.by](options, arguments, plan_path, root / model)
+    if any(pair["engine"]["threads"] != pair["bare"]["threads"] for pair in pairs):
+        raise SystemExit(f"{model}: unequal thread counts: {pairs}")
+    ratio = summary([pair["ratio"] for pair in pairs])
+    print(f"{model}: engine / bare = {ratio['median']:.4f} ({ratio['min']:.4f} to {ratio['max']:.4f})", flush=True)
+    return {"pairs": pairs, "ratio": ratio, "goal": goal(LEAST_RATIO, "at_least", ratio["median"])}
 
 
 def main() -> None:
@@ -92,16 +165,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.overhead", description=__doc__)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--models", nargs="+", default=["bert", "resnet50", "gpt2"])
-    parser.add_argument("--window-s", type=float, default=8.0)
+    parser.add_argument("--by", choices=list(BY), help="default: turns on the host CPU, runs on an accelerator")
+    parser.add_argument("--window-s", type=float, default=20.0, help="for each side of a pair")
     parser.add_argument("--vendor", default=detect_vendor())
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
+    options.by = options.by or ("turns" if options.vendor == HOST_VENDOR else "runs")
     record = Record("overhead", folder=options.out)
     with scratch() as folder:
         models = {model: measure_model(model, options, folder) for model in options.models}
-    asked = {name: getattr(options, name) for name in ("pairs", "window_s", "vendor", "precision")} | {"scale": "tiny"}
-    print(record.file({"asked": {**asked, "warmup_steps": WARMUP_STEPS}, "models": models}).name)
+    asked = {name: getattr(options, name) for name in ("pairs", "by", "window_s", "vendor", "precision")}
+    told = {**asked, "scale": "tiny", "warmup_steps": WARMUP_STEPS, "turn_s": TURN_S if options.by == "turns" else None}
+    print(record.file({"asked": told, "models": models}).name)
 
 
 if __name__ == "__main__":
