@@ -1,6 +1,6 @@
 """Two programs alive at once that take turns of seconds: one is stopped by signal while the other runs.
 
-Where a virtual machine shares its cores with others unseen, the same program is a fifth faster or slower within minutes.
+Where a virtual machine shares its cores with others unseen, the same program is a fifth slower within minutes.
 Turns that follow each other within seconds meet the same machine, so the ratio of neighbouring turns tells what the
 programs themselves differ by. A step counts when it began and ended within one turn, after whatever woke late has
 caught up; the one that a signal cut is left out.
