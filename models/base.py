@@ -88,6 +88,16 @@ class Workload(pl.LightningModule, ABC):
         for optimizer in self.trainer.optimizers:
             optimizer.zero_grad()
 
+    def optimizer_zero_grad(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: `optimizer_step` has freed them."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; the one Lightning sets dozens of times per step goes past torch's search for modules."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def setup(self, stage: str) -> None:
         """Check that each target has its metric, then place metrics where the module is."""
         missing = set(self.recipe.quality.targets) - set(self.metrics)

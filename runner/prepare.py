@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.profilers import Profiler
 
 from models.base import Workload
 from models.data.base import Batch, Datasets, EndlessSampler, evaluation_loader, training_loader
@@ -29,6 +31,22 @@ class SyntheticLoader:
     def __iter__(self) -> Iterator[Batch]:
         while True:
             yield self._batch
+
+
+class Unprofiled(Profiler):
+    """Nothing, at the least cost: Lightning enters its profiler about fifty times in every step."""
+
+    _nothing = nullcontext()
+
+    def start(self, action_name: str) -> None:
+        """Nothing."""
+
+    def stop(self, action_name: str) -> None:
+        """Nothing."""
+
+    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
+        """The same empty context every time."""
+        return self._nothing
 
 
 def workload_class(recipe: Recipe, framework: str) -> type[Workload]:
@@ -111,6 +129,7 @@ def build_trainer(context: Context, callbacks: list[pl.Callback], **options: Any
         strategy=device.strategy(context.world),
         plugins=[device.precision_plugin(case.precision)],
         callbacks=[Energy(context), Memory(context), PrecisionCheck(context), *callbacks],
+        profiler=Unprofiled(),
         logger=EventLogger(context.events) if context.rank == 0 else False,
         accumulate_grad_batches=case.model.accumulate,
         gradient_clip_val=case.model.clip_norm,
