@@ -88,9 +88,6 @@ class Workload(pl.LightningModule, ABC):
         for optimizer in self.trainer.optimizers:
             optimizer.zero_grad()
 
-    def optimizer_zero_grad(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: `optimizer_step` has freed them."""
-
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; the one Lightning sets dozens of times per step goes past torch's search for modules."""
         if name == "_current_fx_name":
