@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+import conf
 from hardware.base import Device
 from hardware.detect import device_nodes
 from hardware.host import cpu_name
@@ -21,9 +22,8 @@ from hardware.registry import load_device
 from hardware.spec import VendorSpec
 from runner.doctor.findings import VendorFinding
 from runner.errors import ConfigurationError
-from runner.fairness import SHIPPED
 
-VENDORS = SHIPPED / "vendor"
+VENDORS = Path(conf.__file__).parent / "vendor"
 _ADAPTER: TypeAdapter[VendorSpec] = TypeAdapter(VendorSpec)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
