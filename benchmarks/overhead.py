@@ -78,7 +78,6 @@ def measure_engine(root: Path, arguments: list[str]) -> dict[str, Any]:
 
 def by_runs(options: argparse.Namespace, arguments: list[str], plan: Path, root: Path) -> list[dict[str, Any]]:
     """Pairs of whole runs: the ratio, and both sides."""
-    arguments = [*arguments, f"measure.window.min_s={options.window_s}"]
     pairs = take_turns(
         options.pairs,
         {"engine": lambda: measure_engine(root, arguments), "bare": lambda: run_bare(plan, "speed")[1]},
@@ -93,7 +92,6 @@ def by_runs(options: argparse.Namespace, arguments: list[str], plan: Path, root:
 
 def by_turns(options: argparse.Namespace, arguments: list[str], plan: Path, root: Path) -> list[dict[str, Any]]:
     """Pairs of programs that take turns: the ratio, those of their turns, and both sides."""
-    arguments = [*arguments, f"measure.window.min_s={options.window_s * SPARE}"]
     pairs = []
     for number in range(options.pairs):
         pairs.append(_pair_by_turns(options, arguments, plan, root / f"turns{number}"))
@@ -152,7 +150,7 @@ def measure_model(model: str, options: argparse.Namespace, root: Path) -> dict[s
     plan_of(compose_case(*arguments), warmup_steps=WARMUP_STEPS, window_s=window_s).save(plan_path)
     print(model, flush=True)
     measure_engine(root / "first", [*arguments, "measure.window.min_s=1"])  # fills caches; does not count
-    pairs = BY[options.by](options, arguments, plan_path, root / model)
+    pairs = BY[options.by](options, [*arguments, f"measure.window.min_s={window_s}"], plan_path, root / model)
     if any(pair["engine"]["threads"] != pair["bare"]["threads"] for pair in pairs):
         raise SystemExit(f"{model}: unequal thread counts: {pairs}")
     ratio = summary([pair["ratio"] for pair in pairs])

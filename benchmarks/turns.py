@@ -67,10 +67,7 @@ def ended_with(processes: list[subprocess.Popen[str]]) -> Iterator[None]:
         yield
     except BaseException:
         for process in processes:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                for one in tree(process):
-                    with contextlib.suppress(psutil.NoSuchProcess):
-                        one.kill()
+            _signal(process, signal.SIGKILL)
         raise
 
 
