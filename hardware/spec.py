@@ -59,6 +59,8 @@ class VendorSpec:
     """What can compile for it; a stack that ignores a compiler silently does not list it."""
     chip: str | None = None
     """Catalogue name of the chip when it should not be read from the device (`task=inspect` without one)."""
+    environment: tuple[str, ...] = ()
+    """How the names of the environment variables begin that steer this stack; those that are set go into the result."""
     container_options: str = ""
     """What a container needs to see the devices."""
     install: str = ""

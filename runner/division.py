@@ -25,6 +25,7 @@ ALLOWED = {
     "vendor.tasks": "what the vendor's stack offers",
     "vendor.visible_devices_env": "which of equal devices are used",
     "vendor.chip": "the chip's name in the catalogue",
+    "vendor.environment": "which variables the result tells",
     "vendor.container_options": "words",
     "vendor.install": "words",
     "measure.repeats": "how often the same is measured; the report says how often",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -23,6 +24,13 @@ PACKAGES = (
     "numpy",
     "mlflow",
 )
+VARIABLES = (
+    *("OMP_", "KMP_", "GOMP_", "MKL_", "DNNL_", "ONEDNN_", "OPENBLAS_"),
+    *("TORCH_", "TORCHINDUCTOR_", "PYTORCH_", "TRITON_", "GLOO_"),
+    *("LD_PRELOAD", "MALLOC_", "GLIBC_TUNABLES"),
+)
+"""How the names of the variables begin that steer every vendor's host side: threads, libraries of products, compiler,
+allocators. A vendor's YAML adds those of its stack. Others are not told: they may hold secrets."""
 
 
 def environment(device: Device) -> dict[str, Any]:
@@ -44,7 +52,13 @@ def environment(device: Device) -> dict[str, Any]:
         "devices": [asdict(identity) for identity in device.identities()],
         "host": host,
         "threads_per_rank": torch.get_num_threads(),
+        "variables": variables(os.environ, (*VARIABLES, *device.spec.environment)),
     }
+
+
+def variables(values: Mapping[str, str], beginnings: tuple[str, ...]) -> dict[str, str]:
+    """Those whose name has one of the beginnings, by name."""
+    return {name: values[name] for name in sorted(values) if name.startswith(beginnings)}
 
 
 def _version(package: str) -> str | None:
