@@ -1,10 +1,10 @@
 """How much slower the engine trains than a bare loop: everything on, through the command line, against `bare`.
 
-    python -m benchmarks.overhead [--pairs 5] [--models bert resnet50 gpt2] [--by turns|runs] [--window-s 16]
+    python -m benchmarks.overhead [--pairs 5] [--models bert resnet50 gpt2] [--by turns|runs] [--window-s 30]
 
 Both sides train the same workload on the same synthetic batch with the same seed, optimizer, schedule, threads and
 warm-up, in fresh processes for each pair. By `turns` (on the host CPU) both sides of a pair are alive and take turns of
-two seconds; the pair's ratio is the median over neighbouring turns. By `runs` (on an accelerator, where work queued by
+a second; the pair's ratio is the median over neighbouring turns. By `runs` (on an accelerator, where work queued by
 a stopped process would go on) they run one after the other, A B, B A, …; its ratio is that of samples per second.
 """
 
@@ -33,14 +33,14 @@ from benchmarks.engine import (
     wait_for,
 )
 from benchmarks.record import RESULTS, Record, goal, settle, summary, take_turns
-from benchmarks.turns import ended_with, middle, ratios, run_in_turns, stop
+from benchmarks.turns import ended_with, go_on, middle, ratios, run_in_turns, stop
 from hardware.detect import detect_vendor
 from runner.events import Name
 from runner.report.story import read_story
 
 LEAST_RATIO = 0.98
 WARMUP_STEPS = 20
-TURN_S = 2.0
+TURN_S = 1.0
 SPARE = 1.15
 """By how much a window is planned longer than its turns, so that neither side ends before them."""
 
@@ -115,7 +115,9 @@ def _pair_by_turns(options: argparse.Namespace, arguments: list[str], plan: Path
             turns = run_in_turns(
                 {"engine": engine, "bare": bare}, pairs=round(options.window_s / TURN_S), turn_s=TURN_S
             )
+            go_on(bare)
             told = json.loads(bare.communicate()[0].splitlines()[-1])
+        go_on(engine)
         engine.communicate()
     (folder,) = folders(root)
     ends_s = {"engine": step_ends_s(folder), "bare": told["ends_s"]}
@@ -164,7 +166,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--models", nargs="+", default=["bert", "resnet50", "gpt2"])
     parser.add_argument("--by", choices=list(BY), help="default: turns on the host CPU, runs on an accelerator")
-    parser.add_argument("--window-s", type=float, default=16.0, help="for each side of a pair")
+    parser.add_argument("--window-s", type=float, default=30.0, help="for each side of a pair")
     parser.add_argument("--vendor", default=detect_vendor())
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--out", type=Path, default=RESULTS)

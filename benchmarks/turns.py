@@ -1,7 +1,7 @@
-"""Two programs alive at once that take turns of seconds: one is stopped by signal while the other runs.
+"""Two programs alive at once that take short turns: one is stopped by signal while the other runs.
 
 Where a virtual machine shares its cores with others unseen, the same program is a fifth slower within minutes.
-Turns that follow each other within seconds meet the same machine, so the ratio of neighbouring turns tells what the
+Turns that follow each other within a second meet the same machine, so the ratio of neighbouring turns tells what the
 programs themselves differ by. A step counts when it began and ended within one turn, after whatever woke late has
 caught up; the one that a signal cut is left out.
 """
@@ -22,7 +22,7 @@ import psutil
 
 from benchmarks.record import interleaved
 
-CATCH_UP_S = 0.3
+CATCH_UP_S = 0.2
 """Left out at the beginning of each turn: timers that fell due meanwhile, and cold caches."""
 LEAST_STEPS = 3
 """Whole steps that a turn must hold to count."""
@@ -72,7 +72,7 @@ def ended_with(processes: list[subprocess.Popen[str]]) -> Iterator[None]:
 
 
 def run_in_turns(sides: Mapping[str, subprocess.Popen[str]], *, pairs: int, turn_s: float) -> list[Turn]:
-    """Let two stopped programs run by turns A B, B A, …; at the end both go on.
+    """Let two stopped programs run by turns A B, B A, …; at the end both are stopped.
 
     Args:
         sides: name to program; every one is stopped.
@@ -86,8 +86,6 @@ def run_in_turns(sides: Mapping[str, subprocess.Popen[str]], *, pairs: int, turn
         time.sleep(turn_s)
         stop(sides[side])
         turns.append(Turn(side=side, begin_s=begin_s, end_s=time.monotonic()))
-    for process in sides.values():
-        go_on(process)
     return turns
 
 

@@ -78,16 +78,6 @@ class Workload(pl.LightningModule, ABC):
         scheduler = build_scheduler(self.recipe.schedule, optimizer)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Step, then free the gradients at once, as a plain loop does.
-
-        Lightning would keep them through the next forward pass; on a CPU the allocator then gives pages back and
-        faults them in again in every step, which costs a few percent.
-        """
-        super().optimizer_step(*args, **kwargs)
-        for optimizer in self.trainer.optimizers:
-            optimizer.zero_grad()
-
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; the one Lightning sets dozens of times per step goes past torch's search for modules."""
         if name == "_current_fx_name":

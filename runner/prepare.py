@@ -19,6 +19,7 @@ from runner.callbacks.precision import PrecisionCheck
 from runner.context import Context
 from runner.errors import ConfigurationError
 from runner.event_logger import EventLogger
+from runner.loop import TrainingLoop
 from runner.schema import Compiler
 
 
@@ -123,7 +124,7 @@ def build_evaluation_loader(context: Context, workload: Workload, datasets: Data
 def build_trainer(context: Context, callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:
     """Lightning's Trainer with everything off that would disturb a measurement."""
     case, device = context.case, context.device
-    return pl.Trainer(
+    trainer = pl.Trainer(
         accelerator=device.accelerator(),
         devices=context.world,
         strategy=device.strategy(context.world),
@@ -141,3 +142,5 @@ def build_trainer(context: Context, callbacks: list[pl.Callback], **options: Any
         default_root_dir=context.folder,
         **options,
     )
+    trainer.fit_loop.epoch_loop = TrainingLoop(trainer)
+    return trainer

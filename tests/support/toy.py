@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 from torchmetrics import MeanMetric
 
-from hardware.spec import VendorSpec
+from hardware.spec import PrecisionSpec, VendorSpec
 from hardware.vendors.cpu import Cpu
 from models.base import Workload
 from models.data.base import Batch, Counts, Datasets
 from models.data.spec import DataSpec
 from models.recipe import Optimizer, Quality, Recipe, Schedule
+from runner.schema import Case, Compiler, Framework, Measure, Task, Topology, Tracking, WarmUp, WindowSpec
 
 CPU_SPEC = VendorSpec(
     name="cpu",
@@ -85,6 +86,27 @@ def toy_recipe(**changes: Any) -> Recipe:
         "dataset": "none",
     }
     return Recipe(**{**values, **changes})
+
+
+def toy_case(*, min_steps: int = 20, **recipe: Any) -> Case:
+    """A case of `Toy` on the host; `recipe` replaces fields of its recipe."""
+    return Case(
+        task=Task(name="train"),
+        model=toy_recipe(**recipe),
+        framework=Framework(name="pytorch"),
+        compiler=Compiler(name="eager"),
+        vendor=CPU_SPEC,
+        precision=PrecisionSpec(name="fp32", weights="float32", autocast=None, matmul="ieee"),
+        topology=Topology(name="single"),
+        data=DataSpec(name="sample"),
+        measure=Measure(
+            name="test",
+            publishable=False,
+            warmup=WarmUp(block_steps=2, blocks=2, tolerance=0.05, max_steps=20, max_s=100),
+            window=WindowSpec(min_s=0.5, min_steps=min_steps, max_s=1000),
+        ),
+        tracking=Tracking(name="none"),
+    )
 
 
 class Toy(Workload):

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import turns
 from benchmarks.overhead import step_ends_s
-from benchmarks.turns import Turn, ended_with, middle, rates, ratios, run_in_turns, stop, tree
+from benchmarks.turns import Turn, ended_with, go_on, middle, rates, ratios, run_in_turns, stop, tree
 from runner.events import EventWriter, Name
 
 STEPPER = """
@@ -86,7 +86,11 @@ def steppers() -> Iterator[dict[str, subprocess.Popen[str]]]:
 def test_a_program_works_in_its_own_turns_alone(steppers: dict[str, subprocess.Popen[str]]) -> None:
     taken = run_in_turns(steppers, pairs=3, turn_s=0.2)
     assert [one.side for one in taken] == ["a", "b", "b", "a", "a", "b"]
-    ends_s = {side: json.loads(process.communicate()[0]) for side, process in steppers.items()}
+    ends_s = {}
+    for side, process in steppers.items():
+        assert psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
+        go_on(process)
+        ends_s[side] = json.loads(process.communicate()[0])
     slack_s = 0.05  # a signal is delivered a moment after it was sent
     for one in taken:
         other = "b" if one.side == "a" else "a"

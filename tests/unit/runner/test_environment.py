@@ -6,10 +6,10 @@ import json
 from dataclasses import replace
 
 import pytest
+from toy import CPU_SPEC
 
 from hardware.vendors.cpu import Cpu
 from runner.environment import VARIABLES, environment, variables
-from toy import CPU_SPEC
 
 
 def test_variables_are_told_by_the_beginning_of_their_name() -> None:

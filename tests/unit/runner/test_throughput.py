@@ -13,40 +13,17 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 from torch import Tensor
-from toy import CPU_SPEC, ManualClock, ManualDevice, Toy, toy_recipe
+from toy import ManualClock, ManualDevice, Toy, toy_case
 
-from hardware.spec import PrecisionSpec
 from models.data.base import Batch
-from models.data.spec import DataSpec
 from runner.callbacks.throughput import Throughput
 from runner.context import Context
 from runner.errors import DivergedError
 from runner.events import Event, EventWriter, Name, read_events
-from runner.schema import Case, Compiler, Framework, Measure, Task, Topology, Tracking, WarmUp, WindowSpec
 from runner.steps_file import StepsFile
 from runner.window import steps_for
 
 STEP_S, LOAD_S, BATCH = 0.1, 0.025, 8
-
-
-def case(*, min_steps: int = 20, **recipe: Any) -> Case:
-    return Case(
-        task=Task(name="train"),
-        model=toy_recipe(**recipe),
-        framework=Framework(name="pytorch"),
-        compiler=Compiler(name="eager"),
-        vendor=CPU_SPEC,
-        precision=PrecisionSpec(name="fp32", weights="float32", autocast=None, matmul="ieee"),
-        topology=Topology(name="single"),
-        data=DataSpec(name="sample"),
-        measure=Measure(
-            name="test",
-            publishable=False,
-            warmup=WarmUp(block_steps=2, blocks=2, tolerance=0.05, max_steps=20, max_s=100),
-            window=WindowSpec(min_s=0.5, min_steps=min_steps, max_s=1000),
-        ),
-        tracking=Tracking(name="none"),
-    )
 
 
 class SlowLoader:
@@ -65,7 +42,7 @@ class Run:
     """One training run on the manual clock."""
 
     def __init__(self, folder: Path, *, load_s: float = LOAD_S, workload: type[Toy] = Toy, **changes: Any) -> None:
-        self.case = case(**changes)
+        self.case = toy_case(**changes)
         self.clock = ManualClock()
         self.device = ManualDevice(self.clock)
         self.marks: list[str] = []
