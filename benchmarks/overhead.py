@@ -1,11 +1,12 @@
 """How much slower the engine trains than a bare loop: everything on, through the command line, against `bare`.
 
-    python -m benchmarks.overhead [--pairs 5] [--models bert resnet50 gpt2] [--by turns|runs] [--window-s 30]
+    python -m benchmarks.overhead [--pairs 5] [--models bert resnet50 gpt2] [--by turns|runs] [--window-s 20]
 
 Both sides train the same workload on the same synthetic batch with the same seed, optimizer, schedule, threads and
 warm-up, in fresh processes for each pair. By `turns` (on the host CPU) both sides of a pair are alive and take turns of
-a second; the pair's ratio is the median over neighbouring turns. By `runs` (on an accelerator, where work queued by
-a stopped process would go on) they run one after the other, A B, B A, …; its ratio is that of samples per second.
+a second or of twelve steps; the pair's ratio is the median over neighbouring turns. By `runs` (on an accelerator, where
+work queued by a stopped process would go on) they run one after the other, A B, B A, …; its ratio is that of samples
+per second.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ from runner.report.story import read_story
 LEAST_RATIO = 0.98
 WARMUP_STEPS = 20
 TURN_S = 1.0
+STEPS_PER_TURN = 12
+"""A turn is `TURN_S` long, longer where so many steps take longer: the first after a stop is not like the rest."""
 SPARE = 1.15
 """By how much a window is planned longer than its turns, so that neither side ends before them."""
 
@@ -70,13 +73,16 @@ def measure_engine(root: Path, arguments: list[str]) -> dict[str, Any]:
     return {
         "samples_per_second": figure(folder, "throughput/steady"),
         "seconds": figure(folder, "run/window_s"),
+        "step_s": figure(folder, "step/mean_ms") / 1e3,
         "own_fraction": figure(folder, "overhead/fraction"),
         "others": ended.others,
         "threads": report(folder)["environment"]["threads_per_rank"],
     }
 
 
-def by_runs(options: argparse.Namespace, arguments: list[str], plan: Path, root: Path) -> list[dict[str, Any]]:
+def by_runs(
+    options: argparse.Namespace, arguments: list[str], plan: Path, root: Path, step_s: float
+) -> list[dict[str, Any]]:
     """Pairs of whole runs: the ratio, and both sides."""
     pairs = take_turns(
         options.pairs,
@@ -90,16 +96,21 @@ def by_runs(options: argparse.Namespace, arguments: list[str], plan: Path, root:
     ]
 
 
-def by_turns(options: argparse.Namespace, arguments: list[str], plan: Path, root: Path) -> list[dict[str, Any]]:
+def by_turns(
+    options: argparse.Namespace, arguments: list[str], plan: Path, root: Path, step_s: float
+) -> list[dict[str, Any]]:
     """Pairs of programs that take turns: the ratio, those of their turns, and both sides."""
+    turn_s = max(TURN_S, STEPS_PER_TURN * step_s)
     pairs = []
     for number in range(options.pairs):
-        pairs.append(_pair_by_turns(options, arguments, plan, root / f"turns{number}"))
+        pairs.append(_pair_by_turns(options, arguments, plan, root / f"turns{number}", turn_s))
         print(f"  pair {number + 1}: engine / bare = {pairs[-1]['ratio']:.4f}", flush=True)
     return pairs
 
 
-def _pair_by_turns(options: argparse.Namespace, arguments: list[str], plan: Path, root: Path) -> dict[str, Any]:
+def _pair_by_turns(
+    options: argparse.Namespace, arguments: list[str], plan: Path, root: Path, turn_s: float
+) -> dict[str, Any]:
     busy = settle()
     engine = start("runner", *arguments, f"run.root={root}")
     with ended_with([engine]):
@@ -113,7 +124,7 @@ def _pair_by_turns(options: argparse.Namespace, arguments: list[str], plan: Path
                     raise SystemExit(f"The bare loop ended early:\n{bare.communicate()[1]}")
             stop(bare)
             turns = run_in_turns(
-                {"engine": engine, "bare": bare}, pairs=round(options.window_s / TURN_S), turn_s=TURN_S
+                {"engine": engine, "bare": bare}, pairs=round(options.window_s / turn_s), turn_s=turn_s
             )
             go_on(bare)
             told = json.loads(bare.communicate()[0].splitlines()[-1])
@@ -124,7 +135,7 @@ def _pair_by_turns(options: argparse.Namespace, arguments: list[str], plan: Path
     each = ratios(turns, ends_s, over="bare")
     threads = {"engine": report(folder)["environment"]["threads_per_rank"], "bare": told["threads"]}
     sides = {side: {"threads": threads[side], "steps": len(ends_s[side])} for side in ends_s}
-    return {"ratio": middle(each), "busy_before": busy, "turns": each, **sides}
+    return {"ratio": middle(each), "busy_before": busy, "turn_s": turn_s, "turns": each, **sides}
 
 
 def step_ends_s(folder: Path) -> list[float]:
@@ -134,7 +145,7 @@ def step_ends_s(folder: Path) -> list[float]:
     return list(accumulate(seconds, initial=segment["begin_s"]))
 
 
-BY: dict[str, Callable[[argparse.Namespace, list[str], Path, Path], list[dict[str, Any]]]] = {
+BY: dict[str, Callable[[argparse.Namespace, list[str], Path, Path, float], list[dict[str, Any]]]] = {
     "turns": by_turns,
     "runs": by_runs,
 }
@@ -151,8 +162,9 @@ def measure_model(model: str, options: argparse.Namespace, root: Path) -> dict[s
     plan_path = root / f"{model}.json"
     plan_of(compose_case(*arguments), warmup_steps=WARMUP_STEPS, window_s=window_s).save(plan_path)
     print(model, flush=True)
-    measure_engine(root / "first", [*arguments, "measure.window.min_s=1"])  # fills caches; does not count
-    pairs = BY[options.by](options, [*arguments, f"measure.window.min_s={window_s}"], plan_path, root / model)
+    first = measure_engine(root / "first", [*arguments, "measure.window.min_s=1"])  # fills caches; does not count
+    engine = [*arguments, f"measure.window.min_s={window_s}"]
+    pairs = BY[options.by](options, engine, plan_path, root / model, first["step_s"])
     if any(pair["engine"]["threads"] != pair["bare"]["threads"] for pair in pairs):
         raise SystemExit(f"{model}: unequal thread counts: {pairs}")
     ratio = summary([pair["ratio"] for pair in pairs])
@@ -166,7 +178,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--models", nargs="+", default=["bert", "resnet50", "gpt2"])
     parser.add_argument("--by", choices=list(BY), help="default: turns on the host CPU, runs on an accelerator")
-    parser.add_argument("--window-s", type=float, default=30.0, help="for each side of a pair")
+    parser.add_argument("--window-s", type=float, default=20.0, help="for each side of a pair")
     parser.add_argument("--vendor", default=detect_vendor())
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -176,7 +188,7 @@ def main() -> None:
     with scratch() as folder:
         models = {model: measure_model(model, options, folder) for model in options.models}
     asked = {name: getattr(options, name) for name in ("pairs", "by", "window_s", "vendor", "precision")}
-    told = {**asked, "scale": "tiny", "warmup_steps": WARMUP_STEPS, "turn_s": TURN_S if options.by == "turns" else None}
+    told = {**asked, "scale": "tiny", "warmup_steps": WARMUP_STEPS}
     print(record.file({"asked": told, "models": models}).name)
 
 

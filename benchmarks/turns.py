@@ -84,8 +84,9 @@ def run_in_turns(sides: Mapping[str, subprocess.Popen[str]], *, pairs: int, turn
         begin_s = time.monotonic()
         go_on(sides[side])
         time.sleep(turn_s)
+        end_s = time.monotonic()  # finding the processes to stop takes a while, and processor time from the side
         stop(sides[side])
-        turns.append(Turn(side=side, begin_s=begin_s, end_s=time.monotonic()))
+        turns.append(Turn(side=side, begin_s=begin_s, end_s=end_s))
     return turns
 
 
