@@ -15,12 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Iteration:
-    """One forward and backward pass, as noted while it runs: marks and references, nothing read back."""
+    """One forward and backward pass, as noted while it runs: marks, nothing read back."""
 
     start: Event
     end: Event
     counts: Counts
-    loss: Tensor
 
 
 @dataclass(kw_only=True, slots=True)
@@ -31,24 +30,37 @@ class Stretch:
     """Monotonic time of the opening edge."""
     opening: Event
     first_step: int
+    most_iterations: int
+    """How many it can come to hold."""
     iterations: list[Iteration] = field(default_factory=list)
     learning_rates: list[float] = field(default_factory=list)
     """One per finished optimizer step."""
     own_s: float = 0.0
     """Host seconds the engine's callbacks spent inside the stretch."""
+    losses: Tensor | None = None
+    """Float32 on the device, one per iteration. Kept one by one, each where the allocator happened to place it, they
+    would cut the memory that a step frees to pieces: the next steps would need fresh pages, more with every step."""
 
     @property
     def steps(self) -> int:
         """Finished optimizer steps."""
         return len(self.learning_rates)
 
-    def read_back(self, device: Device) -> list[StepRecord]:
-        """The stretch's steps as numbers. Call after `device.synchronize()`."""
+    def add(self, iteration: Iteration, loss: Tensor) -> None:
+        """Note a pass; its loss is copied on the device, in the order of its work."""
         import torch
 
+        if self.losses is None:
+            self.losses = torch.empty(self.most_iterations, dtype=torch.float32, device=loss.device)
+        self.losses[len(self.iterations)].copy_(loss.detach())
+        self.iterations.append(iteration)
+
+    def read_back(self, device: Device) -> list[StepRecord]:
+        """The stretch's steps as numbers. Call after `device.synchronize()`."""
         if not self.steps:
             return []
-        losses = torch.stack([iteration.loss for iteration in self.iterations]).float().cpu().tolist()
+        assert self.losses is not None
+        losses = self.losses[: len(self.iterations)].tolist()
         accumulate = len(self.iterations) // self.steps
         records: list[StepRecord] = []
         previous, offset = self.opening, 0.0

@@ -73,7 +73,7 @@ class Throughput(pl.Callback):
         stretch = self._stretch
         assert stretch is not None
         loss: Tensor = outputs["loss"]
-        stretch.iterations.append(Iteration(self._start, end, self._counts, loss.detach()))
+        stretch.add(Iteration(self._start, end, self._counts), loss)
         if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             stretch.learning_rates.append(trainer.optimizers[0].param_groups[0]["lr"])
         stretch.own_s += time.perf_counter() - began
@@ -141,7 +141,12 @@ class Throughput(pl.Callback):
         trainer.strategy.barrier()
         opening = self._device.event()
         opening.record()
-        self._stretch = Stretch(begin_s=self._clock(), opening=opening, first_step=self.totals.steps + 1)
+        self._stretch = Stretch(
+            begin_s=self._clock(),
+            opening=opening,
+            first_step=self.totals.steps + 1,
+            most_iterations=self._planned * trainer.accumulate_grad_batches,
+        )
 
     def _close(self, trainer: pl.Trainer) -> None:
         stretch, self._stretch = self._stretch, None

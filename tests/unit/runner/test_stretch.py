@@ -1,0 +1,50 @@
+"""A stretch: its losses lie side by side, so that what a step frees stays in one piece for the next."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+import torch
+from toy import ManualClock, ManualDevice
+
+from models.data.base import Counts
+from runner.callbacks.stretch import Iteration, Stretch
+
+
+def stretch_of(losses: list[torch.Tensor], *, accumulate: int = 1) -> Stretch:
+    clock = ManualClock()
+    device = ManualDevice(clock)
+    opening = device.event()
+    opening.record()
+    stretch = Stretch(begin_s=clock(), opening=opening, first_step=11, most_iterations=len(losses) + 3)
+    for number, loss in enumerate(losses, 1):
+        start, end = device.event(), device.event()
+        start.record()
+        clock.advance(0.5)
+        end.record()
+        stretch.add(Iteration(start, end, Counts(samples=4, tokens=None)), loss)
+        if number % accumulate == 0:
+            stretch.learning_rates.append(0.1)
+    return stretch
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_losses_are_read_back_in_the_order_of_the_passes(dtype: torch.dtype) -> None:
+    losses = [torch.tensor(value, dtype=dtype, requires_grad=True) * 1 for value in (0.5, 0.25, 2.0, 4.0)]
+    records = stretch_of(losses, accumulate=2).read_back(ManualDevice(ManualClock()))
+    assert [(record.step, record.loss, record.seconds, record.samples) for record in records] == [
+        (11, 0.75, 1.0, 8),
+        (12, 6.0, 1.0, 8),
+    ]
+
+
+def test_no_pass_leaves_a_tensor_of_its_own() -> None:
+    def held() -> int:
+        gc.collect()
+        return sum(isinstance(one, torch.Tensor) for one in gc.get_objects())
+
+    before = held()
+    stretch = stretch_of([torch.tensor(float(number)) for number in range(50)])
+    assert len(stretch.iterations) == 50
+    assert held() <= before + 1, "one tensor for all losses"
