@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+
+from torch import Tensor
 
 from hardware.base import Device, Event
 from models.data.base import Counts
 from runner.steps_file import StepRecord
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(slots=True)
@@ -30,16 +28,15 @@ class Stretch:
     """Monotonic time of the opening edge."""
     opening: Event
     first_step: int
-    most_iterations: int
-    """How many it can come to hold."""
+    losses: Tensor
+    """On the device, a place for each iteration it can come to hold. Kept one by one, each where the allocator happened
+    to place it, they would cut the memory that a step frees to pieces: the next steps would need fresh pages, more with
+    every step."""
     iterations: list[Iteration] = field(default_factory=list)
     learning_rates: list[float] = field(default_factory=list)
     """One per finished optimizer step."""
     own_s: float = 0.0
     """Host seconds the engine's callbacks spent inside the stretch."""
-    losses: Tensor | None = None
-    """Float32 on the device, one per iteration. Kept one by one, each where the allocator happened to place it, they
-    would cut the memory that a step frees to pieces: the next steps would need fresh pages, more with every step."""
 
     @property
     def steps(self) -> int:
@@ -48,10 +45,6 @@ class Stretch:
 
     def add(self, iteration: Iteration, loss: Tensor) -> None:
         """Note a pass; its loss is copied on the device, in the order of its work."""
-        import torch
-
-        if self.losses is None:
-            self.losses = torch.empty(self.most_iterations, dtype=torch.float32, device=loss.device)
         self.losses[len(self.iterations)].copy_(loss.detach())
         self.iterations.append(iteration)
 
@@ -59,7 +52,6 @@ class Stretch:
         """The stretch's steps as numbers. Call after `device.synchronize()`."""
         if not self.steps:
             return []
-        assert self.losses is not None
         losses = self.losses[: len(self.iterations)].tolist()
         accumulate = len(self.iterations) // self.steps
         records: list[StepRecord] = []

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 
 from models.base import Workload
@@ -135,18 +136,16 @@ class Throughput(pl.Callback):
             expected_s = self._planned * self._step_s
             payload = {"segment": len(self._segments), "planned_steps": self._planned, "expected_s": expected_s}
             self._events.emit(Name.SEGMENT_BEGIN, payload)
+        device = self._device.torch_device(self._context.local_rank)
+        losses = torch.empty(self._planned * trainer.accumulate_grad_batches, device=device, dtype=torch.float32)
         self._device.synchronize()
         if self._warmup is None:
             self._context.mark(f"segment_begin:{len(self._segments)}")
         trainer.strategy.barrier()
         opening = self._device.event()
         opening.record()
-        self._stretch = Stretch(
-            begin_s=self._clock(),
-            opening=opening,
-            first_step=self.totals.steps + 1,
-            most_iterations=self._planned * trainer.accumulate_grad_batches,
-        )
+        first_step = self.totals.steps + 1
+        self._stretch = Stretch(begin_s=self._clock(), opening=opening, first_step=first_step, losses=losses)
 
     def _close(self, trainer: pl.Trainer) -> None:
         stretch, self._stretch = self._stretch, None

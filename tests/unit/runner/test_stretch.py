@@ -17,7 +17,7 @@ def stretch_of(losses: list[torch.Tensor], *, accumulate: int = 1) -> Stretch:
     device = ManualDevice(clock)
     opening = device.event()
     opening.record()
-    stretch = Stretch(begin_s=clock(), opening=opening, first_step=11, most_iterations=len(losses) + 3)
+    stretch = Stretch(begin_s=clock(), opening=opening, first_step=11, losses=torch.empty(len(losses) + 3))
     for number, loss in enumerate(losses, 1):
         start, end = device.event(), device.event()
         start.record()
