@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,12 +11,15 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 from torchmetrics import MeanMetric
 
+from hardware.base import Device
 from hardware.spec import PrecisionSpec, VendorSpec
 from hardware.vendors.cpu import Cpu
 from models.base import Workload
 from models.data.base import Batch, Counts, Datasets
 from models.data.spec import DataSpec
 from models.recipe import Optimizer, Quality, Recipe, Schedule
+from runner.context import Context, Mark
+from runner.events import EventWriter
 from runner.schema import Case, Compiler, Framework, Measure, Task, Topology, Tracking, WarmUp, WindowSpec
 
 CPU_SPEC = VendorSpec(
@@ -29,6 +33,20 @@ CPU_SPEC = VendorSpec(
     tasks=("train", "converge", "inspect"),
     meters=(),
 )
+
+
+def lone_context(case: Case, folder: Path, device: Device, *, mark: Mark = lambda name: time.monotonic()) -> Context:
+    """The context of a case's only rank, its events in `folder`."""
+    return Context(
+        case=case,
+        folder=folder,
+        rank=0,
+        local_rank=0,
+        world=1,
+        events=EventWriter(folder / "events" / "rank0.log", rank=0),
+        device=device,
+        mark=mark,
+    )
 
 
 class ManualClock:

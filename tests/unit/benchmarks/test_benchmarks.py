@@ -12,7 +12,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 from pytorch_lightning import Callback, LightningModule, Trainer
-from toy import CPU_SPEC, Toy
+from toy import CPU_SPEC, Toy, lone_context
 
 from benchmarks.bare import Plan, build
 from benchmarks.engine import STAGES, compose_case, plan_of, stages
@@ -24,8 +24,7 @@ from hardware.vendors.cpu import Cpu
 from models.data.base import Batch
 from models.recipe import Optimizer, Schedule
 from runner.callbacks.throughput import Throughput
-from runner.context import Context
-from runner.events import Event, EventWriter, Name
+from runner.events import Event, Name
 from runner.prepare import build_trainer, build_training_loader, build_workload
 from runner.schema import Case
 from runner.steps_file import StepsFile
@@ -75,16 +74,7 @@ def trained_by_engine(case: Case, folder: Path) -> tuple[dict[str, torch.Tensor]
     StepsFile.create(folder / "steps.csv")
     device = Cpu(CPU_SPEC)
     device.set_matmul(case.precision.matmul)
-    context = Context(
-        case=case,
-        folder=folder,
-        rank=0,
-        local_rank=0,
-        world=1,
-        events=EventWriter(folder / "events" / "rank0.log", rank=0),
-        device=device,
-        mark=lambda _: 0.0,
-    )
+    context = lone_context(case, folder, device)
     workload = build_workload(context)
     datasets = None if case.data.name == "synthetic" else workload.datasets(case.data)
     loader = build_training_loader(context, workload, datasets)

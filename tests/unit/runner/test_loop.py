@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
-from toy import Toy, toy_case
+from toy import Toy, lone_context, toy_case
 
 from hardware.vendors.cpu import Cpu
-from runner.context import Context
-from runner.events import EventWriter
 from runner.loop import Optimization, TrainingLoop
 from runner.prepare import build_trainer
 
@@ -50,7 +47,7 @@ class Watch(pl.Callback):
 
 
 class Fixed:
-    """The same six batches in every epoch."""
+    """Always the same batches, enough for `STEPS` steps of two passes."""
 
     def __init__(self, toy: Toy) -> None:
         torch.manual_seed(1)
@@ -68,17 +65,7 @@ def fit(folder: Path, callback: pl.Callback, *, own: bool, **recipe: Any) -> Toy
     asked = toy_case(**recipe)
     device = Cpu(asked.vendor)
     device.connect()
-    context = Context(
-        case=asked,
-        folder=folder,
-        rank=0,
-        local_rank=0,
-        world=1,
-        events=EventWriter(folder / "rank0.log", rank=0),
-        device=device,
-        mark=lambda name: time.monotonic(),
-    )
-    trainer = build_trainer(context, [], max_steps=STEPS)
+    trainer = build_trainer(lone_context(asked, folder, device), [], max_steps=STEPS)
     trainer.callbacks = [callback]
     assert isinstance(trainer.fit_loop.epoch_loop, TrainingLoop)
     assert trainer.fit_loop.epoch_loop.max_steps == STEPS
@@ -95,7 +82,8 @@ def fit(folder: Path, callback: pl.Callback, *, own: bool, **recipe: Any) -> Toy
 def test_weights_are_those_of_lightnings_own_loop(
     recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours, theirs = (fit(tmp_path / name, Watch(monkeypatch), own=own, **recipe) for name, own in (("a", 1), ("b", 0)))
+    sides = (("a", True), ("b", False))
+    ours, theirs = (fit(tmp_path / name, Watch(monkeypatch), own=own, **recipe) for name, own in sides)
     assert torch.equal(ours.network.weight, theirs.network.weight)
     torch.manual_seed(0)
     assert not torch.equal(ours.network.weight, Toy(ours.recipe).network.weight), "nothing was trained"

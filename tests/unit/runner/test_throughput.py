@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 from torch import Tensor
-from toy import ManualClock, ManualDevice, Toy, toy_case
+from toy import ManualClock, ManualDevice, Toy, lone_context, toy_case
 
 from models.data.base import Batch
 from runner.callbacks.throughput import Throughput
-from runner.context import Context
 from runner.errors import DivergedError
-from runner.events import Event, EventWriter, Name, read_events
+from runner.events import Event, Name, read_events
 from runner.steps_file import StepsFile
 from runner.window import steps_for
 
@@ -47,16 +46,7 @@ class Run:
         self.device = ManualDevice(self.clock)
         self.marks: list[str] = []
         StepsFile.create(folder / "steps.csv")
-        context = Context(
-            case=self.case,
-            folder=folder,
-            rank=0,
-            local_rank=0,
-            world=1,
-            events=EventWriter(folder / "events" / "rank0.log", rank=0),
-            device=self.device,
-            mark=lambda name: self.marks.append(name) or time.monotonic(),  # type: ignore[func-returns-value]
-        )
+        context = lone_context(self.case, folder, self.device, mark=self.mark)
         window = self.case.measure.window
         self.throughput = Throughput(
             context,
@@ -81,6 +71,10 @@ class Run:
             self.events: list[Event] = read_events(folder / "events" / "rank0.log")[0]
             with (folder / "steps.csv").open(newline="") as file:
                 self.rows = list(csv.DictReader(file))
+
+    def mark(self, name: str) -> float:
+        self.marks.append(name)
+        return time.monotonic()
 
     def only(self, name: Name) -> dict[str, Any]:
         found = [event.value for event in self.events if event.name == name]
