@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -80,9 +79,7 @@ def measure_engine(root: Path, arguments: list[str]) -> dict[str, Any]:
     }
 
 
-def by_runs(
-    options: argparse.Namespace, arguments: list[str], plan: Path, root: Path, step_s: float
-) -> list[dict[str, Any]]:
+def by_runs(options: argparse.Namespace, arguments: list[str], plan: Path, root: Path) -> list[dict[str, Any]]:
     """Pairs of whole runs: the ratio, and both sides."""
     pairs = take_turns(
         options.pairs,
@@ -97,10 +94,9 @@ def by_runs(
 
 
 def by_turns(
-    options: argparse.Namespace, arguments: list[str], plan: Path, root: Path, step_s: float
+    options: argparse.Namespace, arguments: list[str], plan: Path, root: Path, *, turn_s: float
 ) -> list[dict[str, Any]]:
     """Pairs of programs that take turns: the ratio, those of their turns, and both sides."""
-    turn_s = max(TURN_S, STEPS_PER_TURN * step_s)
     pairs = []
     for number in range(options.pairs):
         pairs.append(_pair_by_turns(options, arguments, plan, root / f"turns{number}", turn_s))
@@ -145,12 +141,6 @@ def step_ends_s(folder: Path) -> list[float]:
     return list(accumulate(seconds, initial=segment["begin_s"]))
 
 
-BY: dict[str, Callable[[argparse.Namespace, list[str], Path, Path, float], list[dict[str, Any]]]] = {
-    "turns": by_turns,
-    "runs": by_runs,
-}
-
-
 def measure_model(model: str, options: argparse.Namespace, root: Path) -> dict[str, Any]:
     """All pairs of one model.
 
@@ -164,7 +154,11 @@ def measure_model(model: str, options: argparse.Namespace, root: Path) -> dict[s
     print(model, flush=True)
     first = measure_engine(root / "first", [*arguments, "measure.window.min_s=1"])  # fills caches; does not count
     engine = [*arguments, f"measure.window.min_s={window_s}"]
-    pairs = BY[options.by](options, engine, plan_path, root / model, first["step_s"])
+    if options.by == "turns":
+        turn_s = max(TURN_S, STEPS_PER_TURN * first["step_s"])
+        pairs = by_turns(options, engine, plan_path, root / model, turn_s=turn_s)
+    else:
+        pairs = by_runs(options, engine, plan_path, root / model)
     if any(pair["engine"]["threads"] != pair["bare"]["threads"] for pair in pairs):
         raise SystemExit(f"{model}: unequal thread counts: {pairs}")
     ratio = summary([pair["ratio"] for pair in pairs])
@@ -177,7 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.overhead", description=__doc__)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--models", nargs="+", default=["bert", "resnet50", "gpt2"])
-    parser.add_argument("--by", choices=list(BY), help="default: turns on the host CPU, runs on an accelerator")
+    parser.add_argument("--by", choices=("turns", "runs"), help="default: turns on the CPU, runs elsewhere")
     parser.add_argument("--window-s", type=float, default=20.0, help="for each side of a pair")
     parser.add_argument("--vendor", default=detect_vendor())
     parser.add_argument("--precision", default="fp32")

@@ -1,7 +1,7 @@
 """Two programs alive at once that take short turns: one is stopped by signal while the other runs.
 
 Where a virtual machine shares its cores with others unseen, the same program is a fifth slower within minutes.
-Turns that follow each other within a second meet the same machine, so the ratio of neighbouring turns tells what the
+Turns that follow each other within seconds meet the same machine, so the ratio of neighbouring turns tells what the
 programs themselves differ by. A step counts when it began and ended within one turn, after whatever woke late has
 caught up; the one that a signal cut is left out.
 """
