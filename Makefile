@@ -6,7 +6,7 @@ VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 OWN_VENV := $(filter .venv,$(VENV))
-IN_PARALLEL := -q -n 2 --dist loadfile
+PYTEST := $(PYTHON) -m pytest -q -n 2 --dist loadfile
 READY := $(VENV)/.touchstone-$(if $(OWN_VENV),locked,adopted)
 
 .PHONY: run test test-all lint types ui bench lock clean
@@ -15,10 +15,10 @@ run: $(READY)  ## one small case, end to end
 	$(PYTHON) -m runner task=converge model=bert scale=tiny
 
 test: lint types  ## lint, types, tests
-	$(PYTHON) -m pytest $(IN_PARALLEL) -m "not heavy"
+	$(PYTEST) -m "not heavy"
 
 test-all: lint types  ## the same with the cases that take minutes
-	$(PYTHON) -m pytest $(IN_PARALLEL)
+	$(PYTEST)
 
 lint: $(READY)
 	$(PYTHON) -m ruff check .
