@@ -1,54 +1,84 @@
-"""Lightning's training loop without what a measured window must not contain.
+"""One measured pass, in Lightning's training loop: what it takes to train, and nothing else.
 
-Lightning itself places a `_TrainingEpochLoop` into its Trainer this way; a test holds the names used here to the
-installed version.
+Lightning's own loop also serves what no `Workload` has, such as logging, profiling and manual optimization. With
+several ranks it waits for the device in every pass, to pass on a SIGTERM that the parent process sends to all of them
+anyhow. Lightning itself places a `_TrainingEpochLoop` into its Trainer this way; a test holds the names used here to
+the installed version.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.loops.fetchers import _DataFetcher
 from pytorch_lightning.loops.optimization.automatic import _AutomaticOptimization
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
+from pytorch_lightning.loops.utilities import _block_parallel_sync_behavior
 from torch import Tensor
 from torch.optim import Optimizer
 
 
 class Optimization(_AutomaticOptimization):
-    """Frees the gradients right after the step, as a plain loop does, not after the next forward pass.
+    """Forward, backward and the optimizer's step; how they are done is the strategy's and its precision's affair."""
 
-    Kept through the forward pass, they cost memory at its peak; on a CPU the allocator then gives pages back and faults
-    them in again in every step, which takes a few percent.
-    """
+    def run(self, optimizer: Optimizer, batch_idx: int, kwargs: OrderedDict[str, Any]) -> dict[str, Any]:
+        """One pass, and after the last pass of a step the optimizer's.
 
-    def _make_zero_grad_fn(self, batch_idx: int, optimizer: Optimizer) -> None:
-        """Nothing to do before the backward pass."""
+        Gradients are freed right after the step, as a plain loop does, not after the next forward pass: kept through
+        it, they cost memory at its peak; on a CPU the allocator then gives pages back and faults them in again in every
+        step, which takes a few percent.
 
-    def _optimizer_step(self, batch_idx: int, train_step_and_backward_closure: Callable[[], Tensor | None]) -> None:
-        super()._optimizer_step(batch_idx, train_step_and_backward_closure)
-        if not self.trainer.fit_loop._should_accumulate():
-            optimizer = self.trainer.optimizers[0]
-            self._on_before_zero_grad(optimizer)
-            self._optimizer_zero_grad(batch_idx, optimizer)
+        Returns:
+            `loss`: the pass's share of the step's loss, without its graph.
+        """
+        strategy, accumulate = self.trainer.strategy, self.trainer.accumulate_grad_batches
+        losses: list[Tensor] = []
+
+        def closure() -> Tensor:
+            loss = strategy.training_step(*kwargs.values()) / accumulate
+            losses.append(loss.detach())
+            strategy.backward(loss, optimizer)
+            return losses[-1]
+
+        if self.trainer.fit_loop._should_accumulate():
+            with _block_parallel_sync_behavior(strategy):
+                closure()
+        else:
+            progress = self.optim_progress.optimizer.step
+            progress.increment_ready()
+            strategy.optimizer_step(optimizer, closure)
+            progress.increment_completed()
+            optimizer.zero_grad()
+        return {"loss": losses[-1]}
 
 
 class TrainingLoop(_TrainingEpochLoop):
-    """The steps of training, for a `Workload`."""
+    """The passes of training, for a `Workload`."""
 
     def __init__(self, trainer: pl.Trainer) -> None:
         super().__init__(trainer, min_steps=trainer.min_steps, max_steps=trainer.max_steps)
         self.automatic_optimization = Optimization(trainer)
 
-    def _broadcast_sigterm_tensor(self) -> None:
-        """Nothing: with several ranks Lightning would broadcast a flag and wait for the device in every step.
-
-        The parent process ends all ranks itself.
-        """
-
-    def _build_kwargs(self, kwargs: OrderedDict[str, Any], batch: Any, batch_idx: int) -> OrderedDict[str, Any]:
-        """The arguments of `Workload.training_step`, without looking at its signature in every step."""
-        kwargs["batch"], kwargs["batch_idx"] = batch, batch_idx
-        return kwargs
+    def advance(self, data_fetcher: _DataFetcher) -> None:
+        """Fetch a batch, place it on the device, and train on it; callbacks see both ends."""
+        if self.restarting:  # a checkpoint was just loaded: its first pass may be the end of an evaluation
+            super().advance(data_fetcher)
+            return
+        trainer, progress = self.trainer, self.batch_progress
+        batch, _, _ = next(data_fetcher)
+        batch_idx = self.batch_idx + 1
+        progress.is_last_batch = data_fetcher.done
+        batch = trainer.strategy.batch_to_device(trainer.precision_plugin.convert_input(batch))
+        progress.increment_ready()
+        for callback in trainer.callbacks:
+            callback.on_train_batch_start(trainer, trainer.lightning_module, batch, batch_idx)
+        progress.increment_started()
+        arguments = OrderedDict(batch=batch, batch_idx=batch_idx)
+        outputs = self.automatic_optimization.run(trainer.optimizers[0], batch_idx, arguments)
+        progress.increment_processed()
+        self.update_lr_schedulers("step", update_plateau_schedulers=False)
+        for callback in trainer.callbacks:
+            callback.on_train_batch_end(trainer, trainer.lightning_module, outputs, batch, batch_idx)
+        progress.increment_completed()
