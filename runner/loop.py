@@ -37,9 +37,11 @@ class Optimization(_AutomaticOptimization):
         losses: list[Tensor] = []
 
         def closure() -> Tensor:
-            loss = strategy.training_step(*kwargs.values()) / accumulate
-            losses.append(loss.detach())
-            strategy.backward(loss, optimizer)
+            loss = strategy.training_step(*kwargs.values())
+            assert isinstance(loss, Tensor), "training_step returns the loss, a tensor"
+            share = loss / accumulate
+            losses.append(share.detach())
+            strategy.backward(share, optimizer)
             return losses[-1]
 
         if self.trainer.fit_loop._should_accumulate():

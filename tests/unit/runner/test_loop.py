@@ -11,9 +11,11 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from toy import Toy, lone_context, toy_case
 
 from hardware.vendors.cpu import Cpu
+from models.data.base import Batch
 from runner.loop import Optimization, TrainingLoop
 from runner.prepare import build_trainer
 
@@ -60,7 +62,7 @@ class Fixed:
         return len(self.batches)
 
 
-def fit(folder: Path, callback: pl.Callback, *, own: bool, **recipe: Any) -> Toy:
+def fit(folder: Path, callback: pl.Callback, *, own: bool, toy: type[Toy] = Toy, **recipe: Any) -> Toy:
     """Train the toy for `STEPS` optimizer steps in our loop or in Lightning's."""
     asked = toy_case(**recipe)
     device = Cpu(asked.vendor)
@@ -72,10 +74,10 @@ def fit(folder: Path, callback: pl.Callback, *, own: bool, **recipe: Any) -> Toy
     if not own:
         trainer.fit_loop.epoch_loop = _TrainingEpochLoop(trainer, max_steps=STEPS)
     torch.manual_seed(0)
-    toy = Toy(asked.model)
-    trainer.fit(toy, train_dataloaders=Fixed(toy))
+    trained = toy(asked.model)
+    trainer.fit(trained, train_dataloaders=Fixed(trained))
     assert trainer.global_step == STEPS
-    return toy
+    return trained
 
 
 @pytest.mark.parametrize("recipe", [{}, {"accumulate": 2}, {"clip_norm": 0.05}, {"accumulate": 2, "clip_norm": 0.05}])
@@ -112,6 +114,20 @@ def test_a_step_of_several_ranks_neither_broadcasts_nor_reads_back(
         waits[own] = watch.waits_in_training
     assert waits[True] == []
     assert waits[False] == ["broadcast", "item"] * STEPS, "Lightning does so no more: the override is not needed"
+
+
+class Talkative(Toy):
+    """Logs its loss in every step, which the contract forbids."""
+
+    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        loss = super().training_step(batch, batch_idx)
+        self.log("loss", loss)
+        return loss
+
+
+def test_logging_inside_the_window_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MisconfigurationException, match=r"self\.log"):
+        fit(tmp_path, pl.Callback(), own=True, toy=Talkative)
 
 
 @pytest.fixture
