@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-LEAST_S = 0.002
+LEAST_S = 0.0002
 """A float32 product must take so long, or starting it would be all that is timed."""
-_LEAST_ORDER, _MOST_ORDER = 256, 8192
+_LEAST_ORDER, _MOST_ORDER = 256, 2048
+"""The allocator keeps what the products held, 16 MiB a matrix at most: a case's reserved memory must not show them."""
 _TRIES = 3
 """The fastest counts; one more, the first, is not timed."""
 

@@ -129,7 +129,8 @@ def build_trainer(context: Context, callbacks: list[pl.Callback], **options: Any
         devices=context.world,
         strategy=device.strategy(context.world),
         plugins=[device.precision_plugin(case.precision)],
-        callbacks=[Energy(context), Memory(context), PrecisionCheck(context), *callbacks],
+        # The check's matrices are not the case's memory: peaks are reset after it.
+        callbacks=[Energy(context), PrecisionCheck(context), Memory(context), *callbacks],
         profiler=Unprofiled(),
         logger=EventLogger(context.events) if context.rank == 0 else False,
         accumulate_grad_batches=case.model.accumulate,

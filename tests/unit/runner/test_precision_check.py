@@ -59,3 +59,11 @@ def test_float32_is_not_compared_with_itself(tmp_path: Path, monkeypatch: pytest
     events = trained(tmp_path, FP32)
     assert [value["product_time_to_float32"] for value in told(events, Name.PRECISION)] == [None]
     assert told(events, Name.WARNING) == []
+
+
+def test_what_the_check_allocates_is_no_peak_of_the_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(precision, "time_to_float32", lambda *_: order.append("products") or 1.0)
+    monkeypatch.setattr(Cpu, "reset_memory_peaks", lambda self: order.append("reset"))
+    trained(tmp_path, BF16)
+    assert order == ["products", "reset"]
