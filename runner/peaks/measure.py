@@ -125,11 +125,12 @@ def _host() -> _Host:
 
 
 def _load(before: _Host, after: _Host, ranks: Ranks) -> float:
-    """What others took of the host; a measured peak is too low where that is much."""
+    """What others took of the host, on every rank the same; a measured peak is too low where that is much."""
     own_s = sum(ranks.gather(after.own_s - before.own_s))
     all_s, idle_s = after.all_s - before.all_s, after.idle_s - before.idle_s
     # The kernel counts in ticks of 10 ms: in a very short window the ranks may seem to have taken more than there was.
-    return max(0.0, all_s - idle_s - own_s) / all_s if all_s > 0 else 0.0
+    load = max(0.0, all_s - idle_s - own_s) / all_s if all_s > 0 else 0.0
+    return float(max(ranks.gather(load)))  # each rank reads the counters a moment apart from the others
 
 
 def warm_up(work: Work, bench: Bench, at_least_s: float) -> float:

@@ -132,6 +132,17 @@ def test_what_others_took_of_the_host_is_told(watch: Stopwatch, monkeypatch: pyt
     assert peak.conditions["host_load"] == pytest.approx(5 / 20)
 
 
+def test_the_ranks_tell_the_same_load_of_the_host() -> None:
+    """Each reads the counters a moment apart from the other: both file what the busier reading says."""
+
+    class Pair(Ranks):
+        def gather(self, value: Any) -> list[Any]:
+            return [value, 0.75]
+
+    loaded = timing._load(timing._Host(all_s=0, idle_s=0, own_s=0), timing._Host(all_s=4, idle_s=2, own_s=1), Pair())
+    assert loaded == 0.75  # its own reading: (4 - 2 - 1 - 0.75) / 4
+
+
 def test_a_sweep_takes_the_fastest_size_and_stops_before_calls_get_too_long(watch: Stopwatch) -> None:
     seconds = {1: 0.01, 2: 0.01, 3: 0.09, 4: 9.0, 5: 9.0}
     amounts = {1: 1.0, 2: 2.0, 3: 3.0, 4: 40.0, 5: 50.0}
