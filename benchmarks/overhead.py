@@ -1,6 +1,6 @@
 """How much slower the engine trains than a bare loop: everything on, through the command line, against `bare`.
 
-    python -m benchmarks.overhead [--pairs 5] [--models bert resnet50 gpt2] [--by turns|runs] [--window-s 40]
+    python -m benchmarks.overhead [--pairs 11] [--models bert resnet50 gpt2] [--by turns|runs] [--window-s 15]
 
 Both sides train the same workload on the same synthetic batch with the same seed, optimizer, schedule, threads and
 warm-up, in fresh processes for each pair. By `turns` (on the host CPU) both sides of a pair are alive and take turns of
@@ -169,10 +169,10 @@ def measure_model(model: str, options: argparse.Namespace, root: Path) -> dict[s
 def main() -> None:
     """Measure every model and file the result."""
     parser = argparse.ArgumentParser(prog="benchmarks.overhead", description=__doc__)
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=11)
     parser.add_argument("--models", nargs="+", default=["bert", "resnet50", "gpt2"])
     parser.add_argument("--by", choices=("turns", "runs"), help="default: turns on the CPU, runs elsewhere")
-    parser.add_argument("--window-s", type=float, default=40.0, help="for each side of a pair")
+    parser.add_argument("--window-s", type=float, default=15.0, help="for each side of a pair")
     parser.add_argument("--vendor", default=detect_vendor())
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--out", type=Path, default=RESULTS)
