@@ -87,13 +87,22 @@ def run(*arguments: str) -> Ended:
         SystemExit: it failed; shows what it said.
     """
     began_s, busy_s, own_s = time.monotonic(), _busy_s(), _own_s()
-    process = start(*arguments)
-    output, errors = process.communicate()
-    if process.returncode != 0:
-        raise SystemExit(f"python -m {' '.join(arguments)} ended with {process.returncode}:\n{output}\n{errors}")
+    output = finish(start(*arguments))
     seconds = time.monotonic() - began_s
     others = (_busy_s() - busy_s - (_own_s() - own_s)) / (seconds * (psutil.cpu_count() or 1))
     return Ended(began_s=began_s, seconds=seconds, output=output, others=max(0.0, others))
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """What a program printed, once it has ended.
+
+    Raises:
+        SystemExit: it failed; shows what it said.
+    """
+    output, errors = process.communicate()
+    if process.returncode != 0:
+        raise SystemExit(f"{process.args} ended with {process.returncode}:\n{output}\n{errors}")
+    return output
 
 
 def _busy_s() -> float:
@@ -136,6 +145,17 @@ def wait_for(root: Path, name: Name, process: subprocess.Popen[str]) -> None:
                 return
         time.sleep(POLL_S)
     raise SystemExit(f"The run ended before {name}:\n{process.communicate()[1]}")
+
+
+def wait_for_line(line: str, process: subprocess.Popen[str]) -> None:
+    """Block until a program has printed this line.
+
+    Raises:
+        SystemExit: it ended without it.
+    """
+    assert process.stdout is not None
+    if not any(told.strip() == line for told in iter(process.stdout.readline, "")):
+        raise SystemExit(f"The program ended before {line!r}:\n{process.communicate()[1]}")
 
 
 def plan_of(case: Case, *, warmup_steps: int, window_s: float) -> Plan:

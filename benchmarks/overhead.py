@@ -1,18 +1,20 @@
 """How much slower the engine trains than a bare loop: everything on, through the command line, against `bare`.
 
-    python -m benchmarks.overhead [--pairs 11] [--models bert resnet50 gpt2] [--by turns|runs] [--window-s 15]
+    python -m benchmarks.overhead [--pairs 12] [--models bert resnet50 gpt2] [--by turns|runs] [--window-s 10]
 
 Both sides train the same workload on the same synthetic batch with the same seed, optimizer, schedule, threads and
 warm-up, in fresh processes for each pair. By `turns` (on the host CPU) both sides of a pair are alive and take turns of
-a second or of twelve steps; the pair's ratio is the median over neighbouring turns. By `runs` (on an accelerator, where
-work queued by a stopped process would go on) they run one after the other, A B, B A, …; its ratio is that of samples
-per second.
+a second or of twelve steps; the pair's ratio is the median over neighbouring turns. Processes of one kind differ by a
+few percent, by which was started last among other things: in every other pair the bare loop starts first. By `runs`
+(on an accelerator, where work queued by a stopped process would go on) they run one after the other, A B, B A, …; its
+ratio is that of samples per second.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from benchmarks.engine import (
     HOST_VENDOR,
     compose_case,
     figure,
+    finish,
     folders,
     plan_of,
     read,
@@ -31,6 +34,7 @@ from benchmarks.engine import (
     scratch,
     start,
     wait_for,
+    wait_for_line,
 )
 from benchmarks.record import RESULTS, Record, goal, settle, summary, take_turns
 from benchmarks.turns import ended_with, go_on, middle, ratios, run_in_turns, stop
@@ -99,39 +103,39 @@ def by_turns(
     """Pairs of programs that take turns: the ratio, those of their turns, and both sides."""
     pairs = []
     for number in range(options.pairs):
-        pairs.append(_pair_by_turns(options, arguments, plan, root / f"turns{number}", turn_s))
+        engine_first = number % 2 == 0  # the one started last is often the faster
+        folder = root / f"turns{number}"
+        pairs.append(_pair_by_turns(options, arguments, plan, folder, turn_s=turn_s, engine_first=engine_first))
         print(f"  pair {number + 1}: engine / bare = {pairs[-1]['ratio']:.4f}", flush=True)
     return pairs
 
 
 def _pair_by_turns(
-    options: argparse.Namespace, arguments: list[str], plan: Path, root: Path, turn_s: float
+    options: argparse.Namespace, arguments: list[str], plan: Path, root: Path, *, turn_s: float, engine_first: bool
 ) -> dict[str, Any]:
     busy = settle()
-    engine = start("runner", *arguments, f"run.root={root}")
-    with ended_with([engine]):
-        wait_for(root, Name.SEGMENT_BEGIN, engine)
-        stop(engine)
-        bare = start("benchmarks.bare", str(plan), "speed")
-        with ended_with([bare]):
-            assert bare.stdout is not None
-            while bare.stdout.readline().strip() != WINDOW_BEGINS:
-                if bare.poll() is not None:
-                    raise SystemExit(f"The bare loop ended early:\n{bare.communicate()[1]}")
-            stop(bare)
-            turns = run_in_turns(
-                {"engine": engine, "bare": bare}, pairs=round(options.window_s / turn_s), turn_s=turn_s
-            )
-            go_on(bare)
-            told = json.loads(bare.communicate()[0].splitlines()[-1])
-        go_on(engine)
-        engine.communicate()
+    sides: dict[str, subprocess.Popen[str]] = {}
+    with ended_with(sides):
+        for side in ("engine", "bare") if engine_first else ("bare", "engine"):
+            if side == "engine":
+                sides[side] = start("runner", *arguments, f"run.root={root}")
+                wait_for(root, Name.SEGMENT_BEGIN, sides[side])
+            else:
+                sides[side] = start("benchmarks.bare", str(plan), "speed")
+                wait_for_line(WINDOW_BEGINS, sides[side])
+            stop(sides[side])
+        turns = run_in_turns(sides, pairs=round(options.window_s / turn_s), turn_s=turn_s)
+        go_on(sides["bare"])
+        told = json.loads(finish(sides["bare"]).splitlines()[-1])
+        go_on(sides["engine"])
+        finish(sides["engine"])
     (folder,) = folders(root)
     ends_s = {"engine": step_ends_s(folder), "bare": told["ends_s"]}
     each = ratios(turns, ends_s, over="bare")
     threads = {"engine": report(folder)["environment"]["threads_per_rank"], "bare": told["threads"]}
-    sides = {side: {"threads": threads[side], "steps": len(ends_s[side])} for side in ends_s}
-    return {"ratio": middle(each), "busy_before": busy, "turn_s": turn_s, "turns": each, **sides}
+    counted = {side: {"threads": threads[side], "steps": len(ends_s[side])} for side in ends_s}
+    first = {"busy_before": busy, "started_first": next(iter(sides)), "turn_s": turn_s}
+    return {"ratio": middle(each), **first, "turns": each, **counted}
 
 
 def step_ends_s(folder: Path) -> list[float]:
@@ -169,10 +173,10 @@ def measure_model(model: str, options: argparse.Namespace, root: Path) -> dict[s
 def main() -> None:
     """Measure every model and file the result."""
     parser = argparse.ArgumentParser(prog="benchmarks.overhead", description=__doc__)
-    parser.add_argument("--pairs", type=int, default=11)
+    parser.add_argument("--pairs", type=int, default=12)
     parser.add_argument("--models", nargs="+", default=["bert", "resnet50", "gpt2"])
     parser.add_argument("--by", choices=("turns", "runs"), help="default: turns on the CPU, runs elsewhere")
-    parser.add_argument("--window-s", type=float, default=15.0, help="for each side of a pair")
+    parser.add_argument("--window-s", type=float, default=10.0, help="for each side of a pair")
     parser.add_argument("--vendor", default=detect_vendor())
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--out", type=Path, default=RESULTS)

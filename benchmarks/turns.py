@@ -61,12 +61,12 @@ def _signal(process: subprocess.Popen[str], number: signal.Signals) -> None:
 
 
 @contextmanager
-def ended_with(processes: list[subprocess.Popen[str]]) -> Iterator[None]:
+def ended_with(sides: Mapping[str, subprocess.Popen[str]]) -> Iterator[None]:
     """End whatever still lives of these programs when the block is left by an error: a stopped one waits for ever."""
     try:
         yield
     except BaseException:
-        for process in processes:
+        for process in sides.values():
             _signal(process, signal.SIGKILL)
         raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from pydantic import TypeAdapter
 from pytorch_lightning import Callback, LightningModule, Trainer
 from toy import CPU_SPEC, Toy, lone_context
 
+from benchmarks import engine, overhead
 from benchmarks.bare import Plan, build
 from benchmarks.engine import STAGES, compose_case, plan_of, stages
 from benchmarks.footprint import Reading, shares
@@ -151,6 +153,19 @@ def test_sides_take_turns_and_each_pair_keeps_its_own(monkeypatch: pytest.Monkey
     pairs = take_turns(2, {side: lambda: {"at": next(counter)} for side in "ab"}, shown="at")
     assert [[pair[side]["at"] for side in "ab"] for pair in pairs] == [[0, 1], [3, 2]]
     assert all(pair[side]["busy_before"] == 0.01 for pair in pairs for side in "ab")
+
+
+def test_each_side_starts_first_in_every_other_pair(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(overhead, "_pair_by_turns", lambda *_, engine_first, **__: {"ratio": float(engine_first)})
+    pairs = overhead.by_turns(argparse.Namespace(pairs=4), [], tmp_path, tmp_path, turn_s=1.0)
+    assert [pair["ratio"] for pair in pairs] == [1.0, 0.0, 1.0, 0.0]
+
+
+def test_a_program_that_fails_is_told_with_what_it_said() -> None:
+    with pytest.raises(SystemExit, match=r"(?s)hydra_not_there'\] ended with 1.*No module named"):
+        engine.finish(engine.start("hydra_not_there"))
+    with pytest.raises(SystemExit, match=r"(?s)before 'window begins'.*No module named"):
+        engine.wait_for_line("window begins", engine.start("hydra_not_there"))
 
 
 def test_a_disturbed_measurement_is_repeated_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

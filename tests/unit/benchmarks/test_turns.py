@@ -100,10 +100,9 @@ def test_a_program_works_in_its_own_turns_alone(steppers: dict[str, subprocess.P
 
 
 def test_an_error_leaves_no_stopped_program_behind(steppers: dict[str, subprocess.Popen[str]]) -> None:
-    processes = list(steppers.values())
-    with pytest.raises(RuntimeError), ended_with(processes):
+    with pytest.raises(RuntimeError), ended_with(steppers):
         raise RuntimeError
-    for process in processes:
+    for process in steppers.values():
         process.communicate()
         assert process.returncode < 0
         with pytest.raises(psutil.NoSuchProcess):
