@@ -101,7 +101,7 @@ def finish(process: subprocess.Popen[str]) -> str:
     """
     output, errors = process.communicate()
     if process.returncode != 0:
-        raise SystemExit(f"{process.args} ended with {process.returncode}:\n{output}\n{errors}")
+        raise SystemExit(f"{process.args!r} ended with {process.returncode}:\n{output}\n{errors}")
     return output
 
 
