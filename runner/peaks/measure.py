@@ -130,7 +130,7 @@ def _load(before: _Host, after: _Host, ranks: Ranks) -> float:
     all_s, idle_s = after.all_s - before.all_s, after.idle_s - before.idle_s
     # The kernel counts in ticks of 10 ms: in a very short window the ranks may seem to have taken more than there was.
     load = max(0.0, all_s - idle_s - own_s) / all_s if all_s > 0 else 0.0
-    return float(max(ranks.gather(load)))  # each rank reads the counters a moment apart from the others
+    return ranks.greatest(load)  # each rank reads the counters a moment apart from the others
 
 
 def warm_up(work: Work, bench: Bench, at_least_s: float) -> float:
@@ -159,7 +159,7 @@ def _block(work: Work, bench: Bench, calls: int) -> float:
     for _ in range(calls):
         work.call()
     bench.device.synchronize()
-    return bench.ranks.slowest(time.perf_counter() - begin_s)
+    return bench.ranks.greatest(time.perf_counter() - begin_s)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -44,9 +44,9 @@ class Ranks:
 
             distributed.barrier(group=self.control)
 
-    def slowest(self, seconds: float) -> float:
-        """The longest of the ranks' times; equal on every rank, so that decisions by it are too."""
-        return float(max(self.gather(seconds)))
+    def greatest(self, value: float) -> float:
+        """The greatest of the ranks' values; equal on every rank, so that decisions by it are too."""
+        return float(max(self.gather(value)))
 
     def attempt(self, action: Callable[[], T]) -> T:
         """Do something that may not be possible here; when one rank cannot do it, none goes on.
