@@ -33,16 +33,10 @@ def load_device(spec: VendorSpec, *, emulate: bool = False) -> Device:
 
 
 def _find_class(path: str) -> object:
-    registered = entry_points(group=ENTRY_POINTS, name=path)
-    if registered:
-        return next(iter(registered)).load()
+    """A name without a dot is looked up among what packages registered: that reads every installed package's files."""
     module_name, dot, class_name = path.rpartition(".")
     if not dot:
-        known = sorted(entry.name for entry in entry_points(group=ENTRY_POINTS))
-        raise ValueError(
-            f"vendor.device={path} is neither a dotted path (package.module.Class) nor registered under {ENTRY_POINTS} "
-            f"({', '.join(known) or 'nothing is'})"
-        )
+        return _find_registered(path)
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
@@ -51,3 +45,15 @@ def _find_class(path: str) -> object:
         raise ValueError(f"vendor.device={path}: {module_name} has no {class_name}")
     found: object = getattr(module, class_name)
     return found
+
+
+def _find_registered(name: str) -> object:
+    points = entry_points(group=ENTRY_POINTS)
+    registered = [point for point in points if point.name == name]
+    if not registered:
+        known = ", ".join(sorted(point.name for point in points)) or "nothing is"
+        raise ValueError(
+            f"vendor.device={name} is neither a dotted path (package.module.Class) nor registered under {ENTRY_POINTS} "
+            f"({known})"
+        )
+    return registered[0].load()

@@ -53,17 +53,24 @@ def make_meter(name: str) -> Meter:
     """
     if "|" in name:
         return FirstOf([make_meter(one) for one in name.split("|")])
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    points |= {name: EntryPoint(name=name, value=value, group=GROUP) for name, value in BUILT_IN.items()}
-    if name not in points:
-        raise MeterUnavailableError(f"no meter is called {name}; there are {', '.join(sorted(points))}")
+    point = _find_point(name)
     try:
-        meter_class = points[name].load()
+        meter_class = point.load()
     except (ImportError, AttributeError) as error:
-        raise MeterUnavailableError(f"{name}: {points[name].value} cannot be imported: {error}") from error
+        raise MeterUnavailableError(f"{name}: {point.value} cannot be imported: {error}") from error
     if not (isinstance(meter_class, type) and issubclass(meter_class, Meter)):
-        raise MeterUnavailableError(f"{name}: {points[name].value} is not a Meter")
+        raise MeterUnavailableError(f"{name}: {point.value} is not a Meter")
     return meter_class()
+
+
+def _find_point(name: str) -> EntryPoint:
+    """Our own meters first: the others' names stand in files of every installed package."""
+    if name in BUILT_IN:
+        return EntryPoint(name=name, value=BUILT_IN[name], group=GROUP)
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in points:
+        raise MeterUnavailableError(f"no meter is called {name}; there are {', '.join(sorted({*BUILT_IN, *points}))}")
+    return points[name]
 
 
 def open_meters(names: Sequence[str], devices: Sequence[DeviceIdentity]) -> tuple[dict[str, Meter], dict[str, str]]:

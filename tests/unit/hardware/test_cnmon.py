@@ -275,7 +275,7 @@ def test_a_tool_that_hangs_is_ended(tool):
     started_s = time.monotonic()
     with pytest.raises(MeterUnavailableError, match=r"did not answer within 0\.3 s"):
         meter.read()
-    assert time.monotonic() - started_s < 5
+    assert time.monotonic() - started_s < 30
     tool.says(X4)
     assert meter.read()[0].power_w == 44.0
 

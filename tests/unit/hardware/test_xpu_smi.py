@@ -227,9 +227,9 @@ def test_a_tool_that_hangs_is_ended_with_its_children(tool):
     started_s = time.monotonic()
     with pytest.raises(MeterUnavailableError, match=r"did not answer within 0\.5 s"):
         meter.read()
-    assert time.monotonic() - started_s < 5
+    assert time.monotonic() - started_s < 30
     child = int((tool.folder / "pid").read_text())
-    deadline_s = time.monotonic() + 5
+    deadline_s = time.monotonic() + 30
     while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline_s, "the tool's child still runs"
         time.sleep(0.02)

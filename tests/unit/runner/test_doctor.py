@@ -30,7 +30,6 @@ from runner.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[3]
 HEAVY = ("torch", "lightning", "pytorch_lightning", "mlflow", "transformers", "hydra")
-LIMIT_S = 0.3
 GPU = DeviceIdentity(index=0, uuid="GPU-aaaa", pci_bus_id="0000:1a:00.0", name="NVIDIA H200", driver_index=0)
 
 
@@ -40,21 +39,26 @@ QUICK = f"""
 import sys, time
 from runner.doctor.__main__ import main
 from runner.doctor.survey import survey, vendor_names
-took = []
-for _ in range(3):
-    began = time.process_time()
-    found = survey(vendor_names())
-    took.append(time.process_time() - began)
-print(len(found), took[0], min(took), [name for name in {HEAVY!r} if name in sys.modules])
+touched = []
+def hook(event, arguments):
+    if event in ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.system"):
+        touched.append(event)
+    if event == "open" and str(arguments[0]).endswith("entry_points.txt"):
+        touched.append(str(arguments[0]))
+sys.addaudithook(hook)
+began = time.process_time()
+found = survey(vendor_names())
+took = time.process_time() - began
+print(len(found), took / began, [name for name in {HEAVY!r} if name in sys.modules] + touched)
 """
 
 
-def test_the_quick_look_imports_nothing_heavy_and_takes_a_moment() -> None:
+def test_the_quick_look_imports_and_starts_nothing_and_costs_less_than_its_own_start() -> None:
     ended = subprocess.run([sys.executable, "-c", QUICK], cwd=ROOT, capture_output=True, text=True, check=True)
-    count, first_s, least_s, heavy = ended.stdout.split(maxsplit=3)
+    count, share, touched = ended.stdout.split(maxsplit=2)
     assert int(count) == len(vendor_names()) > 0
-    assert float(least_s) < LIMIT_S, f"the first time {first_s} s"
-    assert heavy.strip() == "[]"
+    assert touched.strip() == "[]"
+    assert float(share) < 1, "the start of the interpreter and the doctor's imports are the measure"
 
 
 def test_every_vendor_is_found_or_has_a_reason_and_something_to_do() -> None:
