@@ -117,11 +117,11 @@ class Sampler:
             self.tell()
         return {station.name: station.reason for station in self._stations}
 
-    def watch(self, pid: int) -> None:
-        """Count the memory of this process and its descendants."""
+    def watch(self, pid: int, *, memory: bool = True) -> None:
+        """Count the processor time of this process and its descendants, and their memory if asked for."""
         for station in self._stations:
             if isinstance(station.meter, Host):
-                station.meter.watch(pid)
+                station.meter.watch(pid, memory=memory)
 
     def tell(self) -> None:
         """Write down which meters there are, why others are not, and what all this costs."""
@@ -214,6 +214,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Set by a thread: the handler may run while the main thread holds the event's own lock.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: threading.Thread(target=sampler.stopping.set).start())
+        if options.parent_pid is not None:
+            sampler.watch(options.parent_pid, memory=False)
         for pid in options.watch_pid:
             sampler.watch(pid)
         sampler.start(devices)
@@ -250,7 +252,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--prometheus-port", type=int, help="serve live readings as Prometheus metrics there")
     parser.add_argument("--prometheus-address", default=ADDRESS, help="address to serve them on")
     parser.add_argument("--watch-pid", type=int, action="append", default=[], help="process whose tree's memory counts")
-    parser.add_argument("--parent-pid", type=int, help="end when this process has ended")
+    parser.add_argument("--parent-pid", type=int, help="end when this process has ended; its tree is the case's own")
     return parser
 
 

@@ -75,7 +75,7 @@ class SamplerClient:
         return reasons if isinstance(reasons, dict) else {}
 
     def watch(self, pid: int) -> None:
-        """Count the memory of this process and its descendants."""
+        """Count processor time and memory of this process and its descendants."""
         self._ask("watch", pid)
 
     def stop(self) -> None:

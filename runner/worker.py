@@ -94,7 +94,9 @@ def _connect(case: Case, folder: Path, rank: int, events: EventWriter) -> Contex
             f"topology.devices={case.topology.devices}, but only {device.count()} devices of {case.vendor.title} are "
             f"visible. Lower topology.devices, or look at {case.vendor.visible_devices_env}."
         )
-    mark = _sampler_mark(device.identities()) if local_rank == 0 else _no_mark
+    sampler = SamplerClient.from_environment()
+    sampler.watch(os.getpid())
+    mark = _sampler_mark(sampler, device.identities()) if local_rank == 0 else _no_mark
     if rank == 0:
         events.emit(Name.ENVIRONMENT, environment(device) | take_along(case, folder, device.identities()))
     return Context(
@@ -114,10 +116,8 @@ def _no_mark(name: str) -> float:
     return time.monotonic()
 
 
-def _sampler_mark(identities: list[DeviceIdentity]) -> Mark:
-    """Have the sampler measure this rank's devices, at rest first where their power can be read."""
-    client = SamplerClient.from_environment()
-    client.watch(os.getpid())
+def _sampler_mark(client: SamplerClient, identities: list[DeviceIdentity]) -> Mark:
+    """Have the sampler measure this node's devices, at rest first where their power can be read."""
     reasons = client.devices(identities)
     if any(name != "host" and reason is None for name, reason in reasons.items()):
         client.mark("idle_begin")

@@ -14,8 +14,6 @@ ALL_REDUCE_ALGORITHM = "peak/all_reduce_algorithm_gb_s"
 POINT_TO_POINT = "peak/point_to_point_gb_s"
 
 GIGA, TERA = 1e9, 1e12
-MUCH_LOAD = 0.05
-"""Share of the host's cores taken by other processes, above which what was measured may be too low."""
 
 
 def product(compute: str) -> str:

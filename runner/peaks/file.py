@@ -14,6 +14,7 @@ from typing import Any
 
 from hardware.base import DeviceIdentity
 from hardware.chips import Chip, find_chip
+from hardware.host import ISOLATED
 from runner.peaks import figures
 from runner.report.values import Missing, Value
 from runner.schema import Case
@@ -122,7 +123,7 @@ def peak_of_run(run_folder: Path, vendor: str, chip: str, compute: str) -> Value
     if figure["value"] is None:
         return Missing(f"no measured peak of this chip in this precision: {figure['reason']}")
     busy = figure.get("conditions", {}).get("host_load", 0.0)
-    if made["ranks_share_device"] and busy > figures.MUCH_LOAD:
+    if made["ranks_share_device"] and busy >= ISOLATED:
         # A peak that is too low would make the run look better than it is.
         return Missing(
             f"the peak of this processor was measured while others kept {100 * busy:.0f} % of it busy: "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.peaks.figures import ALL_REDUCE_BUS, MEMORY, MUCH_LOAD, POINT_TO_POINT
+from hardware.host import ISOLATED
+from runner.peaks.figures import ALL_REDUCE_BUS, MEMORY, POINT_TO_POINT
 from runner.report.names import number
 from runner.report.page import NULL, Grid, Page
 
@@ -96,7 +97,7 @@ def _throttling(made: dict[str, Any]) -> list[str]:
 
 def _disturbance(made: dict[str, Any]) -> list[str]:
     loads = {name: one["conditions"].get("host_load", 0.0) for name, one in made["figures"].items()}
-    disturbed = [f"{title(name)} ({100 * load:.0f} %)" for name, load in loads.items() if load > MUCH_LOAD]
+    disturbed = [f"{title(name)} ({100 * load:.0f} %)" for name, load in loads.items() if load >= ISOLATED]
     if not disturbed:
         return []
     what = "Other processes kept the host's cores busy meanwhile, so that these may be too low"

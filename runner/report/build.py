@@ -8,6 +8,7 @@ from typing import Any, Literal
 from runner.errors import InterruptedRunError
 from runner.events import Name
 from runner.report.compute import KnownChip, chip_of, compute, memory_estimate
+from runner.report.host import OTHERS, disturbance, isolated
 from runner.report.names import figures_for, unit_of
 from runner.report.power import memory, power
 from runner.report.quality import quality
@@ -132,6 +133,7 @@ def _verdicts(story: Story, values: Values, exit_code: int) -> Values:
         and not case.emulate
         and steady == 1.0
         and long_enough
+        and not (case.vendor.on_host and isolated(values.get(OTHERS, Missing(""))) is False)
     )
     return {"run/steady": steady, "run/emulated": float(case.emulate), "run/publishable": float(publishable)}
 
@@ -154,6 +156,7 @@ def _warnings(story: Story, values: Values) -> list[str]:
             f"Short window: {window:.1f} s and {rows} steps, where measure={case.measure.name} asks for "
             f"{wanted.min_s:g} s and {wanted.min_steps} steps."
         )
+    told += disturbance(values.get(OTHERS, Missing("")), on_host=case.vendor.on_host or case.emulate)
     return list(dict.fromkeys(told))
 
 

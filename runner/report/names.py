@@ -166,6 +166,7 @@ _DEFINITIONS = (
     _define("host/disk_written_gib", "Host, written to disks in the window", "GiB"),
     _define("host/network_sent_gib", "Host, sent over the network in the window", "GiB"),
     _define("host/network_received_gib", "Host, received over the network in the window", "GiB"),
+    _define("host/others_utilisation_mean", "Host processors, taken by others, mean", "1", form="percent"),
     _define("device/temperature_max_c", "Device temperature, highest", "°C"),
     _define("device/utilisation_mean", "Device utilisation, mean", "1", form="percent"),
     _define("overhead/fraction", "Cost of measuring", "1", "lower", form="percent"),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hardware.energy import EnergyReading
 from hardware.meters.base import Scope
 from hardware.trace import Observed, Trace
 from runner.events import Name
-from runner.report.story import Story
+from runner.report.host import HOST_NAMES, host
+from runner.report.story import Story, spans_of
 from runner.report.values import Missing, Value, Values, add, divide, known
 
 GIB = 2**30
@@ -16,27 +15,15 @@ WINDOW_NAMES = (
     *("energy/device_j", "energy/per_sample_j", "energy/samples_per_j", "energy/node_j"),
     *("power/device_mean_w", "power/device_peak_w", "power/node_mean_w"),
     *("device/temperature_max_c", "device/utilisation_mean"),
-    *("host/disk_read_gib", "host/disk_written_gib", "host/network_sent_gib", "host/network_received_gib"),
+    *HOST_NAMES,
 )
 """Figures that only a window has."""
-
-
-@dataclass(kw_only=True, slots=True, frozen=True)
-class Span:
-    """A stretch of monotonic time and the samples trained in it."""
-
-    start_s: float
-    end_s: float
-    samples: int
 
 
 def power(story: Story) -> tuple[Values, list[str]]:
     """`energy/*`, `power/*`, `device/*`, `host/*` and the energy to target, with what a reader must know about them."""
     trace = Trace.load(story.folder / "power.csv")
-    spans = [
-        Span(start_s=event.value["begin_s"], end_s=event.value["end_s"], samples=event.value["samples"])
-        for event in story.all(Name.SEGMENT_END)
-    ]
+    spans = spans_of(story)
     values = _energy_to_target(story, trace) if story.case.task.name == "converge" else {}
     if not spans:
         return values | dict.fromkeys(WINDOW_NAMES, Missing("no window was completed")) | _idle(story, trace), []
@@ -47,7 +34,7 @@ def power(story: Story) -> tuple[Values, list[str]]:
     start_s, end_s = spans[0].start_s, spans[-1].end_s
     values["device/temperature_max_c"] = _value(trace.peak("temperature_c", start_s, end_s, scope))
     values["device/utilisation_mean"] = _value(trace.mean_utilisation(start_s, end_s, scope))
-    values |= _host_io(trace, spans)
+    values |= host(trace, spans)
     return values, _notes(readings, trace.throttle_reasons(start_s, end_s))
 
 
@@ -79,15 +66,6 @@ def _device(readings: list[EnergyReading], samples: int) -> Values:
 def _node(readings: list[EnergyReading]) -> Values:
     joules = add(*(_joules(reading) for reading in readings))
     return {"energy/node_j": joules, "power/node_mean_w": divide(joules, sum(reading.seconds for reading in readings))}
-
-
-def _host_io(trace: Trace, spans: list[Span]) -> Values:
-    """What the whole machine moved while it was measured: data read from a disk or another node shows here."""
-    totals = [trace.io_totals(span.start_s, span.end_s) for span in spans]
-    return {
-        f"host/{name.removesuffix('_bytes')}_gib": divide(add(*(_value(one[name]) for one in totals)), GIB)
-        for name in totals[0]
-    }
 
 
 def _idle(story: Story, trace: Trace) -> Values:

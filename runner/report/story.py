@@ -48,6 +48,21 @@ class Story:
         return [row for row in rows if row["rank"] == "0" and row["phase"] == phase]
 
 
+@dataclass(kw_only=True, slots=True, frozen=True)
+class Span:
+    """A measured stretch of monotonic time and the samples trained in it."""
+
+    start_s: float
+    end_s: float
+    samples: int
+
+
+def spans_of(story: Story) -> list[Span]:
+    """The measured stretches of a run, in order."""
+    ends = (event.value for event in story.all(Name.SEGMENT_END))
+    return [Span(start_s=end["begin_s"], end_s=end["end_s"], samples=end["samples"]) for end in ends]
+
+
 def read_story(folder: Path) -> Story:
     """Read a run folder, whatever state it was left in."""
     files = (folder / "events").glob("rank*.log")

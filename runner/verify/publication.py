@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 from hardware.base import PrecisionUnsupportedError
 from hardware.energy import FULL_COVERAGE
+from hardware.host import ISOLATED
 from hardware.probe import check as check_precision
 from hardware.trace import Trace
 from runner.events import Name
+from runner.report.host import isolated, others
 from runner.report.power import device_energy
 from runner.report.schema import Report
-from runner.report.story import Story
+from runner.report.story import Story, spans_of
+from runner.report.values import Missing
 from runner.schema import Case
 from runner.verify.verdict import About, Check, failed, not_applicable, passed
 
@@ -37,6 +40,7 @@ def checks(case: Case, report: Report, parts: Sequence[Story]) -> list[Check]:
         _steady(case, parts),
         _window(case, parts),
         _repeats(case, report, parts),
+        _host(case, parts),
         _energy(case, report, parts),
         _stated(report),
     ]
@@ -136,6 +140,22 @@ def _repeats(case: Case, report: Report, parts: Sequence[Story]) -> Check:
     return passed(name, ABOUT, f"{asked}")
 
 
+def _host(case: Case, parts: Sequence[Story]) -> Check:
+    """What others took of the host's processors. Beside an accelerator it is said, and is no fault."""
+    name = "host"
+    if case.task.name == "inspect":
+        return not_applicable(name, ABOUT, RUNS_NOTHING)
+    shares = [others(Trace.load(story.folder / "power.csv"), spans_of(story)) for story in parts]
+    unknown = next((share for share in shares if isinstance(share, Missing)), None)
+    if unknown is not None or not shares:
+        return not_applicable(name, ABOUT, unknown.reason if unknown else "nothing was measured")
+    most = max(share for share in shares if not isinstance(share, Missing))
+    text = f"others took {most:.1%} of its processors"
+    if case.vendor.on_host and not isolated(most):
+        return failed(name, ABOUT, f"{text}, where less than {ISOLATED:.0%} is asked for")
+    return passed(name, ABOUT, text)
+
+
 def _energy(case: Case, report: Report, parts: Sequence[Story]) -> Check:
     """How much of each segment the meters saw. No energy at all is said, and is no fault."""
     name = "energy"
@@ -153,8 +173,7 @@ def _energy(case: Case, report: Report, parts: Sequence[Story]) -> Check:
 
 def _coverages(story: Story) -> list[float]:
     trace = Trace.load(story.folder / "power.csv")
-    spans = [(event.value["begin_s"], event.value["end_s"]) for event in story.all(Name.SEGMENT_END)]
-    return [device_energy(story, trace, start_s, end_s).coverage for start_s, end_s in spans]
+    return [device_energy(story, trace, span.start_s, span.end_s).coverage for span in spans_of(story)]
 
 
 def _stated(report: Report) -> Check:

@@ -172,7 +172,7 @@ def test_a_crashed_worker_is_started_again_where_retries_allow_it(tmp_path: Path
     assert any("started again" in warning for warning in ended.reports["killed"]["warnings"])
 
 
-def test_two_ranks_report_the_sum_of_their_samples(tmp_path: Path) -> None:
+def test_two_ranks_report_the_sum_of_their_samples(tmp_path: Path, trained: Ended) -> None:
     ended = run(tmp_path, "model=toy", *SMOKE, "topology=node", "topology.devices=2")
     assert ended.code == 0, ended.out
     one, other = (
@@ -184,6 +184,7 @@ def test_two_ranks_report_the_sum_of_their_samples(tmp_path: Path) -> None:
     seconds = sum(segment["seconds"] for segment in one)
     assert values["throughput/steady"] == pytest.approx(sum(segment["samples"] for segment in one) / seconds)
     assert values["throughput/steady_per_device"] == pytest.approx(values["throughput/steady"] / 2)
+    assert values["memory/host_peak_rss_gib"] > 1.5 * figures(trained)["memory/host_peak_rss_gib"], "of both processes"
 
 
 def test_repeats_are_fresh_processes_and_give_an_interval(tmp_path: Path) -> None:

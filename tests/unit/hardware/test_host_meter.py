@@ -65,11 +65,85 @@ def test_counts_the_memory_of_a_process_and_its_children():
     assert [one.source for one in meter.read()] == ["host"]
 
 
+WORK = "[(input(), sum(range(3_000_000)), print(flush=True)) for _ in range(2)]"
+
+
+def in_turn(process):
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+    process.stdout.readline()
+
+
+def test_processor_time_of_the_processes_is_told_apart_from_the_machine_s():
+    clock = Clock()
+    meter = Host(clock)
+    meter.open([])
+    parent = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {WORK!r}]).wait(); input()"
+    with subprocess.Popen([sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        in_turn(process)
+        meter.watch(process.pid, memory=False)
+        clock.now_s += 1
+        assert [one.source for one in meter.read()] == ["host"], "what it took before it was watched is not counted"
+        before = sum(child.cpu_times().user for child in psutil.Process(process.pid).children())
+        in_turn(process)  # its child works, and ends
+        clock.now_s += 1
+        _, processes = meter.read()
+        root = psutil.Process(process.pid)
+        took_s = root.cpu_times().children_user or sum(child.cpu_times().user for child in root.children())
+        clock.now_s += 1
+        _, idle = meter.read()
+        process.stdin.close()
+        process.wait(10)
+    assert processes.memory_used_bytes is None, "only its processor time was asked for"
+    assert processes.utilisation == pytest.approx((took_s - before) / psutil.cpu_count(), abs=0.1)
+    assert processes.utilisation > 0.01 > idle.utilisation
+    clock.now_s += 1
+    assert [one.source for one in meter.read()] == ["host"]
+
+
+def test_memory_is_counted_below_the_watched_alone_and_time_of_the_whole_tree(monkeypatch):
+    class Fake:
+        def __init__(self, pid, parent):
+            self.pid, self.parent = pid, parent
+
+        def children(self, recursive):
+            return [Fake(2, 1), Fake(3, 2), Fake(4, 1)] if self.pid == 1 else []
+
+        def ppid(self):
+            return self.parent
+
+        def memory_info(self):
+            return SimpleNamespace(rss=10**self.pid)
+
+        def cpu_times(self):
+            return SimpleNamespace(user=seconds, system=0.0, children_user=0.0, children_system=0.0)
+
+    searched = []
+    monkeypatch.setattr(psutil, "Process", lambda pid: searched.append(pid) or Fake(pid, 0))
+    monkeypatch.setattr(psutil, "cpu_count", lambda: 8)
+    clock, seconds = Clock(), 1.0
+    meter = Host(clock)
+    meter.open([])
+    meter.watch(2)
+    meter.watch(1, memory=False)
+    clock.now_s += 1
+    assert meter.read()[1].utilisation is None
+    seconds = 1.5
+    clock.now_s += 1
+    processes = meter.read()[1]
+    assert processes.memory_used_bytes == 10**2 + 10**3
+    assert processes.utilisation == pytest.approx(4 * 0.5 / 8)
+    assert searched == [1], "the second root lies in the first one's tree"
+    seconds = 0.5  # one has ended and its parent is none of them
+    clock.now_s += 1
+    assert meter.read()[1].utilisation is None
+
+
 def test_descendants_are_looked_up_seldom_and_after_each_watch(monkeypatch):
     clock = Clock()
     meter = Host(clock)
     lookups = []
-    monkeypatch.setattr("hardware.meters.host._descendants", lambda roots: lookups.append(set(roots)) or [])
+    monkeypatch.setattr("hardware.meters.host._descendants", lambda roots: lookups.append(set(roots)) or {})
     meter.watch(1)
     for seconds in (0, 1, 3, 1):
         clock.now_s += seconds

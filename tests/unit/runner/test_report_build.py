@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from toy import CPU_SPEC, toy_recipe
 
+from hardware.meters.base import Reading
 from hardware.spec import PrecisionSpec, VendorSpec
+from hardware.trace_file import TraceWriter, row_of
 from models.data.spec import DataSpec
 from models.recipe import Quality
 from runner.events import EventWriter, Name
@@ -214,3 +216,53 @@ def test_cpu_energy_needs_a_sensor_and_says_so(tmp_path: Path) -> None:
     made = folder.end(samples=6000, training_s=40.0, evaluate_s=0.0, core_s=24.0)
     assert value(made, "energy/per_sample_j") is None
     assert "no meter read the package" in (made.figures["energy/per_sample_j"].reason or "")
+
+
+# --- who else was on the host -----------------------------------------------------------------------------------------
+
+
+def beside_others(path: Path, made: Case, own: list[float | None]) -> Report:
+    """One window from 1010 to 1040 s; the whole machine is busy for 0.8, before it and in it."""
+    folder = Folder(path, made)
+    folder.begin()
+    trace = TraceWriter(path / "power.csv")
+    for at_s, share in zip((1005.0, 1015.0, 1025.0, 1035.0), own, strict=True):
+        for source, utilisation in (("host", 0.8), ("processes", share)):
+            one = Reading(source=source, scope="host", utilisation=utilisation)
+            trace.write(row_of(one, monotonic_s=at_s, unix_s=at_s, meter="host"))
+    trace.close()
+    folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
+    return folder.end(samples=9000, training_s=60.0, evaluate_s=10.0, core_s=40.0)
+
+
+def on_host() -> Case:
+    return case(vendor=CPU_SPEC, devices=1)
+
+
+def test_what_others_take_of_the_host_is_the_machines_less_our_own(tmp_path: Path) -> None:
+    report = beside_others(tmp_path, on_host(), [0.0, 0.5, None, 0.7])
+    assert value(report, "host/others_utilisation_mean") == pytest.approx((0.3 + 0.1) / 2)
+    assert value(report, "run/publishable") == 0.0
+    (warning,) = [text for text in report.warnings if "Not isolated" in text]
+    assert "others took 20% of the host's processors" in warning and "idle machine" in warning
+
+
+def test_beside_an_accelerator_the_host_is_warned_of_alone(tmp_path: Path) -> None:
+    report = beside_others(tmp_path, replace(on_host(), vendor=NVIDIA), [0.0, 0.5, None, 0.7])
+    assert any("what the host does for the device was slower" in text for text in report.warnings)
+    assert value(report, "run/publishable") == 1.0
+
+
+@pytest.mark.parametrize(("own", "others"), [(0.77, 0.03), (0.9, 0.0)])
+def test_a_host_that_is_nearly_ours_alone_is_isolated(tmp_path: Path, own: float, others: float) -> None:
+    report = beside_others(tmp_path, on_host(), [own] * 4)
+    assert value(report, "host/others_utilisation_mean") == pytest.approx(others)
+    assert value(report, "run/publishable") == 1.0
+    assert not any("isolated" in text for text in report.warnings)
+
+
+def test_nobody_knows_of_others_where_the_processors_were_not_read(tmp_path: Path) -> None:
+    report = beside_others(tmp_path, on_host(), [0.5, None, None, None])
+    figure = report.figures["host/others_utilisation_mean"]
+    assert figure.value is None and figure.reason == "the processors' times were not read in this time"
+    assert value(report, "run/publishable") == 1.0

@@ -72,7 +72,14 @@ class Maker:
     def end(self) -> None:
         self.tell(60.0, Name.LAUNCH_END, {"exit_code": 0, "class": None, "message": ""})
 
-    def measure(self, *, steps: int = STEPS, power_from_s: float = 0.0, probed: dict[str, Any] | None = None) -> None:
+    def measure(
+        self,
+        *,
+        steps: int = STEPS,
+        power_from_s: float = 0.0,
+        probed: dict[str, Any] | None = None,
+        others: float | None = 0.02,
+    ) -> None:
         packages = {"touchstone": version("touchstone")}
         self.tell(1.0, Name.ENVIRONMENT, {"packages": packages, "devices": [{"index": 0, "name": "Some CPU"}]})
         self.tell(2.0, Name.INIT_END, {"seconds": 1.0})
@@ -89,13 +96,17 @@ class Maker:
         StepsFile.create(self.folder / "steps.csv")
         with (self.folder / "steps.csv").open("a") as file:
             file.writelines(f"0,{step},window,{STEP_S},{STEP_S},{BATCH},,1.0\n" for step in range(10, 10 + steps))
-        self._meter(power_from_s)
+        self._meter(power_from_s, others)
 
-    def _meter(self, power_from_s: float) -> None:
+    def _meter(self, power_from_s: float, others: float | None) -> None:
         trace = TraceWriter(self.folder / "power.csv")
         reading = Reading(source="package-0", scope="package", power_w=100.0)
         moments = (power_from_s + tenth / 10 for tenth in range(int((50 - power_from_s) * 10)))
         trace.write(*(row_of(reading, monotonic_s=now_s, unix_s=now_s, meter="rapl") for now_s in moments))
+        if others is not None:
+            for source, utilisation in (("host", 0.5 + others), ("processes", 0.5)):
+                one = Reading(source=source, scope="host", utilisation=utilisation)
+                trace.write(*(row_of(one, monotonic_s=now_s, unix_s=now_s, meter="host") for now_s in (2.0, 6.0, 7.0)))
         trace.close()
         meters = {"rapl": {"opened": True, "reason": None, "period_s": 0.1}}
         write_meters(self.folder / "power.csv", {"meters": meters})
@@ -290,6 +301,7 @@ UNPUBLISHABLE: dict[str, tuple[tuple[str, ...], dict[str, Any], str, str]] = {
     "repeats": (("measure=strict", "measure.repeats=1"), {"steps": 200}, "repeats", "1, where measure=strict has 3"),
     "precision": ((), {"probed": PROBED | {"matmul_mantissa_bits": 10}}, "precision", "expected 23, found 10"),
     "no probe": ((), {"probed": {}}, "precision", "the probe told nothing"),
+    "host": ((), {"others": 0.3}, "host", "others took 30.0% of its processors, where less than 5% is asked for"),
     "energy": ((), {"power_from_s": 15.0}, "energy", "the meters saw 72% of a segment"),
 }
 
@@ -306,6 +318,14 @@ def test_no_energy_is_said_and_no_fault(tmp_path: Path) -> None:
     verdict = verify(make(tmp_path / "run", power_from_s=49.0))
     assert outcome(verdict, "energy") == "not applicable" and "none was measured" in text(verdict, "energy")
     assert verdict.exit_code == 0
+
+
+def test_others_on_the_host_are_no_fault_where_nobody_looked_or_the_device_is_another(tmp_path: Path) -> None:
+    unknown = verify(make(tmp_path / "unknown", others=None))
+    assert outcome(unknown, "host") == "not applicable" and "were not read" in text(unknown, "host")
+    assert unknown.exit_code == 0
+    beside = verify(make(tmp_path / "beside", "vendor=nvidia", others=0.3))
+    assert outcome(beside, "host") == "ok" and "30.0%" in text(beside, "host")
 
 
 def test_a_run_that_was_not_steady(tmp_path: Path) -> None:
