@@ -9,9 +9,7 @@ from hardware.chips import Chip, find_chip, peak_flops
 from runner.events import Name
 from runner.peaks.file import peak_of_run
 from runner.report.story import Story
-from runner.report.values import Missing, Value, Values, add, divide, known, multiply
-
-GIB = 2**30
+from runner.report.values import GIB, Missing, Value, Values, add, divide, known, multiply
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from math import fsum, isnan
 
 from hardware.host import ISOLATED
-from hardware.trace import HOST_PROCESSES, IO_COUNTERS, Observed, Trace
+from hardware.trace import HOST_PROCESSES, IO_COUNTERS, Trace
 from runner.report.story import Span
-from runner.report.values import Missing, Value, Values, add, divide, known
+from runner.report.values import GIB, Missing, Value, Values, add, divide, observed
 
-GIB = 2**30
 OTHERS = "host/others_utilisation_mean"
 HOST_NAMES = (
     *("host/disk_read_gib", "host/disk_written_gib", "host/network_sent_gib", "host/network_received_gib"),
@@ -22,7 +21,7 @@ def host(trace: Trace, spans: Sequence[Span]) -> Values:
     """`host/*` of the measured stretches: data read from a disk or another node shows here, and so do other users."""
     totals = [trace.io_totals(span.start_s, span.end_s) for span in spans]
     moved = {
-        f"host/{name.removesuffix('_bytes')}_gib": divide(add(*(_value(one[name]) for one in totals)), GIB)
+        f"host/{name.removesuffix('_bytes')}_gib": divide(add(*(observed(one[name]) for one in totals)), GIB)
         for name in IO_COUNTERS
     }
     return {**moved, OTHERS: others(trace, spans)}
@@ -75,7 +74,3 @@ def _readings(trace: Trace, source: str) -> dict[float, float]:
         for at_s, value in zip(one.numbers["monotonic_s"], one.numbers["utilisation"], strict=True)
         if not isnan(value)
     }
-
-
-def _value(observed: Observed) -> Value:
-    return known(observed.value, observed.reason or "not measured")

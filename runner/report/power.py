@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from hardware.energy import EnergyReading
 from hardware.meters.base import Scope
-from hardware.trace import Observed, Trace
+from hardware.trace import Trace
 from runner.events import Name
 from runner.report.host import HOST_NAMES, host
 from runner.report.story import Story, spans_of
-from runner.report.values import Missing, Value, Values, add, divide, known
+from runner.report.values import GIB, Missing, Value, Values, add, divide, known, observed
 
-GIB = 2**30
 WINDOW_NAMES = (
     *("energy/device_j", "energy/per_sample_j", "energy/samples_per_j", "energy/node_j"),
     *("power/device_mean_w", "power/device_peak_w", "power/node_mean_w"),
@@ -32,8 +31,8 @@ def power(story: Story) -> tuple[Values, list[str]]:
     values |= _device(readings, sum(span.samples for span in spans)) | _idle(story, trace)
     values |= _node([trace.total_energy(span.start_s, span.end_s, "node") for span in spans])
     start_s, end_s = spans[0].start_s, spans[-1].end_s
-    values["device/temperature_max_c"] = _value(trace.peak("temperature_c", start_s, end_s, scope))
-    values["device/utilisation_mean"] = _value(trace.mean_utilisation(start_s, end_s, scope))
+    values["device/temperature_max_c"] = observed(trace.peak("temperature_c", start_s, end_s, scope))
+    values["device/utilisation_mean"] = observed(trace.mean_utilisation(start_s, end_s, scope))
     values |= host(trace, spans)
     return values, _notes(readings, trace.throttle_reasons(start_s, end_s))
 
@@ -99,8 +98,8 @@ def memory(story: Story) -> Values:
         reason = next((value["reason"] for value in told if value["reason"]), "training did not come to its end")
         values[f"memory/device_peak_{figure}_gib"] = max(peaks) / GIB if peaks else Missing(reason)
     used = trace.peak("memory_used_bytes", 0.0, float("inf"), "device")
-    values["memory/device_peak_used_gib"] = divide(_value(used), GIB)
-    values["memory/host_peak_rss_gib"] = divide(_value(trace.peak_rss(0.0, float("inf"))), GIB)
+    values["memory/device_peak_used_gib"] = divide(observed(used), GIB)
+    values["memory/host_peak_rss_gib"] = divide(observed(trace.peak_rss(0.0, float("inf"))), GIB)
     return values
 
 
@@ -114,7 +113,3 @@ def _notes(readings: list[EnergyReading], throttle: tuple[str, ...]) -> list[str
 
 def _joules(reading: EnergyReading) -> Value:
     return known(reading.joules, reading.reason or "not measured")
-
-
-def _value(observed: Observed) -> Value:
-    return known(observed.value, observed.reason or "not measured")

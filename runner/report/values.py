@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hardware.trace import Observed
+
+GIB = 2**30
+"""Bytes."""
+
 
 @dataclass(slots=True, frozen=True)
 class Missing:
@@ -19,6 +24,11 @@ Values = dict[str, Value]
 def known(value: float | None, reason: str) -> Value:
     """`value`, or Missing with `reason` when it is null."""
     return Missing(reason) if value is None else value
+
+
+def observed(told: Observed) -> Value:
+    """What a power trace tells."""
+    return known(told.value, told.reason or "not measured")
 
 
 def divide(numerator: Value, denominator: Value) -> Value:
