@@ -11,9 +11,10 @@ import math
 from typing import TYPE_CHECKING
 
 from runner.peaks.figures import ALL_REDUCE_ALGORITHM, ALL_REDUCE_BUS, GIGA, POINT_TO_POINT, Peak, unit
-from runner.peaks.measure import Bench, Timed, Work, measure, sweep
+from runner.peaks.measure import Bench, Timed, Work, measure
 from runner.peaks.memory import MIB, fill
 from runner.peaks.ranks import UnmeasurableError
+from runner.peaks.sizes import sweep
 
 if TYPE_CHECKING:
     import torch
@@ -33,14 +34,9 @@ def measure_all_reduce(bench: Bench) -> dict[str, Peak]:
     _require_several(bench)
     world = bench.ranks.world
     best = sweep(SIZES, float, lambda size: _all_reduce(size, bench), bench)
-    timed = measure(best.work, bench)
-    conditions = {
-        "bytes": best.size,
-        "ranks": world,
-        "type": "sum of float32",
-        "tried": {str(size): rate / GIGA for size, rate in best.tried.items()},
-        "stopped": best.stopped,
-    }
+    timed = best.measure(bench)
+    conditions = {"bytes": best.size, "ranks": world, "type": "sum of float32"}
+    conditions |= best.conditions(timed, scale=GIGA)
     factor = bus_factor(world)
     return {
         ALL_REDUCE_BUS: timed.peak(

@@ -14,6 +14,9 @@ ALL_REDUCE_ALGORITHM = "peak/all_reduce_algorithm_gb_s"
 POINT_TO_POINT = "peak/point_to_point_gb_s"
 
 GIGA, TERA = 1e9, 1e12
+FAR_BELOW = 0.8
+"""Share of what a short try of the same size reached, below which a figure is not believed to be all that the device
+can do. Clocks that fall under load cost accelerators less than that."""
 
 
 def product(compute: str) -> str:

@@ -122,11 +122,17 @@ def peak_of_run(run_folder: Path, vendor: str, chip: str, compute: str) -> Value
     figure = made["figures"][name]
     if figure["value"] is None:
         return Missing(f"no measured peak of this chip in this precision: {figure['reason']}")
-    busy = figure.get("conditions", {}).get("host_load", 0.0)
+    # A peak that is too low would make the run look better than it is.
+    told = figure.get("conditions", {})
+    busy, share = told.get("host_load", 0.0), told.get("share_of_try", 1.0)
     if made["ranks_share_device"] and busy >= ISOLATED:
-        # A peak that is too low would make the run look better than it is.
         return Missing(
             f"the peak of this processor was measured while others kept {100 * busy:.0f} % of it busy: "
+            "python -m runner.peaks measures it again"
+        )
+    if share < figures.FAR_BELOW:
+        return Missing(
+            f"the peak of this chip was measured at {100 * share:.0f} % of what a short try reached: "
             "python -m runner.peaks measures it again"
         )
     return float(figure["value"]) * figures.TERA

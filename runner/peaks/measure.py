@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ import psutil
 
 from hardware.base import Device
 from runner.peaks.figures import Peak, Spread
-from runner.peaks.ranks import Ranks, UnmeasurableError
+from runner.peaks.ranks import Ranks
 
 if TYPE_CHECKING:
     import torch
@@ -28,8 +28,6 @@ FEWEST_BLOCKS = 5
 """… and has at least, however long a call takes."""
 WARM_UP = 0.2
 """Of a figure's seconds: calls before the first block."""
-TRY = 0.1
-"""Of a figure's seconds: calls for each size that is tried."""
 FEWEST_LOOKS = 3
 """Times that a warm-up looks at the clock: the first call compiles, allocates and connects."""
 
@@ -79,6 +77,11 @@ class Timed:
     window_s: tuple[float, float]
     host_load: float
     """Share of the host's cores, 0..1, that others than the ranks kept busy meanwhile."""
+
+    @property
+    def rate(self) -> float:
+        """Operations or bytes per second, the median over the blocks."""
+        return statistics.median(self.amount * self.calls / seconds for seconds in self.seconds)
 
     def peak(self, unit: str, *, scale: float, conditions: dict[str, Any]) -> Peak:
         """The figure: the median rate over the blocks, divided by `scale`."""
@@ -160,48 +163,3 @@ def _block(work: Work, bench: Bench, calls: int) -> float:
         work.call()
     bench.device.synchronize()
     return bench.ranks.greatest(time.perf_counter() - begin_s)
-
-
-@dataclass(kw_only=True, slots=True)
-class Best:
-    """The fastest of the sizes that were tried."""
-
-    size: int
-    work: Work
-    tried: dict[int, float]
-    """Size to its rate in a short try, operations or bytes per second."""
-    stopped: str | None
-    """Why no larger size was tried; null when all were."""
-
-
-def sweep(sizes: Sequence[int], amount: Callable[[int], float], build: Callable[[int], Work], bench: Bench) -> Best:
-    """Try sizes in growing order and build the fastest again.
-
-    Args:
-        sizes: ascending.
-        amount: operations or bytes of one call at a size.
-        build: allocates a size's operands, calls once and verifies what came out; fails on every rank or on none.
-        bench: where.
-
-    Raises:
-        UnmeasurableError: not even the smallest size can be done.
-    """
-    tried: dict[int, float] = {}
-    stopped = None
-    for size in sizes:
-        if tried:
-            expected_s = amount(size) / list(tried.values())[-1]
-            if expected_s > bench.longest_call_s:
-                stopped = f"size {size}: one call would take {expected_s:.2g} s of {bench.seconds:g} s"
-                break
-        try:
-            work = build(size)
-        except UnmeasurableError as error:
-            if not tried:
-                raise
-            stopped = f"size {size}: {error}"
-            break
-        tried[size] = amount(size) / warm_up(work, bench, TRY * bench.seconds)
-        del work
-    best = max(tried, key=lambda size: tried[size])
-    return Best(size=best, work=build(best), tried=tried, stopped=stopped)

@@ -17,8 +17,9 @@ from hardware.base import PrecisionUnsupportedError
 from hardware.probe import MANTISSA_BITS, probe
 from hardware.spec import PrecisionSpec
 from runner.peaks.figures import TERA, Peak, product, unit
-from runner.peaks.measure import Bench, Work, measure, sweep
+from runner.peaks.measure import Bench, Work
 from runner.peaks.ranks import UnmeasurableError, first_line
+from runner.peaks.sizes import sweep
 
 if TYPE_CHECKING:
     import torch
@@ -80,10 +81,10 @@ def measure_product(compute: str, precision: PrecisionSpec | None, bench: Bench)
         return Work(call=multiply, amount=operations(size))
 
     best = sweep(SIZES, operations, lambda size: bench.ranks.attempt(partial(prepare, size)), bench)
-    conditions |= {"operands": dtype, "result": kind.result, "size": best.size, "stopped": best.stopped}
-    conditions["tried"] = {str(size): rate / TERA for size, rate in best.tried.items()}
+    timed = best.measure(bench)
+    conditions |= {"operands": dtype, "result": kind.result, "size": best.size} | best.conditions(timed, scale=TERA)
     name = product(compute)
-    return {name: measure(best.work, bench).peak(unit(name), scale=TERA, conditions=conditions)}
+    return {name: timed.peak(unit(name), scale=TERA, conditions=conditions)}
 
 
 def operations(size: int) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hardware.host import ISOLATED
-from runner.peaks.figures import ALL_REDUCE_BUS, MEMORY, POINT_TO_POINT
+from runner.peaks.figures import ALL_REDUCE_BUS, FAR_BELOW, MEMORY, POINT_TO_POINT
 from runner.report.names import number
 from runner.report.page import NULL, Grid, Page
 
@@ -43,7 +43,7 @@ def page(made: dict[str, Any]) -> Page:
         "Median of the timed blocks, per device, the slowest of several; spread: (highest - lowest) / median. "
         + (f"Data sheet: {made['data_sheet']}." if made["data_sheet"] else "The catalogue does not have this chip.")
     )
-    for problem in (*_throttling(made), *_disturbance(made)):
+    for problem in (*_throttling(made), *_disturbance(made), *_doubt(made)):
         result.note(problem, "warning")
     return result
 
@@ -102,3 +102,12 @@ def _disturbance(made: dict[str, Any]) -> list[str]:
         return []
     what = "Other processes kept the host's cores busy meanwhile, so that these may be too low"
     return [f"{what}: {', '.join(disturbed)}. Measure again when the host is idle."]
+
+
+def _doubt(made: dict[str, Any]) -> list[str]:
+    shares = {name: one["conditions"].get("share_of_try", 1.0) for name, one in made["figures"].items()}
+    low = [f"{title(name)} ({100 * share:.0f} %)" for name, share in shares.items() if share < FAR_BELOW]
+    if not low:
+        return []
+    what = "Far below what a short try of the same size reached, so that reports do not use it"
+    return [f"{what}: {', '.join(low)}. Measure again."]

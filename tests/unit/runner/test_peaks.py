@@ -22,10 +22,11 @@ from runner.peaks import collectives, copies, figures, file, memory, products, w
 from runner.peaks import measure as timing
 from runner.peaks.__main__ import main
 from runner.peaks.launch import Told
-from runner.peaks.measure import Bench, Work, measure, sweep
+from runner.peaks.measure import Bench, Work, measure
 from runner.peaks.plan import Plan, load_plan, make_plan
 from runner.peaks.ranks import Ranks, UnmeasurableError
 from runner.peaks.result import content
+from runner.peaks.sizes import ATTEMPTS, Best, sweep
 from runner.peaks.table import page
 from runner.report.page import to_text
 from runner.report.schema import Report
@@ -161,6 +162,36 @@ def test_a_sweep_keeps_what_it_has_when_memory_ends_and_fails_when_it_has_nothin
     assert (best.size, best.stopped) == (1, "size 2: no room")
     with pytest.raises(UnmeasurableError, match="no room"):
         sweep([2, 3], float, build, watch.bench)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kept", "share"),
+    [
+        ([0.0124], 1 / 0.0124, 0.01 / 0.0124),
+        ([0.02, 0.01], 100.0, 1.0),
+        ([0.02, 0.016, 0.04, 0.01], 62.5, 0.625),
+    ],
+    ids=["as the clocks fall", "taken away for a while", "taken away for long"],
+)
+def test_what_is_far_below_its_short_try_is_timed_again(
+    watch: Stopwatch, seconds: list[float], kept: float, share: float
+) -> None:
+    attempts, call_s = iter(seconds), [0.01]
+    mark = watch.bench.mark
+
+    def begins(name: str) -> float:
+        if name == "begin":
+            call_s[0] = next(attempts)
+        return mark(name)
+
+    watch.bench.mark = begins
+    work = Work(call=lambda: watch.clock.advance(call_s[0]), amount=1.0)
+    best = Best(size=7, work=work, tried={7: 100.0}, stopped=None)
+    timed = best.measure(watch.bench)
+    assert timed.rate == pytest.approx(kept)
+    told = best.conditions(timed, scale=10.0)
+    assert told == {"tried": {"7": 10.0}, "stopped": None, "share_of_try": pytest.approx(share)}
+    assert watch.marks.count("begin") == min(len(seconds), ATTEMPTS)
 
 
 @pytest.mark.parametrize("compute", figures.COMPUTE)
@@ -435,8 +466,9 @@ def test_what_is_filed_stands_beside_the_data_sheet(tmp_path: Path) -> None:
     text = to_text(page(made))
     assert "A100" in text and "250.0" in text and "80.1 %" in text and "10.0 %" in text and "order 8,192" in text
     assert "Other processes" not in text and json.loads(json.dumps(made)) == made
-    one["conditions"]["host_load"] = 0.31
+    one["conditions"] |= {"host_load": 0.31, "share_of_try": 0.54}
     assert "(31 %). Measure again" in to_text(page(made))
+    assert "matmul bf16 (54 %). Measure again" in " ".join(to_text(page(made)).split())
 
 
 def test_a_failed_or_a_short_measurement_takes_no_good_ones_place(tmp_path: Path) -> None:
@@ -529,6 +561,13 @@ def test_a_processors_peak_that_was_measured_beside_others_is_not_used(tmp_path:
     made = json.loads(path.read_text())
     file.save(tmp_path / "run" / file.COPY, made | {"ranks_share_device": False})
     assert file.peak_of_run(tmp_path / "run", "nvidia", made["chip"], "bf16") == 250e12
+
+
+def test_a_peak_far_below_its_short_try_is_not_used(tmp_path: Path) -> None:
+    one = {"value": 250.0, "unit": "TFLOP/s", "reason": None, "conditions": {"share_of_try": 0.54}}
+    filed(tmp_path, figures={"peak/matmul_bf16_tflops": one})
+    reason = finished(tmp_path).figures["compute/mfu_of_measured_peak"].reason
+    assert reason is not None and "at 54 % of what a short try reached" in reason
 
 
 def test_an_emulated_run_has_no_measured_peak(tmp_path: Path) -> None:
