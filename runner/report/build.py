@@ -14,7 +14,7 @@ from runner.report.power import memory, power
 from runner.report.quality import quality
 from runner.report.repeats import combine, repeat_folders
 from runner.report.schema import Division, Figure, Report
-from runner.report.speed import speed, steps, times
+from runner.report.speed import speed, steps, times, unevenness
 from runner.report.story import Story, read_story
 from runner.report.values import Missing, Values
 from runner.schema import Case
@@ -156,6 +156,7 @@ def _warnings(story: Story, values: Values) -> list[str]:
             f"Short window: {window:.1f} s and {rows} steps, where measure={case.measure.name} asks for "
             f"{wanted.min_s:g} s and {wanted.min_steps} steps."
         )
+    told += unevenness(story)
     told += disturbance(values.get(OTHERS, Missing("")), on_host=case.vendor.on_host or case.emulate)
     return list(dict.fromkeys(told))
 

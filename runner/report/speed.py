@@ -9,6 +9,10 @@ from runner.report.story import Story
 from runner.report.values import Missing, Value, Values, divide, known
 from runner.stats import quantile, variation
 
+PARTS, FEWEST_STEPS = 5, 10
+"""Parts of equal steps that a window is cut into to see whether its speed changed, and steps of each at least."""
+UNEVEN = 1.25
+"""Time per step of the slowest part over the fastest one's, from which a reader must know."""
 PER_DEVICE = ("steady", "whole", "train", "core")
 
 
@@ -77,3 +81,19 @@ def steps(story: Story) -> Values:
     figures["step/cv"] = known(variation(seconds), "the window has a single step")
     figures["overhead/fraction"] = sum(segment["own_s"] for segment in segments) / window_s
     return figures
+
+
+def unevenness(story: Story) -> list[str]:
+    """What a reader must know of a window whose speed changed on the way; nothing where too few steps tell it."""
+    seconds = [float(row["seconds"]) for row in story.steps("window")]
+    length = len(seconds) // PARTS
+    if length < FEWEST_STEPS:
+        return []
+    parts = [statistics.fmean(seconds[begin : begin + length]) for begin in range(0, PARTS * length, length)]
+    if max(parts) < UNEVEN * min(parts):
+        return []
+    slowest, fastest = (f"{1e3 * part:,.4g} ms" for part in (max(parts), min(parts)))
+    return [
+        f"Uneven window: a step took {slowest} in its slowest fifth and {fastest} in its fastest. "
+        "The throughput is the mean over all of it; plots/throughput.png shows when it changed."
+    ]

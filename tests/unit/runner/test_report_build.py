@@ -122,6 +122,30 @@ def test_throughputs_are_samples_over_their_own_time(report: Report) -> None:
     assert report.figures["throughput/tokens_per_second"].reason == "the model has no tokens"
 
 
+@pytest.mark.parametrize(
+    ("per_fifth", "told"),
+    [
+        ((0.1, 0.1, 0.1, 0.124, 0.1), None),
+        ((0.362, 0.1, 0.1, 0.1, 0.1), "a step took 362 ms in its slowest fifth and 100 ms in its fastest"),
+        ((0.1, 0.1, 0.1, 0.1, 0.125), "a step took 125 ms in its slowest fifth and 100 ms in its fastest"),
+    ],
+)
+@pytest.mark.parametrize("steps", [10, 9])
+def test_a_window_whose_speed_changed_says_so(
+    tmp_path: Path, per_fifth: tuple[float, ...], told: str | None, steps: int
+) -> None:
+    folder = Folder(tmp_path / "run", case())
+    folder.begin()
+    folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
+    rows = [f"0,1,window,{seconds},0.01,1000,,1.0" for seconds in per_fifth for _ in range(steps)]
+    header = "rank,step,phase,seconds,core_seconds,samples,tokens,loss"
+    (folder.path / "steps.csv").write_text("\n".join([header, "0,0,warmup,9.0,0.01,1000,,1.0", *rows, ""]))
+    report = folder.end(samples=9000, training_s=60.0, evaluate_s=10.0, core_s=40.0)
+    uneven = [text for text in report.warnings if "Uneven" in text]
+    assert len(uneven) == (1 if told and steps == 10 else 0), "nine steps tell too little"
+    assert not uneven or told in uneven[0]
+
+
 def test_utilisation_and_limit_follow_from_the_data_sheet(report: Report) -> None:
     assert value(report, "compute/achieved_flops_per_second") == pytest.approx(200e12)
     assert value(report, "compute/peak_flops_per_second") == 2 * PEAK
