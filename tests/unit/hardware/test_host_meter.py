@@ -79,24 +79,29 @@ def test_processor_time_of_the_processes_is_told_apart_from_the_machines(monkeyp
     clock = Clock()
     meter = Host(clock)
     meter.open([])
-    parent = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {WORK!r}]).wait(); input()"
+    parent = (
+        f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {WORK!r}]).wait();"
+        "print(flush=True); sys.stdin.read()"
+    )
     with subprocess.Popen([sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         in_turn(process)
         meter.watch(process.pid, memory=False)
         clock.now_s += 1
         assert [one.source for one in meter.read()] == ["host"], "what it took before it was watched is not counted"
-        before = sum(child.cpu_times().user for child in psutil.Process(process.pid).children())
-        in_turn(process)  # its child works, and ends
+        root = psutil.Process(process.pid)
+        (child,) = root.children()
+        before_s = sum(child.cpu_times()[:2])
+        in_turn(process)
+        process.stdout.readline()  # the child has ended: its time is its parent's now
         clock.now_s += 1
         _, processes = meter.read()
-        root = psutil.Process(process.pid)
-        took_s = root.cpu_times().children_user or sum(child.cpu_times().user for child in root.children())
+        took_s = sum(root.cpu_times()[2:4]) - before_s
         clock.now_s += 1
         _, idle = meter.read()
         process.stdin.close()
         process.wait(10)
     assert processes.memory_used_bytes is None, "only its processor time was asked for"
-    assert processes.utilisation == pytest.approx((took_s - before) / 2, abs=0.05)
+    assert processes.utilisation == pytest.approx(took_s / 2, abs=0.03)
     assert processes.utilisation > 0.01 > idle.utilisation
     clock.now_s += 1
     assert [one.source for one in meter.read()] == ["host"]
