@@ -66,6 +66,8 @@ class Series:
     counters: dict[str, Counter] = field(default_factory=dict)
     """Of the host: those of IO_COUNTERS that it told."""
     throttle: list[tuple[float, str]] = field(default_factory=list)
+    tells_throttle: bool = False
+    """Whether the meter can say that there was none."""
     board: str | None = None
     """Of a device without a power sensor of its own: the source of its board's power."""
     shared_by: int | None = None
@@ -81,6 +83,7 @@ class Series:
         for name in IO_COUNTERS:
             if (count := getattr(row, name)) is not None:
                 self.counters.setdefault(name, Counter()).add(row.monotonic_s, count)
+        self.tells_throttle |= row.throttle is not None
         if row.throttle:
             self.throttle.append((row.monotonic_s, row.throttle))
         self.energy_wrap_j = self.energy_wrap_j if row.energy_wrap_j is None else row.energy_wrap_j
@@ -240,6 +243,10 @@ class Trace:
         """Every reason any device gave inside a window, sorted, as the vendor names them."""
         texts = (text for one in self.series for time_s, text in one.throttle if start_s <= time_s <= end_s)
         return tuple(sorted({reason for text in texts for reason in text.split("+")}))
+
+    def tells_throttling(self) -> bool:
+        """Whether any meter would have told of throttling; without one, no reason says nothing."""
+        return any(one.tells_throttle for one in self.series)
 
     def peak_rss(self, start_s: float, end_s: float) -> Observed:
         """Highest sum of resident bytes of the watched processes inside a window."""

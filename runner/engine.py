@@ -53,11 +53,13 @@ class Engine:
             self._repeat(repeats, begin_tracking)
         report = _save(self.folder)
         draw_plots(self.folder, report)
+        report.save(self.folder / "report.json")  # once more: its hash covers the plots too
         begin_tracking()
         warning = tracker.finish(report) if tracker else None
         if warning:
-            report = replace(report, warnings=[*report.warnings, warning])
-            report.save(self.folder / "report.json")
+            # As an event, so that the report with it still follows from the folder.
+            EventWriter(self.folder / "events" / PARENT_LOG, rank=-1).emit(Name.WARNING, {"message": warning})
+            report = _save(self.folder)
         self.console.finish(report, self.folder)
         return report.exit_code
 
@@ -87,9 +89,9 @@ class Engine:
         except KeyboardInterrupt:
             failure = InterruptedRunError("Interrupted before the worker was started.")
         _tell_end(events, failure)
-        report = _save(folder)
         if self.case.task.name != "inspect":
-            _tell_finished(folder, report)
+            _tell_finished(folder, build(folder, by_run=True))
+        _save(folder)
         return failure
 
     def _attempts(
@@ -168,9 +170,9 @@ def _once(action: Callable[[], None] | None) -> Callable[[], None]:
 
 def _save(folder: Path) -> Report:
     """Build the report of a folder and write it down."""
-    report = build(folder)
-    report.save(folder / "report.json")
+    report = build(folder, by_run=True)
     (folder / "environment.json").write_text(json.dumps(report.environment, indent=1) + "\n")
+    report.save(folder / "report.json")
     return report
 
 

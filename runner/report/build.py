@@ -8,12 +8,14 @@ from typing import Any, Literal
 from runner.errors import InterruptedRunError
 from runner.events import Name
 from runner.report.compute import KnownChip, chip_of, compute, memory_estimate
-from runner.report.host import OTHERS, disturbance, isolated
+from runner.report.conditions import asked_of, conditions
+from runner.report.host import OTHERS, disturbance
 from runner.report.names import figures_for, unit_of
 from runner.report.power import memory, power
 from runner.report.quality import quality
 from runner.report.repeats import combine, repeat_folders
-from runner.report.schema import Division, Figure, Report
+from runner.report.rules import PUBLISHABLE, judged
+from runner.report.schema import Division, Figure, Publication, Report
 from runner.report.speed import speed, steps, times, unevenness
 from runner.report.story import Story, read_story
 from runner.report.values import Missing, Values
@@ -25,8 +27,12 @@ KILLED = {
 }
 
 
-def build(run_folder: Path) -> Report:
+def build(run_folder: Path, *, by_run: bool = False) -> Report:
     """The report of a run folder, of its repeats joined where it has some.
+
+    Args:
+        run_folder: what the run left.
+        by_run: whether the run itself asks, at its end.
 
     Raises:
         OSError: the folder has no `run.yaml`.
@@ -34,11 +40,12 @@ def build(run_folder: Path) -> Report:
     """
     repeats = repeat_folders(run_folder)
     if repeats:
-        return combine(_build_single(run_folder), [_build_single(folder) for folder in repeats])
-    return _build_single(run_folder)
+        told = [_build_single(folder, by_run=by_run) for folder in repeats]
+        return judged(combine(_build_single(run_folder, by_run=by_run), told))
+    return judged(_build_single(run_folder, by_run=by_run))
 
 
-def _build_single(run_folder: Path) -> Report:
+def _build_single(run_folder: Path, *, by_run: bool) -> Report:
     story = read_story(run_folder)
     case = story.case
     error, exit_code = _ending(story)
@@ -46,7 +53,7 @@ def _build_single(run_folder: Path) -> Report:
     values, notes = _values(story, chip)
     submitted = next((event.value for event in story.parent if event.name == Name.SUBMIT_INFO), {})
     warnings = [*_warnings(story, values), *notes]
-    values |= _verdicts(story, values, exit_code)
+    values |= _verdicts(story)
     names = figures_for(case.task.name, list(case.model.quality.targets))
     return Report(
         status=_status(exit_code),
@@ -59,6 +66,7 @@ def _build_single(run_folder: Path) -> Report:
         environment=story.last(Name.ENVIRONMENT) or {},
         warnings=warnings,
         published=case.to_dict()["model"]["published"] if case.scale == "reference" else [],
+        publication=Publication(asked=asked_of(case), parts=[conditions(story, values)], by_run=by_run),
     )
 
 
@@ -120,22 +128,11 @@ def _values(story: Story, chip: KnownChip) -> tuple[Values, list[str]]:
     return values | energy | memory(story), notes
 
 
-def _verdicts(story: Story, values: Values, exit_code: int) -> Values:
-    case = story.case
+def _verdicts(story: Story) -> Values:
     warm = story.last(Name.WARMUP_END)
     steady = float(warm["steady"]) if warm else Missing("warm-up did not end")
-    window = values.get("run/window_s", Missing(""))
-    long_enough = not isinstance(window, Missing) and (case.task.name != "train" or window >= case.measure.window.min_s)
-    publishable = (
-        exit_code == 0
-        and case.measure.publishable
-        and case.scale == "reference"
-        and not case.emulate
-        and steady == 1.0
-        and long_enough
-        and not (case.vendor.on_host and isolated(values.get(OTHERS, Missing(""))) is False)
-    )
-    return {"run/steady": steady, "run/emulated": float(case.emulate), "run/publishable": float(publishable)}
+    # Whether it may be published is judged on the finished report.
+    return {"run/steady": steady, "run/emulated": float(story.case.emulate), PUBLISHABLE: 0.0}
 
 
 def _warnings(story: Story, values: Values) -> list[str]:
@@ -151,7 +148,7 @@ def _warnings(story: Story, values: Values) -> list[str]:
     window = values.get("run/window_s")
     rows = len(story.steps("window"))
     wanted = case.measure.window
-    if case.task.name == "train" and isinstance(window, float) and (window < wanted.min_s or rows < wanted.min_steps):
+    if isinstance(window, float) and (window < wanted.min_s or rows < wanted.min_steps):
         told.append(
             f"Short window: {window:.1f} s and {rows} steps, where measure={case.measure.name} asks for "
             f"{wanted.min_s:g} s and {wanted.min_steps} steps."

@@ -43,6 +43,8 @@ class Definition:
     """Tasks that show the figure on their first screen."""
     same_batch: bool = False
     """Whether two runs can only be ranked by it when they have the same batch size."""
+    highest: bool = False
+    """Whether it is the highest value that was seen: of several repeats, the highest of all."""
 
 
 def _define(
@@ -55,6 +57,7 @@ def _define(
     form: Form = "number",
     headline: frozenset[str] = frozenset(),
     same_batch: bool = False,
+    highest: bool = False,
 ) -> Definition:
     return Definition(
         name=name,
@@ -65,6 +68,7 @@ def _define(
         form=form,
         headline=headline,
         same_batch=same_batch,
+        highest=highest,
     )
 
 
@@ -150,16 +154,32 @@ _DEFINITIONS = (
         "lower",
         headline=MEASURED,
         same_batch=True,
+        highest=True,
     ),
-    _define("memory/device_peak_reserved_gib", "Device memory, reserved peak", "GiB", "lower", same_batch=True),
-    _define("memory/device_peak_used_gib", "Device memory, used peak", "GiB", "lower", same_batch=True),
-    _define("memory/host_peak_rss_gib", "Host memory, peak", "GiB", "lower", headline=MEASURED, same_batch=True),
+    _define(
+        "memory/device_peak_reserved_gib",
+        "Device memory, reserved peak",
+        "GiB",
+        "lower",
+        same_batch=True,
+        highest=True,
+    ),
+    _define("memory/device_peak_used_gib", "Device memory, used peak", "GiB", "lower", same_batch=True, highest=True),
+    _define(
+        "memory/host_peak_rss_gib",
+        "Host memory, peak",
+        "GiB",
+        "lower",
+        headline=MEASURED,
+        same_batch=True,
+        highest=True,
+    ),
     _define("energy/per_sample_j", "Energy per sample", "J/sample", "lower", headline=MEASURED),
     _define("energy/samples_per_j", "Samples per joule", "{unit}/J", "higher"),
     _define("energy/device_j", "Energy, devices", "J"),
     _define("energy/node_j", "Energy, node", "J"),
     _define("power/device_mean_w", "Power, devices, mean", "W", headline=MEASURED),
-    _define("power/device_peak_w", "Power, devices, peak", "W"),
+    _define("power/device_peak_w", "Power, devices, peak", "W", highest=True),
     _define("power/device_idle_w", "Power, devices, idle", "W"),
     _define("power/node_mean_w", "Power, node, mean", "W"),
     _define("host/disk_read_gib", "Host, read from disks in the window", "GiB"),
@@ -167,7 +187,7 @@ _DEFINITIONS = (
     _define("host/network_sent_gib", "Host, sent over the network in the window", "GiB"),
     _define("host/network_received_gib", "Host, received over the network in the window", "GiB"),
     _define("host/others_utilisation_mean", "Host processors, taken by others, mean", "1", form="percent"),
-    _define("device/temperature_max_c", "Device temperature, highest", "°C"),
+    _define("device/temperature_max_c", "Device temperature, highest", "°C", highest=True),
     _define("device/utilisation_mean", "Device utilisation, mean", "1", form="percent"),
     _define("overhead/fraction", "Cost of measuring", "1", "lower", form="percent"),
     _define("run/window_s", "Measured window", "s", headline=MEASURED),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from models.recipe import Quality
 from runner.events import Event, Name
 from runner.report.names import LAST
 from runner.report.story import Story
-from runner.report.values import Missing, Values
+from runner.report.values import Missing, Values, known
 
 
 def quality(story: Story) -> Values:
@@ -13,17 +14,26 @@ def quality(story: Story) -> Values:
     goal = story.case.model.quality
     evaluations = story.all(Name.EVALUATE)
     figures: Values = {"quality/target": goal.targets[goal.metric]}
+    best = _best(goal, evaluations)
     for metric in goal.targets:
-        seen = [value for event in evaluations if (value := event.value["quality"].get(metric)) is not None]
-        if not seen:
-            none = Missing("no evaluation was completed")
-            figures |= {f"quality/{metric}": none, f"quality/{metric}{LAST}": none}
-            continue
-        figures[f"quality/{metric}"] = max(seen) if goal.mode == "max" else min(seen)
-        figures[f"quality/{metric}{LAST}"] = seen[-1]
+        none = Missing("no evaluation was completed" if not evaluations else f"no evaluation told {metric}")
+        told = [value for event in evaluations if (value := event.value["quality"].get(metric)) is not None]
+        figures[f"quality/{metric}"] = none if best is None else known(best.value["quality"].get(metric), none.reason)
+        figures[f"quality/{metric}{LAST}"] = told[-1] if told else none
     reached = next((event for event in evaluations if event.value["reached"]), None)
     figures["quality/reached"] = float(reached is not None)
     return figures | _to_target(reached)
+
+
+def _best(goal: Quality, evaluations: list[Event]) -> Event | None:
+    """One evaluation for all metrics: the best in the main one, of those that reached every target where there are any.
+
+    Each metric's best from another evaluation would be a model that there never was.
+    """
+    told = [event for event in evaluations if event.value["quality"].get(goal.metric) is not None]
+    reached = [event for event in told if event.value["reached"]]
+    sign = 1 if goal.mode == "max" else -1
+    return max(reached or told, key=lambda event: sign * event.value["quality"][goal.metric], default=None)
 
 
 def _to_target(reached: Event | None) -> Values:

@@ -6,7 +6,8 @@ import statistics
 from dataclasses import replace
 from pathlib import Path
 
-from runner.report.schema import Figure, Report
+from runner.report.names import definition
+from runner.report.schema import Figure, Publication, Report
 from runner.stats import t_interval
 
 REPEATS = "repeats"
@@ -19,15 +20,17 @@ def repeat_folders(run_folder: Path) -> list[Path]:
 
 
 def combine(outer: Report, repeats: list[Report]) -> Report:
-    """One report of several: figures become means with intervals.
+    """One report of several: figures become means with intervals, highest values the highest of all.
 
     Args:
-        outer: the report of the enclosing folder; its status, error and case are kept.
+        outer: the report of the enclosing folder; its status, error and own warnings are kept.
         repeats: one report for each fresh process.
     """
     done = [report for report in repeats if report.status == "done"]
     basis = done or repeats
     figures = {name: _join(name, basis) for name in basis[0].figures}
+    repeated = {text for one in repeats for text in one.warnings}
+    own = [text for text in outer.warnings if text not in repeated]
     warnings = [f"Repeat {number}: {text}" for number, one in enumerate(repeats, 1) for text in one.warnings]
     if len(done) < len(repeats):
         warnings.append(
@@ -40,8 +43,17 @@ def combine(outer: Report, repeats: list[Report]) -> Report:
         precision=basis[0].precision,
         environment=basis[0].environment,
         division=basis[0].division,
-        warnings=warnings,
+        warnings=[*own, *warnings],
+        publication=_together(outer, repeats),
     )
+
+
+def _together(outer: Report, repeats: list[Report]) -> Publication | None:
+    """What the case asks as a whole, and the conditions of every one of its processes."""
+    if outer.publication is None:
+        return None
+    parts = [part for one in repeats if one.publication for part in one.publication.parts]
+    return replace(outer.publication, parts=parts)
 
 
 def _join(name: str, reports: list[Report]) -> Figure:
@@ -52,4 +64,6 @@ def _join(name: str, reports: list[Report]) -> Figure:
     values = [figure.value for figure in figures if figure.value is not None]
     if figures[0].unit == "bool":
         return Figure(value=min(values), unit="bool")
+    if definition(name).highest:
+        return Figure(value=max(values), unit=figures[0].unit)  # an interval belongs to a mean
     return Figure(value=statistics.fmean(values), unit=figures[0].unit, interval=t_interval(values))

@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
+from runner.report.shape import check_shape, plain_json
+
 SCHEMA_VERSION = 1
-OWN_FILES = ("run.yaml", "*.csv", "*.csv.meters.json")
-COVERED = (*OWN_FILES, *(f"repeats/*/{pattern}" for pattern in (*OWN_FILES, "report.json")))
-"""What the digests cover, as glob patterns. `environment` is in the report itself; events are what it is built from."""
+CHANGED = "report.json was changed after it was written: its content has another hash"
+NOT_COVERED = ("report.json", "report.tmp", "checkpoints/*", "*parent.pid", "*tracking.json*", "*.lock")
+"""What the digests leave out, as patterns of names in the run folder: the report itself, what only a further part of
+the run reads, and what the engine writes after the report to know whose the folder is and what was filed of it."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -38,6 +42,20 @@ class Division:
 
 
 @dataclass(kw_only=True, slots=True)
+class Publication:
+    """Whether the run may be published, and from what that follows."""
+
+    asked: dict[str, Any]
+    """What the case asks of a measurement."""
+    parts: list[dict[str, Any]]
+    """Of each fresh process, the conditions it was measured under; null is what nobody knows."""
+    by_run: bool
+    """Whether the run itself made the report; false where a killed one's was made afterwards."""
+    rules: list[dict[str, Any]] = field(default_factory=list)
+    """`{"rule", "asks", "outcome", "text"}` of every rule."""
+
+
+@dataclass(kw_only=True, slots=True)
 class Report:
     """The result of one case."""
 
@@ -55,6 +73,8 @@ class Report:
     warnings: list[str]
     published: list[dict[str, Any]] = field(default_factory=list)
     """What others published for this model, for orientation."""
+    publication: Publication | None = None
+    """Null in reports that were written before there was it."""
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the run folder's other files, by their names in it; known when the report was saved beside them."""
     schema_version: int = SCHEMA_VERSION
@@ -62,11 +82,12 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries with the content's hash, as `report.json` holds them.
 
-        Without digests there is no `files`, as in reports that were written before there were any.
+        What is empty of `files` and `publication` is left out, as in reports that were written before there was it.
         """
         content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        if not content["files"]:
-            del content["files"]
+        for name in ("files", "publication"):
+            if not content[name]:
+                del content[name]
         return content | {"hash": content_hash(content)}
 
     def save(self, path: Path) -> None:
@@ -78,9 +99,16 @@ class Report:
 
 
 def digests(run_folder: Path) -> dict[str, str]:
-    """SHA-256 of the files a report stands on, those of its repeats included, by their names in the folder."""
-    found = sorted({path for pattern in COVERED for path in run_folder.glob(pattern) if path.is_file()})
-    return {path.relative_to(run_folder).as_posix(): file_digest(path) for path in found}
+    """SHA-256 of every file of a run folder, those of its repeats included, by their names in the folder."""
+    found = {path.relative_to(run_folder).as_posix(): path for path in run_folder.rglob("*") if path.is_file()}
+    return {name: file_digest(found[name]) for name in sorted(found) if not left_out(name)}
+
+
+def left_out(name: str) -> bool:
+    """Whether the digests leave a file out, by its name in the run folder, or in its repeat's."""
+    inside = name.split("/", 2)[2] if name.startswith("repeats/") and name.count("/") > 1 else name
+    repeated = inside != name
+    return any(fnmatch(inside, pattern) for pattern in NOT_COVERED) and not (repeated and inside == "report.json")
 
 
 def file_digest(path: Path) -> str:
@@ -101,13 +129,25 @@ def load_report(path: Path) -> Report:
     Raises:
         ValueError: not a report, or of a schema this version does not know.
     """
+    return parse_report(path)[0]
+
+
+def parse_report(path: Path) -> tuple[Report, bool]:
+    """Read `report.json`, and whether its content still has the hash that it states.
+
+    Raises:
+        ValueError: not a report, or of a schema this version does not know.
+    """
     try:
-        raw = json.loads(path.read_text())
-        raw.pop("hash")
+        raw = plain_json(path.read_text())
         if raw["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"{path} has schema {raw['schema_version']}, this version reads {SCHEMA_VERSION}")
+        intact = content_hash(raw) == raw.pop("hash")
+        check_shape(raw)
         raw["figures"] = {name: Figure(**figure) for name, figure in raw["figures"].items()}
         raw["division"] = Division(**raw["division"])
-        return Report(**raw)
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        if raw.get("publication") is not None:
+            raw["publication"] = Publication(**raw["publication"])
+        return Report(**raw), intact
+    except (KeyError, TypeError, AttributeError, AssertionError, RecursionError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a report: {error}") from error

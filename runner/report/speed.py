@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 
+from runner.errors import TargetNotReachedError
 from runner.events import Name
 from runner.report.story import Story
 from runner.report.values import Missing, Value, Values, divide, known
@@ -47,20 +48,26 @@ def _whole_train_core(story: Story) -> Values:
 
 def times(story: Story) -> Values:
     """`time/*` but for the time to target: end to end over all parts of the run."""
-    began = [event for event in story.parent if event.name == Name.LAUNCH_TRAINING]
-    ended = [event for event in story.parent if event.name == Name.LAUNCH_END]
     totals = story.last(Name.TRAIN_END) or {}
-    parts = [end.monotonic_s - begin.monotonic_s for begin, end in zip(began, ended, strict=False)]
     initialised = story.last(Name.INIT_END) or {}
     unfinished = "training did not come to its end"
     return {
-        "time/e2e_s": sum(parts)
-        if parts and len(parts) == len(began)
-        else Missing("the runner was killed before the end"),
+        "time/e2e_s": _end_to_end(story),
         "time/init_s": known(initialised.get("seconds"), "the worker did not come up"),
         "time/train_s": known(totals.get("training_s"), unfinished),
         "time/eval_s": known(totals.get("evaluate_s"), unfinished),
     }
+
+
+def _end_to_end(story: Story) -> Value:
+    """Over all parts of a case that came to its end, whether or not its target was met: a failed one took no time."""
+    began = [event for event in story.parent if event.name == Name.LAUNCH_TRAINING]
+    ended = [event for event in story.parent if event.name == Name.LAUNCH_END]
+    if not ended or len(ended) < len(began):
+        return Missing("the runner was killed before the end")
+    if ended[-1].value["exit_code"] not in (0, TargetNotReachedError.exit_code):
+        return Missing("the case failed before its end")
+    return sum(end.monotonic_s - begin.monotonic_s for begin, end in zip(began, ended, strict=False))
 
 
 def steps(story: Story) -> Values:
@@ -83,17 +90,28 @@ def steps(story: Story) -> Values:
     return figures
 
 
+def slowest_over_fastest(story: Story) -> float | None:
+    """Time per step of the window's slowest fifth over its fastest one's; null where too few steps tell it."""
+    fifths = _fifths(story)
+    return max(fifths) / min(fifths) if fifths and min(fifths) > 0 else None
+
+
 def unevenness(story: Story) -> list[str]:
     """What a reader must know of a window whose speed changed on the way; nothing where too few steps tell it."""
-    seconds = [float(row["seconds"]) for row in story.steps("window")]
-    length = len(seconds) // PARTS
-    if length < FEWEST_STEPS:
-        return []
-    parts = [statistics.fmean(seconds[begin : begin + length]) for begin in range(0, PARTS * length, length)]
-    if max(parts) < UNEVEN * min(parts):
+    parts = _fifths(story)
+    if not parts or max(parts) < UNEVEN * min(parts):
         return []
     slowest, fastest = (f"{1e3 * part:,.4g} ms" for part in (max(parts), min(parts)))
     return [
         f"Uneven window: a step took {slowest} in its slowest fifth and {fastest} in its fastest. "
         "The throughput is the mean over all of it; plots/throughput.png shows when it changed."
     ]
+
+
+def _fifths(story: Story) -> list[float]:
+    """Mean seconds per step of each fifth of the window; empty where a fifth has too few steps."""
+    seconds = [float(row["seconds"]) for row in story.steps("window")]
+    length = len(seconds) // PARTS
+    if length < FEWEST_STEPS:
+        return []
+    return [statistics.fmean(seconds[begin : begin + length]) for begin in range(0, PARTS * length, length)]

@@ -9,6 +9,7 @@ from runner.report.find import REPORT
 from runner.report.repeats import repeat_folders
 from runner.report.story import Story, read_story
 from runner.verify import integrity, publication
+from runner.verify.consistency import consistent
 from runner.verify.verdict import Check, Verdict, failed
 
 
@@ -19,7 +20,7 @@ def verify(folder: Path, search_path: Sequence[str] = ()) -> Verdict:
         folder: holds `report.json` and what it was made from.
         search_path: where configuration is kept that is not shipped, as for `hydra.searchpath`.
     """
-    _, report, checks = integrity.read(folder / REPORT)
+    report, checks = integrity.read(folder / REPORT)
     if report is None:
         return Verdict(folder=folder, checks=checks)
     checks += [integrity.files(folder, report), integrity.environment(folder, report)]
@@ -28,12 +29,12 @@ def verify(folder: Path, search_path: Sequence[str] = ()) -> Verdict:
         return Verdict(folder=folder, checks=[*checks, fault])
     own, *repeats = stories
     checks.append(integrity.rebuilt(folder, report))
-    checks.append(integrity.divided(folder, own.case, report, search_path))
     try:
-        checks += publication.checks(own.case, report, repeats or [own])
+        checks.append(consistent(repeats or [own]))
     except Exception as error:  # noqa: BLE001 -- events or a trace that nothing can be made of are a finding
         checks.append(failed("events", "integrity", f"cannot be understood: {type(error).__name__}: {error}"))
-    return Verdict(folder=folder, checks=checks)
+    checks.append(integrity.divided(folder, own.case, report, search_path))
+    return Verdict(folder=folder, checks=[*checks, *publication.checks(report)])
 
 
 def _stories(folder: Path) -> tuple[list[Story], Check | None]:

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from runner.fairness import division_of
 from runner.report.build import build
 from runner.report.repeats import REPEATS
-from runner.report.schema import Division, Report, content_hash, digests, load_report
+from runner.report.schema import CHANGED, Division, Report, digests, parse_report
 from runner.schema import Case
 from runner.verify.verdict import About, Check, failed, not_applicable, passed
 
@@ -29,24 +29,23 @@ CLOSE = 1e-9
 """Relative difference below which two figures are the same: another version of a library may sum in another order."""
 
 
-def read(path: Path) -> tuple[dict[str, Any], Report | None, list[Check]]:
-    """`report.json` as it stands and as a report; and what was found on the way. Null when it is no report."""
+def read(path: Path) -> tuple[Report | None, list[Check]]:
+    """`report.json`, null when it is none; and what was found on the way."""
     name = "schema"
     if not path.is_file():
         text = "there is no report.json; the run goes on, or was killed: python -m runner.report FOLDER makes it"
-        return {}, None, [failed(name, "integrity", text)]
+        return None, [failed(name, "integrity", text)]
     try:
-        raw = json.loads(path.read_text())
-        report = load_report(path)
-    except (OSError, ValueError, AssertionError) as error:
-        return {}, None, [failed(name, "integrity", _one_line(error))]
-    return raw, report, [passed(name, "integrity", f"schema {report.schema_version}"), _hash(raw)]
+        report, intact = parse_report(path)
+    except (OSError, ValueError) as error:
+        return None, [failed(name, "integrity", _one_line(error))]
+    return report, [passed(name, "integrity", f"schema {report.schema_version}"), _hash(report, intact=intact)]
 
 
-def _hash(raw: Mapping[str, Any]) -> Check:
-    if content_hash(dict(raw)) == raw["hash"]:
-        return passed("hash", "integrity", f"SHA-256 {raw['hash'][:12]}…")
-    return failed("hash", "integrity", "report.json was changed after it was written: its content has another hash")
+def _hash(report: Report, *, intact: bool) -> Check:
+    if intact:
+        return passed("hash", "integrity", f"SHA-256 {report.to_dict()['hash'][:12]}…")
+    return failed("hash", "integrity", CHANGED)
 
 
 def files(folder: Path, report: Report) -> Check:
@@ -55,6 +54,8 @@ def files(folder: Path, report: Report) -> Check:
         text = "the report states no digests: run.yaml, steps.csv and power.csv may have been changed unseen"
         return failed("files", "publication", text)
     there = digests(folder)
+    if report.publication is None:  # the digests of that version covered a few files alone
+        there = {name: digest for name, digest in there.items() if name in report.files}
     wrong = [
         f"{name} {_fault(name, report.files, there)}"
         for name in sorted(report.files.keys() | there.keys())
@@ -62,6 +63,9 @@ def files(folder: Path, report: Report) -> Check:
     ]
     if wrong:
         return failed("files", "integrity", _several(wrong))
+    if report.publication is None:
+        text = f"{len(there)} are as their digests say; an earlier version left the others out"
+        return failed("files", "publication", text)
     return passed("files", "integrity", f"{len(there)} as their digests say")
 
 
@@ -88,23 +92,22 @@ def environment(folder: Path, report: Report) -> Check:
 def rebuilt(folder: Path, report: Report) -> Check:
     """The report made anew from the folder, against the stated one."""
     try:
-        made = build(folder).to_dict()
+        by_run = report.publication is not None and report.publication.by_run
+        made = build(folder, by_run=by_run).to_dict()
     except Exception as error:  # noqa: BLE001 -- whatever a damaged folder does to the builder is a finding
         text = f"no report can be built from the folder: {type(error).__name__}: {_one_line(error)}"
         return failed("rebuilt", _blame(report), text)
     stated = report.to_dict()
     wrong = []
     for key in sorted(made.keys() - {"hash", "files", "warnings", "figures"}):
-        wrong += _unlike(key, made[key], stated[key])
+        wrong += _unlike(key, made[key], stated.get(key))
     names = sorted(made["figures"].keys() | stated["figures"].keys())
     wrong += [
         _figure_fault(name, made["figures"], stated["figures"])
         for name in names
         if not same(made["figures"].get(name), stated["figures"].get(name))
     ]
-    # The engine itself adds what became of filing the report, after it was built.
-    told = made["warnings"]
-    wrong += ["warnings"] if stated["warnings"][: len(told)] != told else []
+    wrong += _unlike("warnings", made["warnings"], stated["warnings"])
     if wrong:
         return failed("rebuilt", _blame(report), f"the folder gives another result: {_several(wrong)}")
     return passed("rebuilt", "integrity", f"all {len(made['figures'])} figures follow from the folder")

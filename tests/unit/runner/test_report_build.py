@@ -17,7 +17,8 @@ from models.recipe import Quality
 from runner.events import EventWriter, Name
 from runner.report.build import build
 from runner.report.names import figures_for
-from runner.report.schema import Report, load_report
+from runner.report.repeats import combine
+from runner.report.schema import Figure, Report, load_report
 from runner.report.story import PARENT_LOG
 from runner.schema import Case, Compiler, Framework, Measure, Task, Topology, Tracking, WarmUp, WindowSpec
 
@@ -100,6 +101,13 @@ def value(report: Report, name: str) -> float | None:
     return report.figures[name].value
 
 
+def kept(report: Report, rule: str) -> str:
+    """The outcome of one rule of publication."""
+    assert report.publication is not None
+    (found,) = [one["outcome"] for one in report.publication.rules if one["rule"] == rule]
+    return str(found)
+
+
 @pytest.fixture
 def report(tmp_path: Path) -> Report:
     folder = Folder(tmp_path / "run", case())
@@ -174,12 +182,14 @@ def test_times_steps_and_cost(report: Report) -> None:
 
 
 def test_what_is_publishable(report: Report, tmp_path: Path) -> None:
-    assert value(report, "run/publishable") == 1.0
+    assert {kept(report, name) for name in ("status", "emulated", "scale", "measure", "steadiness", "window")} == {"ok"}
+    assert value(report, "run/publishable") == 0.0, "nobody knows what ran, how evenly and who else was there"
+    assert [kept(report, name) for name in ("precision", "evenness", "host")] == ["unknown"] * 3
     folder = Folder(tmp_path / "emulated", case(emulate=True))
     folder.begin()
     folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
     emulated = folder.end(samples=6000, training_s=40.0, evaluate_s=0.0, core_s=24.0)
-    assert value(emulated, "run/publishable") == 0.0 and value(emulated, "compute/mfu") is None
+    assert kept(emulated, "emulated") == "failed" and value(emulated, "compute/mfu") is None
     assert emulated.case["chip"] is None and "Emulated" in emulated.warnings[0]
 
 
@@ -193,6 +203,50 @@ def test_best_and_last_quality_are_both_told(tmp_path: Path) -> None:
     assert list(made.figures) == figures_for("converge", ["accuracy"])
     assert (value(made, "quality/accuracy"), value(made, "quality/accuracy_last")) == (0.6, 0.55)
     assert value(made, "time/to_target_s") == 20.0 and value(made, "convergence/samples_to_target") == 160
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "shown", "reached"),
+    [
+        ([(0.40, 0.30, False), (0.37, 0.35, False)], (0.40, 0.30), 0.0),
+        ([(0.40, 0.30, False), (0.39, 0.35, True)], (0.39, 0.35), 1.0),
+    ],
+)
+def test_all_metrics_are_of_one_evaluation(
+    tmp_path: Path, evaluations: list[tuple[float, float, bool]], shown: tuple[float, float], reached: float
+) -> None:
+    targets = {"box": 0.38, "mask": 0.34}
+    recipe = toy_recipe(quality=Quality(targets=targets, mode="max", every_samples=80))
+    folder = Folder(tmp_path / "run", replace(case("converge"), model=recipe))
+    folder.begin()
+    for step, (box, mask, good) in enumerate(evaluations, 1):
+        told = {"step": step, "samples": 8 * step, "training_s": float(step), "reached": good, "seconds": 1.0}
+        folder.tell(Name.EVALUATE, {**told, "quality": {"box": box, "mask": mask}}, after_s=10)
+    made = folder.end(samples=240, training_s=30.0, evaluate_s=3.0, core_s=20.0)
+    assert (value(made, "quality/box"), value(made, "quality/mask")) == shown
+    assert value(made, "quality/reached") == reached
+
+
+@pytest.mark.parametrize(("code", "seconds"), [(0, 55.0), (8, 55.0), (2, None), (7, None), (10, None)])
+def test_a_failed_case_took_no_time(tmp_path: Path, code: int, seconds: float | None) -> None:
+    folder = Folder(tmp_path / "run", case())
+    folder.begin()
+    folder.segment(0, samples=6000, seconds=40.0, core_s=24.0)
+    made = folder.end(samples=9000, training_s=60.0, evaluate_s=10.0, core_s=40.0, code=code)
+    assert value(made, "time/e2e_s") == (pytest.approx(seconds) if seconds else None)
+    assert seconds or made.figures["time/e2e_s"].reason == "the case failed before its end"
+
+
+def test_the_highest_of_several_repeats_is_a_maximum_and_no_mean(report: Report) -> None:
+    def one(peak_gib: float, steady: float) -> Report:
+        told = {"memory/host_peak_rss_gib": peak_gib, "throughput/steady": steady}
+        made = {name: Figure(value=number, unit=report.figures[name].unit) for name, number in told.items()}
+        return replace(report, figures=report.figures | made)
+
+    joined = combine(report, [one(2.0, 100.0), one(8.0, 110.0), one(5.0, 120.0)])
+    assert joined.figures["memory/host_peak_rss_gib"] == Figure(value=8.0, unit="GiB")
+    assert value(joined, "throughput/steady") == pytest.approx(110.0)
+    assert joined.figures["throughput/steady"].interval is not None
 
 
 def test_a_folder_whose_runner_was_killed_tells_what_it_had(tmp_path: Path) -> None:
@@ -266,22 +320,22 @@ def on_host() -> Case:
 def test_what_others_take_of_the_host_is_the_machines_less_our_own(tmp_path: Path) -> None:
     report = beside_others(tmp_path, on_host(), [0.0, 0.5, None, 0.7])
     assert value(report, "host/others_utilisation_mean") == pytest.approx((0.3 + 0.1) / 2)
-    assert value(report, "run/publishable") == 0.0
+    assert kept(report, "host") == "failed"
     (warning,) = [text for text in report.warnings if "Not isolated" in text]
     assert "others took 20% of the host's processors" in warning and "idle machine" in warning
 
 
-def test_beside_an_accelerator_the_host_is_warned_of_alone(tmp_path: Path) -> None:
+def test_beside_an_accelerator_a_disturbed_host_is_another_fault(tmp_path: Path) -> None:
     report = beside_others(tmp_path, replace(on_host(), vendor=NVIDIA), [0.0, 0.5, None, 0.7])
     assert any("what the host does for the device was slower" in text for text in report.warnings)
-    assert value(report, "run/publishable") == 1.0
+    assert kept(report, "host") == "failed"
 
 
 @pytest.mark.parametrize(("own", "others"), [(0.77, 0.03), (0.9, 0.0)])
 def test_a_host_that_is_nearly_ours_alone_is_isolated(tmp_path: Path, own: float, others: float) -> None:
     report = beside_others(tmp_path, on_host(), [own] * 4)
     assert value(report, "host/others_utilisation_mean") == pytest.approx(others)
-    assert value(report, "run/publishable") == 1.0
+    assert kept(report, "host") == "ok"
     assert not any("isolated" in text for text in report.warnings)
 
 
@@ -289,4 +343,4 @@ def test_nobody_knows_of_others_where_the_processors_were_not_read(tmp_path: Pat
     report = beside_others(tmp_path, on_host(), [0.5, None, None, None])
     figure = report.figures["host/others_utilisation_mean"]
     assert figure.value is None and figure.reason == "the processors' times were not read in this time"
-    assert value(report, "run/publishable") == 1.0
+    assert kept(report, "host") == "unknown"
