@@ -128,6 +128,10 @@ class Console:
         self._print(f"{self._case.name} is done already (resume=true): {run_folder}")
         self._print(f"Show it with: python -m runner.report {run_folder}")
 
+    def warn(self, text: str) -> None:
+        """Say something that does not end the run."""
+        self._print(text, style="yellow")
+
     def _begin_part(self) -> None:
         """A worker came up: the first one, the next repeat, or another attempt after a crash."""
         self._progress = Progress(case=self._case)

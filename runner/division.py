@@ -18,6 +18,7 @@ ALLOWED = {
     "model.accumulate": "gradient accumulation",
     "model.memory_format": "memory format",
     "data.workers": "data-loader workers",
+    "seed": "another draw of the same case",
     "compiler.*": "compiler",
     "vendor.communication_backend": "communication",
     "vendor.compilers": "what the vendor's stack offers",

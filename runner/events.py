@@ -123,7 +123,7 @@ def parse_line(line: str) -> Event | None:
 
 def read_events(path: Path, offset: int = 0) -> tuple[list[Event], int]:
     """Complete lines of `path` from byte `offset` on, as events, and the offset to go on from."""
-    if not path.exists():
+    if not path.is_file():  # a pipe would be waited for
         return [], offset
     with path.open("rb") as file:
         file.seek(offset)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from runner.errors import ConfigurationError
 from runner.report.find import walk_runs
+from runner.report.reading import UnreadableFolderError, reading
 from runner.report.schema import load_report
 from runner.schema import Case, load_case
 from runner.tracking.owner import parent_state, write_parent
@@ -37,11 +39,24 @@ def claim(case: Case, wanted: Path) -> Path:
     raise AssertionError("unreachable")
 
 
-def find_earlier(case: Case, root: Path) -> Path | None:
-    """The newest folder that `resume=true` can use: a good result of the same case, or one that a kill left behind."""
-    usable = (folder for folder in walk_runs(root) if _same_case(case, folder) and parent_state(folder) == "gone")
-    ranked = sorted(usable, key=lambda folder: (is_done(folder), (folder / "run.yaml").stat().st_mtime))
-    return next((folder for folder in reversed(ranked) if is_done(folder) or can_go_on(folder)), None)
+def find_earlier(case: Case, root: Path, say: Callable[[str], None] = lambda _: None) -> Path | None:
+    """The newest folder that `resume=true` can use: a good result of the same case, or one that a kill left behind.
+
+    Args:
+        case: what shall run.
+        root: where earlier runs lie.
+        say: is told of every folder that cannot be read; the others are looked at all the same.
+    """
+    usable: list[tuple[bool, float, Path]] = []
+    for folder in walk_runs(root):
+        try:
+            with reading(folder):
+                if load_case(folder).identity == case.identity and parent_state(folder) == "gone":
+                    usable.append((is_done(folder), (folder / "run.yaml").stat().st_mtime, folder))
+        except UnreadableFolderError as error:
+            say(f"resume=true passes over {error}")
+    newest_first = sorted(usable, key=lambda one: one[:2], reverse=True)
+    return next((folder for done, _, folder in newest_first if done or can_go_on(folder)), None)
 
 
 def is_done(folder: Path) -> bool:
@@ -55,13 +70,6 @@ def is_done(folder: Path) -> bool:
 def can_go_on(folder: Path) -> bool:
     """Whether the folder holds a checkpoint to continue from."""
     return (folder / "checkpoints" / "last.ckpt").exists()
-
-
-def _same_case(case: Case, folder: Path) -> bool:
-    try:
-        return load_case(folder).identity == case.identity
-    except (OSError, ValueError, TypeError):
-        return False
 
 
 def remove_if_empty(folder: Path) -> None:

@@ -43,7 +43,7 @@ def run_case(case: Case, wanted: Path, changes: Division, *, is_sweep: bool, ven
     from runner.engine import Engine
 
     console = Console(case)
-    folder = find_earlier(case, Path(case.run.root)) if case.resume else None
+    folder = find_earlier(case, Path(case.run.root), console.warn) if case.resume else None
     if folder is None:
         folder = claim(case, wanted)
     else:

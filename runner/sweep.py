@@ -36,12 +36,19 @@ class Sweep(Callback):
 def end_sweep(folder: Path) -> NoReturn:
     """Show what the sweep has so far, file it, and end the process with the worst exit code of its cases."""
     from runner.console import show_sweep
+    from runner.report.reading import UnreadableFolderError, reading
     from runner.report.schema import load_report
     from runner.tracking import close_sweep
 
-    reports = {path.parent: load_report(path) for path in sorted(folder.glob("*/report.json"))}
+    reports, problems = {}, []
+    for path in sorted(folder.glob("*/report.json")):
+        try:
+            with reading(path.parent):
+                reports[path.parent] = load_report(path)
+        except UnreadableFolderError as error:
+            problems.append(str(error))
     warning = close_sweep(folder)
     show_sweep(folder, reports)
-    if warning:
-        sys.stderr.write(f"Warning: {warning}\n")
+    for problem in [*problems, *([warning] if warning else [])]:
+        sys.stderr.write(f"Warning: {problem}\n")
     sys.exit(max((report.exit_code for report in reports.values()), default=0))

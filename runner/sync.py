@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from filelock import Timeout
 from rich.console import Console
 from rich.markup import escape
@@ -17,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from runner.errors import ConfigurationError
 from runner.report.find import find_runs
-from runner.report.schema import Report, load_report
+from runner.report.reading import UnreadableFolderError, reading
+from runner.report.schema import CHANGED, Report, parse_report
 from runner.tracking import store
 from runner.tracking.cursor import load_cursor
 from runner.tracking.owner import parent_state
@@ -48,22 +48,29 @@ class Sync:
     def folder(self, folder: Path) -> tuple[Outcome, str]:
         """File one run; what became of it, and a remark."""
         try:
-            uploader = Uploader(folder, uri=self.uri)
-            with uploader:
+            with reading(folder):
+                return self._read_and_file(folder)
+        except UnreadableFolderError as error:
+            return "bad folder", f"this folder cannot be read: {error.cause}"
+
+    def _read_and_file(self, folder: Path) -> tuple[Outcome, str]:
+        try:
+            with Uploader(folder, uri=self.uri) as uploader:
                 report = self._report(folder)
                 if report is None:
                     return "skipped", "it is running, or was on another machine: file it there"
                 return self._file(uploader, report)
         except Timeout:
             return "skipped", "it is running, or another process is filing it"
-        except (ValueError, OSError, yaml.YAMLError) as error:
-            return "bad folder", _first_lines(error)
 
     def _report(self, folder: Path) -> Report | None:
         """The run's report, built now if its parent was killed before it could; null while the parent lives."""
         path = folder / "report.json"
         if path.exists():
-            return load_report(path)
+            report, intact = parse_report(path)
+            if not intact:
+                raise ValueError(f"{CHANGED}. It is not filed; python -m runner.verify says more")
+            return report
         if parent_state(folder) != "gone":
             return None
         from runner.report.build import build
@@ -72,6 +79,7 @@ class Sync:
         report = build(folder)
         report.save(path)
         draw_plots(folder, report)
+        report.save(path)  # once more: its hash covers the plots too
         return report
 
     def _file(self, uploader: Uploader, report: Report) -> tuple[Outcome, str]:
@@ -100,12 +108,12 @@ class Sync:
 
     def sweep(self, folder: Path) -> str | None:
         """Give a sweep's run its status when no process is working on it; null, or why that was not possible."""
-        if not is_sweep(folder) or parent_state(folder) == "alive":
-            return None
         try:
-            finish_sweep(folder, uri=self.uri)
-        except store.failures() as error:
-            return _first_lines(error)
+            with reading(folder):
+                if is_sweep(folder) and parent_state(folder) != "alive":
+                    finish_sweep(folder, uri=self.uri)
+        except UnreadableFolderError as error:
+            return error.cause
         return None
 
     @property
@@ -160,11 +168,6 @@ def _sync_all(sync: Sync, folders: list[Path], outcomes: Counter[Outcome], conso
 
 def _line(outcome: Outcome, folder: Path, remark: str) -> str:
     return f"[{STYLE[outcome]}]{outcome}[/]  {escape(str(folder))}" + (f": {escape(remark)}" if remark else "")
-
-
-def _first_lines(error: BaseException) -> str:
-    """An error's text in one line; pydantic's spans several."""
-    return " ".join(str(error).split())[:300]
 
 
 def _parser() -> argparse.ArgumentParser:

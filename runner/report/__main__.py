@@ -11,31 +11,59 @@ from runner.errors import ConfigurationError, TouchstoneError
 from runner.report import compare, tables
 from runner.report.compare import Run
 from runner.report.export import to_csv, to_json
-from runner.report.find import find_runs, is_run, load_all
+from runner.report.find import LEFT_OUT, find_runs, is_run, load_all
 from runner.report.html import Section, plots_of, to_html
 from runner.report.page import WIDTH, Page, screen, to_markdown, to_rich, to_text
 
 FORMATS = ("table", "markdown", "json", "csv", "html")
-_BY_ENDING = {".md": "markdown", ".json": "json", ".csv": "csv", ".html": "html", ".htm": "html"}
+_BY_ENDING = {
+    ".txt": "table",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".json": "json",
+    ".csv": "csv",
+    ".html": "html",
+    ".htm": "html",
+}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Show results; returns the exit code: 0, or 2 with a paragraph that says what is wrong."""
     options = _parser().parse_args(argv)
     try:
+        chosen = options.format or _by_ending(options.out)
         runs = _load(options.paths)
         runs = _sorted(runs, options.sort, force=options.force)
-        chosen = options.format or _BY_ENDING.get(options.out.suffix if options.out else "", "table")
         explicit = all(is_run(_folder(path)) for path in options.paths)
         if chosen in ("json", "csv"):
             _write(to_json(runs) if chosen == "json" else to_csv(runs), options.out)
-            return 0
-        sections = _sections(runs, explicit=explicit, force=options.force)
-        _show(sections, chosen, options.out)
+        else:
+            _show(_sections(runs, explicit=explicit, force=options.force), chosen, options.out)
     except TouchstoneError as error:
         screen(sys.stderr).print(str(error), style="red", soft_wrap=True)
         return error.exit_code
+    if options.out is not None:
+        count = f"{len(runs)} run{'' if len(runs) == 1 else 's'}"
+        screen(sys.stderr).print(f"Wrote {options.out}: {count} as {chosen}.", soft_wrap=True)
     return 0
+
+
+def _by_ending(out: Path | None) -> str:
+    """The format that a file's ending stands for.
+
+    Raises:
+        ConfigurationError: none of the known ones.
+    """
+    if out is None:
+        return "table"
+    chosen = _BY_ENDING.get(out.suffix.lower())
+    if chosen is None:
+        what = f"{out.suffix} stands for no format" if out.suffix else "its name has no ending"
+        known = ", ".join(_BY_ENDING)
+        raise ConfigurationError(
+            f"--out {out}: {what}. The known endings are {known}; or say which one with --format {'|'.join(FORMATS)}."
+        )
+    return chosen
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,10 +88,11 @@ def _load(paths: Sequence[Path]) -> list[Run]:
     """The results at and below the paths. A bad one among many is said; when it is all there is, it is the error."""
     folders = list(dict.fromkeys(folder for path in paths for folder in find_runs(path)))
     found, problems = load_all(folders)
-    if not found or (problems and all(is_run(_folder(path)) for path in paths)):
-        raise ConfigurationError(" ".join(problems))
+    left_out = [problem for problem in problems if problem.startswith(LEFT_OUT)]
+    if not found or (left_out and all(is_run(_folder(path)) for path in paths)):
+        raise ConfigurationError(" ".join(problem.removeprefix(LEFT_OUT) for problem in problems))
     for problem in problems:
-        _say(f"Left out: {problem}")
+        _say(problem)
     return [Run(report=report, folder=folder) for folder, report in found]
 
 

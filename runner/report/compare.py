@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runner.errors import ConfigurationError
+from runner.report.host import OTHERS, isolated
 from runner.report.names import LAST, is_quality, written
-from runner.report.page import BEST, NULL, Grid, Page
+from runner.report.page import BEST, NULL, UNRANKED, Grid, Page
 from runner.report.ranking import Column, best_of, ratio, rule_changes, value_of, verdict
+from runner.report.rules import reasons
 from runner.report.schema import Report
 from runner.report.tables import emulated, first_line, known, marks, order, publishable
+from runner.report.values import known as value_known
 
 _ABOUT = (
     "task",
@@ -31,6 +35,8 @@ _LABELLED = (*_ABOUT, "measure", "seed")
 _BARE = frozenset(_ABOUT) - {"devices"}
 _NAMED = 6
 """More missing figures than this are counted, not named."""
+_REASONS = 3
+"""Reasons that are told of each run that is not publishable; its own page has them all."""
 _SAID_BY_MARKS = frozenset({"run/emulated", "run/publishable"})
 
 
@@ -113,10 +119,11 @@ def page(runs: Sequence[Run]) -> Page:
     columns = _columns(reports, ranked=ranked)
     made = Page()
     _head(made, reports, differing)
-    names = sorted({name for report in reports for name in report.figures if _shown(name, reports)}, key=order)
+    every = dict.fromkeys(name for report in reports for name in report.figures)
+    names = sorted((name for name in every if _shown(name, reports)), key=order)
     made.blocks.append(_grid(columns, names, ranked=ranked))
     if ranked:
-        _legend(made)
+        _legend(made, columns)
     _status(made, columns)
     _missing(made, columns, names)
     made.note("Runs", "heading")
@@ -158,14 +165,24 @@ def _columns(reports: list[Report], *, ranked: bool) -> list[Column]:
     labels = _labels(reports)
     rules = [rule_changes(report) for report in reports]
     same_rules = all(changes == rules[0] for changes in rules)
+    outside = [_outside(report, same_rules=same_rules) if ranked else "not ranked" for report in reports]
     return [
-        Column(
-            label=f"{index + 1}: {label}" if label else f"{index + 1}",
-            report=report,
-            may_be_best=ranked and report.status == "done" and (same_rules or report.division.name == "closed"),
-        )
-        for index, (report, label) in enumerate(zip(reports, labels, strict=True))
+        Column(label=f"{index + 1}: {label}" if label else f"{index + 1}", report=report, outside=why)
+        for index, (report, label, why) in enumerate(zip(reports, labels, outside, strict=True))
     ]
+
+
+def _outside(report: Report, *, same_rules: bool) -> str | None:
+    """Why a run is not ranked with the others: what counts is only what may be published, on an undisturbed host."""
+    if report.status != "done":
+        return report.status
+    if report.case.get("task") == "inspect":
+        return None  # counted, not measured
+    if not publishable(report):
+        return f"not publishable ({'; '.join(reasons(report)[:_REASONS])})"
+    if isolated(value_known(value_of(report, OTHERS), "not measured")) is False:
+        return "others disturbed its host"
+    return None if same_rules or report.division.name == "closed" else "open division"
 
 
 def _labels(reports: list[Report]) -> list[str]:
@@ -177,9 +194,9 @@ def _labels(reports: list[Report]) -> list[str]:
             f"{label} emulated" if emulated(report) else label for label, report in zip(labels, reports, strict=True)
         ]
     changes = [{f"{change['key']}={change['value']}" for change in report.division.changed} for report in reports]
-    common = set.intersection(*changes)
+    common, often = set.intersection(*changes), Counter(labels)
     return [
-        " ".join([label, *sorted(own - common)]).strip() if labels.count(label) > 1 else label
+        " ".join([label, *sorted(own - common - set(label.split()))]).strip() if often[label] > 1 else label
         for label, own in zip(labels, changes, strict=True)
     ]
 
@@ -197,8 +214,9 @@ def _head(made: Page, reports: list[Report], differing: dict[str, dict[str, Path
         if reports[0].case.get(key) and len({str(report.case.get(key)) for report in reports}) == 1
     ]
     made.note(f"{len(reports)} runs: {' · '.join(shared)}", "title")
-    for mark in dict.fromkeys(mark for report in reports for mark in marks(report)):
-        everyone = all(mark in marks(report) for report in reports)
+    found = [marks(report) for report in reports]
+    for mark in dict.fromkeys(mark for one in found for mark in one):
+        everyone = all(mark in one for one in found)
         made.note(mark if everyone else f"Some of these runs: {mark}", "mark")
     if differing:
         made.note(f"NOT RANKED: these runs differ in {', '.join(differing)} and must not be compared.", "mark")
@@ -232,12 +250,15 @@ def _row(columns: list[Column], name: str, *, ranked: bool) -> list[str]:
             cells.append(NULL)
             continue
         text, unit = written(figure.value, figure.unit, meaning.form, like=largest)
-        times = ratio(figures[0], figure, meaning) if ranked and index else ""
+        weighs = columns[0].may_be_best and columns[index].may_be_best
+        times = ratio(figures[0], figure, meaning, weighs=weighs) if ranked and index else ""
         cells.append(" ".join(part for part in (text, times, BEST if index in best else "") if part))
     return [meaning.title, unit, *cells] + ([verdict(columns, figures, meaning)] if ranked else [])
 
 
-def _legend(made: Page) -> None:
+def _legend(made: Page, columns: list[Column]) -> None:
+    if not all(column.may_be_best for column in columns):
+        made.note(f"{UNRANKED} says nothing: one of the two runs is not ranked, for the reason below.")
     made.note(
         f"{BEST} best. (1.20x) = times the value of run 1. Difference to run 1: not significant = the 95 % intervals "
         "overlap; no interval = measured once (measure.repeats=1), so chance is not ruled out."
@@ -254,12 +275,12 @@ def _status(made: Page, columns: list[Column]) -> None:
             said.append(f"{report.status} (exit {report.exit_code}{cause})")
         if report.division.name == "open":
             keys = ", ".join(sorted(key for key, _ in rule_changes(report)))
-            outside = "" if column.may_be_best else "; not ranked with the others"
+            outside = "; not ranked with the others" if column.outside == "open division" else ""
             said.append(f"open division: {keys} changed{outside}")
         if value_of(report, "run/steady") == 0:
             said.append("the speed was not steady when measuring began")
-        if not publishable(report):
-            said.append("not publishable")
+        if column.outside not in (None, "not ranked", "open division", report.status):
+            said.append(str(column.outside))
         if said:
             made.note(f"{column.label}: {'; '.join(said)}", "warning")
 

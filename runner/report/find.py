@@ -8,17 +8,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runner.errors import ConfigurationError, TouchstoneError
-from runner.report.schema import Report, load_report
+from runner.report.reading import reading
+from runner.report.schema import CHANGED, Report, parse_report
 from runner.tracking.owner import parent_state
 
 REPORT = "report.json"
+LEFT_OUT = "Left out: "
+"""Before the sentence on a folder that could not be read, among others that could."""
 _NOT_RUNS = frozenset({"mlruns", "mlartifacts", "artifacts"})
 """MLflow keeps copies of reports here."""
 
 
 def is_run(folder: Path) -> bool:
     """Whether a folder is one run's: it has a result, or a case and the events of one that was killed."""
-    return (folder / REPORT).is_file() or ((folder / "run.yaml").is_file() and (folder / "events").is_dir())
+    try:
+        return (folder / REPORT).is_file() or ((folder / "run.yaml").is_file() and (folder / "events").is_dir())
+    except OSError:  # a folder that may not be looked into: whoever reads it says so
+        return True
 
 
 def find_runs(path: Path) -> list[Path]:
@@ -47,9 +53,18 @@ def load(folder: Path) -> Report:
     Raises:
         ConfigurationError: the run is still going on, or what it left cannot be read.
     """
-    try:
+    return load_with_hash(folder)[0]
+
+
+def load_with_hash(folder: Path) -> tuple[Report, bool]:
+    """As `load`, with whether the report still has the hash that it states.
+
+    Raises:
+        ConfigurationError: the run is still going on, or what it left cannot be read.
+    """
+    with reading(folder):
         if (folder / REPORT).is_file():
-            return load_report(folder / REPORT)
+            return parse_report(folder / REPORT)
         state = parent_state(folder)
         if state == "alive":
             raise ConfigurationError(f"The run in {folder} is still going on. Its report comes when it ends.")
@@ -62,26 +77,25 @@ def load(folder: Path) -> Report:
 
         report = build(folder)
         report.save(folder / REPORT)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"The result in {folder} cannot be read: {error}") from error
-    except (LookupError, TypeError) as error:
-        raise ConfigurationError(
-            f"The events in {folder} are not those of this version ({type(error).__name__}: {error})."
-        ) from error
-    return report
+        return report, True
 
 
 def load_all(folders: list[Path]) -> tuple[list[tuple[Path, Report]], list[str]]:
-    """All reports that can be read, each only once, and a sentence for every other one."""
+    """All reports that can be read, each only once, and a sentence for every other one.
+
+    A report that was changed after it was written is among both.
+    """
     reports: dict[str, tuple[Path, Report]] = {}
     problems: list[str] = []
     for folder in folders:
         try:
-            report = load(folder)
+            report, intact = load_with_hash(folder)
         except TouchstoneError as error:
-            problems.append(str(error))
-        else:
-            reports.setdefault(report.to_dict()["hash"], (folder, report))
+            problems.append(f"{LEFT_OUT}{error}")
+            continue
+        if not intact:
+            problems.append(f"{folder}: {CHANGED}. Its figures are not to be trusted; see python -m runner.verify.")
+        reports.setdefault(report.to_dict()["hash"], (folder, report))
     return list(reports.values()), problems
 
 

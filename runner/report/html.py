@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from runner.report.page import BEST, NULL, Grid, Note, Page, clean
+from runner.report.page import BEST, NULL, UNRANKED, Grid, Note, Page, clean
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #d0d7de; --dim: #6e7781; --head: #0b6e8a; --good: #1a7f37; --warn: #8a5a00;
@@ -99,7 +99,7 @@ def _grid(grid: Grid) -> str:
 
 def _classes(grid: Grid, column: int, cell: str) -> str:
     names = ["right"] if column in grid.right else []
-    names += ["null"] if cell == NULL else []
+    names += ["null"] if cell == NULL or UNRANKED in cell else []
     names += ["best"] if BEST in cell else []
     return f' class="{" ".join(names)}"' if names else ""
 

@@ -21,6 +21,8 @@ WIDTH = 100
 """Columns a page needs; wider terminals show it at this width."""
 NULL = "-"
 BEST = "★"
+UNRANKED = "†"
+"""In a cell whose ratio says nothing; such a cell is grey."""
 
 Kind = Literal["title", "heading", "plain", "item", "good", "mark", "warning", "error"]
 _STYLES: dict[Kind, str] = {
@@ -172,7 +174,7 @@ def _table(grid: Grid, width: int) -> Table:
 
 
 def _cell_style(cell: str) -> str:
-    if cell == NULL:
+    if cell == NULL or UNRANKED in cell:
         return "dim"
     return "bold green" if BEST in cell else ""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.report.names import Definition, number
+from runner.report.page import UNRANKED
 from runner.report.schema import Figure, Report
 
 
@@ -15,7 +16,13 @@ class Column:
 
     label: str
     report: Report
-    may_be_best: bool
+    outside: str | None = None
+    """Why it is not ranked with the others; null when it is."""
+
+    @property
+    def may_be_best(self) -> bool:
+        """Whether it is ranked."""
+        return self.outside is None
 
 
 def value_of(report: Report, name: str) -> float | None:
@@ -31,11 +38,18 @@ def rule_changes(report: Report) -> set[tuple[str, str]]:
     }
 
 
-def ratio(first: Figure | None, other: Figure, meaning: Definition) -> str:
-    """How many times the first column's value; nothing where a ratio has no meaning (yes/no, degrees Celsius)."""
+def ratio(first: Figure | None, other: Figure, meaning: Definition, *, weighs: bool = True) -> str:
+    """How many times the first column's value; nothing where a ratio has no meaning (yes/no, degrees Celsius).
+
+    Args:
+        first: the figure in the first column.
+        other: the one in this column.
+        meaning: what the figure is.
+        weighs: false marks it as one that says nothing, because one of the two runs is not ranked.
+    """
     if first is None or not first.value or other.value is None or meaning.form == "yes_no" or meaning.unit == "°C":
         return ""
-    return f"({number(other.value / first.value, 3)}x)"
+    return f"({number(other.value / first.value, 3)}x{'' if weighs else UNRANKED})"
 
 
 def best_of(columns: Sequence[Column], name: str, meaning: Definition) -> set[int]:
@@ -76,6 +90,9 @@ def verdict(columns: Sequence[Column], figures: Sequence[Figure | None], meaning
     found: dict[int, str] = {}
     for index, figure in enumerate(figures[1:], start=2):
         if figure is not None and figure.value is not None:
+            if not (columns[0].may_be_best and columns[index - 1].may_be_best):
+                found[index] = "not ranked"
+                continue
             unknown = first.interval is None or figure.interval is None
             found[index] = "no interval" if unknown else "not significant" if _overlap(first, figure) else "significant"
     if len(set(found.values())) <= 1:

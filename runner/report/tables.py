@@ -20,6 +20,7 @@ from runner.report.names import (
     written,
 )
 from runner.report.page import NULL, WIDTH, Grid, Page, to_rich
+from runner.report.rules import reasons
 from runner.report.schema import Figure, Report
 
 EMULATED = "EMULATED on the host CPU: says nothing about this vendor's chips; never compare with real runs."
@@ -57,6 +58,7 @@ def page(report: Report, *, every_figure: bool = False, with_error: bool = True)
         made.note("Warnings", "heading")
         for warning in report.warnings:
             made.note(warning, "warning")
+    _not_publishable(made, report)
     _published(made, report)
     _division(made, report)
     return made
@@ -69,16 +71,16 @@ def emulated(report: Report) -> bool:
 
 
 def publishable(report: Report) -> bool:
-    """Whether the measurement was long enough to be published; true where nothing says otherwise."""
+    """Whether the report says that it may be published; where nobody knows, it may not."""
     figure = report.figures.get("run/publishable")
-    return figure is None or figure.value is None or bool(figure.value)
+    return figure is not None and bool(figure.value)
 
 
 def marks(report: Report) -> list[str]:
     """What a reader must know before any number."""
     found = [EMULATED] if emulated(report) else []
     found += [TINY] if report.case.get("scale") == "tiny" else []
-    if not publishable(report):
+    if report.case.get("task") != "inspect" and not publishable(report):
         # A run can be unpublishable for other reasons than its length; those are said by the marks above.
         smoke = report.case.get("measure") == "smoke"
         found += [NOT_PUBLISHABLE.format(measure="smoke")] if smoke else [] if found else ["NOT PUBLISHABLE."]
@@ -233,6 +235,14 @@ def _what_to_do(made: Page, report: Report) -> None:
         made.note("What to do about missing figures", "heading")
     for reason in long:
         made.note(reason)
+
+
+def _not_publishable(made: Page, report: Report) -> None:
+    """The rules of publication that a run does not keep; a failed one has said why already."""
+    if report.status == "done" and report.case.get("task") != "inspect" and not publishable(report):
+        made.note("Not publishable", "heading")
+        for reason in reasons(report):
+            made.note(reason, "item")
 
 
 def _published(made: Page, report: Report) -> None:

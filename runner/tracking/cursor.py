@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 FILE = "tracking.json"
 LOCK = "tracking.lock"
 """Held by whoever files the folder, so that two processes never do at once."""
@@ -67,6 +69,7 @@ def load_cursor(folder: Path) -> Cursor | None:
         return None
     try:
         raw: dict[str, Any] = json.loads(path.read_text())
+        TypeAdapter(Cursor).validate_python(raw, strict=True)
         return Cursor(**raw)
-    except (TypeError, json.JSONDecodeError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}). Delete it to file the run anew.") from error

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.report.find import REPORT
+from runner.report.reading import UnreadableFolderError, reading
 from runner.report.repeats import repeat_folders
 from runner.report.story import Story, read_story
 from runner.verify import integrity, publication
@@ -20,6 +21,15 @@ def verify(folder: Path, search_path: Sequence[str] = ()) -> Verdict:
         folder: holds `report.json` and what it was made from.
         search_path: where configuration is kept that is not shipped, as for `hydra.searchpath`.
     """
+    try:
+        with reading(folder):
+            return _verify(folder, search_path)
+    except UnreadableFolderError as error:
+        text = f"this folder cannot be read: {error.cause}"
+        return Verdict(folder=folder, checks=[failed("folder", "integrity", text)])
+
+
+def _verify(folder: Path, search_path: Sequence[str]) -> Verdict:
     report, checks = integrity.read(folder / REPORT)
     if report is None:
         return Verdict(folder=folder, checks=checks)

@@ -1,4 +1,4 @@
-"""Whether an intact result may be published: by the very rules that the report was judged by (`runner.report.rules`)."""
+"""Whether an intact result may be published: by the very rules that its report was judged by."""
 
 from __future__ import annotations
 

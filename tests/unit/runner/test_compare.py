@@ -1,11 +1,13 @@
+import io
 from pathlib import Path
 
 import pytest
 from report_samples import failed, report
+from rich.console import Console
 
 from runner.errors import ConfigurationError
 from runner.report.compare import Run, groups, page, require_comparable, sort_runs
-from runner.report.page import Grid, Note, to_markdown, to_text
+from runner.report.page import Grid, Note, to_markdown, to_rich, to_text
 from runner.report.schema import Figure
 
 
@@ -131,7 +133,7 @@ def test_failed_run_is_shown_but_never_best():
     lost = failed(precision="bf16")
     lost.figures["throughput/steady"] = Figure(value=9000.0, unit="sequences/s")
     found = row("Throughput, steady", report(values=SLOW), lost, report(values=FAST, precision="tf32"))
-    assert found[1:4] == ["500.0", "9,000 (18.0x)", "750.0 (1.50x) ★"]
+    assert found[1:4] == ["500.0", "9,000 (18.0x†)", "750.0 (1.50x) ★"]
     assert "2: bf16: failed (exit 7, DivergedError: The loss became NaN at step 12.)" in said(report(), lost)
 
 
@@ -206,6 +208,43 @@ def test_emulated_runs_are_not_ranked_among_themselves():
 def test_unsteady_and_unpublishable_runs_are_named():
     shaky = report(values={"run/steady": 0.0, "run/publishable": 0.0}, precision="bf16")
     assert "2: bf16: the speed was not steady when measuring began; not publishable" in said(report(), shaky)
+
+
+NOISY = [{"run/publishable": 0.0}, {"host/others_utilisation_mean": 0.4}]
+
+
+@pytest.mark.parametrize("shaky", NOISY)
+@pytest.mark.parametrize("first", [True, False])
+def test_runs_that_may_not_be_published_or_were_disturbed_are_not_ranked(shaky, first):
+    slow = report(values=SLOW | (shaky if first else {}))
+    fast = report(values={"throughput/steady": 8300.0} | ({} if first else shaky), precision="bf16")
+    found = row("Throughput, steady", slow, fast)
+    assert found[1:] == ["500.0", "8,300 (16.6x†)", "not ranked"], "no star, and the ratio says nothing"
+    text = said(slow, fast)
+    assert "† says nothing" in text
+    assert ("not publishable (" if "run/publishable" in shaky else "others disturbed its host") in text
+    style = to_rich(page(runs(slow, fast)))
+    out = io.StringIO()
+    Console(file=out, width=100, force_terminal=True, color_system="standard").print(style)
+    (line,) = [line for line in out.getvalue().splitlines() if "Throughput, steady" in line]
+    assert "\x1b[2m8,300 (16.6x†)" in line and "\x1b[1;32m" not in line, "grey, not green"
+
+
+def test_a_run_that_is_not_ranked_takes_no_star_from_the_others():
+    shaky = report(values={"throughput/steady": 9000.0, "run/publishable": 0.0}, precision="tf32")
+    found = row("Throughput, steady", report(values=SLOW), shaky, report(values=FAST, precision="bf16"))
+    assert found[1:] == ["500.0", "9,000 (18.0x†)", "750.0 (1.50x) ★", "2 not ranked, 3 no interval"]
+
+
+def test_a_report_that_does_not_say_whether_it_may_be_published_is_not_ranked():
+    silent = report(values=FAST, without=("run/publishable",))
+    assert "★" not in "".join(row("Throughput, steady", report(values=SLOW), silent))
+
+
+def test_labels_say_a_seed_once():
+    changed = [{"key": "seed", "reference": 1234, "value": 7, "allowed": True}]
+    header = grid(report(), report(seed=7, changed=changed), report(seed=7, changed=changed)).header
+    assert header[2:5] == ["1: seed=1234", "2: seed=7", "3: seed=7"]
 
 
 def test_sorting_puts_the_best_first_and_the_unmeasured_last():

@@ -167,6 +167,24 @@ def test_table_to_a_file_is_plain_text(sweep, tmp_path):
     assert "Throughput, steady 500.0 sequences/s" in squeezed(target.read_text())
 
 
+@pytest.mark.parametrize("name", ["r.pdf", "r", "r.xlsx", "r.html.gz"])
+def test_an_unknown_ending_is_refused_with_the_known_ones(sweep, tmp_path, capsys, name):
+    target = tmp_path / name
+    assert main([str(sweep), "--out", str(target)]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"--out {target}: " in told and ".txt, .md, .markdown, .json, .csv, .html, .htm" in told
+    assert not target.exists()
+    assert main([str(sweep), "--out", str(target), "--format", "markdown"]) == 0
+    assert target.read_text().startswith("## ")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("r.MD", "markdown"), ("r.json", "json"), ("r.csv", "csv"), ("r.htm", "html")])
+def test_what_was_written_is_said(sweep, tmp_path, capsys, name, kind):
+    assert main([str(sweep), "--out", str(tmp_path / name)]) == 0
+    told = capsys.readouterr()
+    assert told.out == "" and f"Wrote {tmp_path / name}: 2 runs as {kind}." in " ".join(told.err.split())
+
+
 def test_unwritable_file_is_an_error(sweep, tmp_path, capsys):
     assert main([str(sweep), "--out", str(tmp_path / "nowhere" / "result.md")]) == 2
     assert "cannot be written: No such file or directory" in capsys.readouterr().err
@@ -243,7 +261,7 @@ def test_unreadable_result_among_others_is_left_out_and_said(outputs, sweep, cap
     (sweep / "0_fp32" / "report.json").write_text("{}")
     assert main([str(outputs)]) == 0
     told = capsys.readouterr()
-    assert "Left out: The result in" in told.err
+    assert f"Left out: {sweep / '0_fp32'}: this folder cannot be read: " in told.err
     assert "750.0" in told.out
     assert main([str(sweep / "0_fp32")]) == 2
     assert "is not a report" in capsys.readouterr().err
@@ -252,7 +270,7 @@ def test_unreadable_result_among_others_is_left_out_and_said(outputs, sweep, cap
 def test_events_of_another_version_are_an_error_with_a_reason(abandoned, capsys):
     EventWriter(abandoned / "events" / "rank0.log", rank=0).emit(Name.SEGMENT_END, {"unknown": 1})
     assert main([str(abandoned)]) == 2
-    assert "are not those of this version (KeyError:" in capsys.readouterr().err
+    assert "this folder cannot be read: KeyError: " in capsys.readouterr().err
     assert not (abandoned / "report.json").exists()
 
 

@@ -14,7 +14,7 @@ import pytest
 from hydra import compose, initialize_config_module
 
 from hardware.meters.base import Reading
-from hardware.trace_file import TraceWriter, row_of, write_meters
+from hardware.trace_file import SAMPLER, TraceRow, TraceWriter, row_of, write_meters
 from runner import resolvers
 from runner.compose import to_case
 from runner.events import EventWriter, Name
@@ -328,11 +328,10 @@ def test_a_window_moved_away_from_its_marks_is_found(tmp_path: Path) -> None:
     maker = Maker(tmp_path / "run", compose_case())
     maker.begin({"name": "closed", "changed": []})
     maker.measure()
-    with (maker.folder / "power.csv").open("a") as file:
-        columns = (maker.folder / "power.csv").read_text().splitlines()[0].split(",")
-        for at_s, mark in ((4.9, "segment_begin:0"), (41.1, "segment_end:0")):
-            row = {"monotonic_s": str(at_s), "unix_s": str(at_s), "mark": mark}
-            file.write(",".join(row.get(column, "") for column in columns) + "\n")
+    trace = TraceWriter(maker.folder / "power.csv")
+    for at_s, mark in ((4.9, "segment_begin:0"), (41.1, "segment_end:0")):
+        trace.write(TraceRow(monotonic_s=at_s, unix_s=at_s, mark=mark, meter=SAMPLER))
+    trace.close()
     maker.end()
     run = maker.save()
     assert outcome(verify(run), "consistent") == "ok"
