@@ -1,6 +1,6 @@
 """How long `python -m runner.report` takes over many runs: it must grow with their number, not with its square.
 
-    python -m benchmarks.report [--runs 500 1000 3000]
+python -m benchmarks.report [--runs 500 1000 3000]
 """
 
 from __future__ import annotations

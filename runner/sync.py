@@ -67,7 +67,7 @@ class Sync:
         """The run's report, built now if its parent was killed before it could; null while the parent lives."""
         path = folder / "report.json"
         if path.exists():
-            report, intact = parse_report(path)
+            report, _, intact = parse_report(path)
             if not intact:
                 raise ValueError(f"{CHANGED}. It is not filed; python -m runner.verify says more")
             return report

@@ -33,6 +33,10 @@ _ABOUT = (
 )
 _LABELLED = (*_ABOUT, "measure", "seed")
 _BARE = frozenset(_ABOUT) - {"devices"}
+MANY = 40
+"""More runs than this are shown as rows."""
+_WIDE = 4
+"""Figures of each, then."""
 _NAMED = 6
 """More missing figures than this are counted, not named."""
 _REASONS = 3
@@ -121,6 +125,8 @@ def page(runs: Sequence[Run]) -> Page:
     _head(made, reports, differing)
     every = dict.fromkeys(name for report in reports for name in report.figures)
     names = sorted((name for name in every if _shown(name, reports)), key=order)
+    if len(runs) > MANY:
+        return _many(made, columns, names, [run.folder for run in runs], ranked=ranked)
     made.blocks.append(_grid(columns, names, ranked=ranked))
     if ranked:
         _legend(made, columns)
@@ -130,6 +136,32 @@ def page(runs: Sequence[Run]) -> Page:
     for index, run in enumerate(runs):
         made.note(f"{columns[index].label}: {run.folder}", "item")
     return made
+
+
+def _many(made: Page, columns: list[Column], names: list[str], folders: list[Path], *, ranked: bool) -> Page:
+    """Runs as rows, the first screen's figures as columns: more runs than anybody reads side by side."""
+    headline = known_headline(columns, names)[:_WIDE]
+    figures = [_row(columns, name, ranked=ranked) for name in headline]
+    header = ["Run", *(" ".join([title, f"({unit})" if unit else ""]).strip() for title, unit, *_ in figures), "Note"]
+    rows = []
+    for index, column in enumerate(columns):
+        note = "; ".join(_told_of(column))
+        rows.append([column.label, *(figure[2 + index] for figure in figures), note])
+    made.blocks.append(Grid(header=header, rows=rows, right=frozenset(range(1, 1 + len(headline)))))
+    if ranked:
+        _legend(made, columns)
+    made.note("Runs", "heading")
+    made.note("\n".join(f"{column.label}: {folder}" for column, folder in zip(columns, folders, strict=True)))
+    made.note("--format csv or json has all their figures.")
+    return made
+
+
+def known_headline(columns: list[Column], names: list[str]) -> list[str]:
+    """The figures of the first screen that some run measured, in their order."""
+    reports = [column.report for column in columns]
+    task = reports[0].case.get("task")
+    promised = [name for name in names if task in known(name, reports[0]).headline and not name.startswith("run/")]
+    return [name for name in promised if any(value_of(report, name) is not None for report in reports)]
 
 
 def _targets(report: Report) -> str:
@@ -268,21 +300,27 @@ def _legend(made: Page, columns: list[Column]) -> None:
 def _status(made: Page, columns: list[Column]) -> None:
     """What is to be known about single runs."""
     for column in columns:
-        report = column.report
-        said = []
-        if report.status != "done":
-            cause = f", {report.error['class']}: {report.error['message']}" if report.error else ""
-            said.append(f"{report.status} (exit {report.exit_code}{cause})")
-        if report.division.name == "open":
-            keys = ", ".join(sorted(key for key, _ in rule_changes(report)))
-            outside = "; not ranked with the others" if column.outside == "open division" else ""
-            said.append(f"open division: {keys} changed{outside}")
-        if value_of(report, "run/steady") == 0:
-            said.append("the speed was not steady when measuring began")
-        if column.outside not in (None, "not ranked", "open division", report.status):
-            said.append(str(column.outside))
+        said = _told_of(column)
         if said:
             made.note(f"{column.label}: {'; '.join(said)}", "warning")
+
+
+def _told_of(column: Column) -> list[str]:
+    """What is to be known about one run."""
+    report = column.report
+    said = []
+    if report.status != "done":
+        cause = f", {report.error['class']}: {report.error['message']}" if report.error else ""
+        said.append(f"{report.status} (exit {report.exit_code}{cause})")
+    if report.division.name == "open":
+        keys = ", ".join(sorted(key for key, _ in rule_changes(report)))
+        outside = "; not ranked with the others" if column.outside == "open division" else ""
+        said.append(f"open division: {keys} changed{outside}")
+    if value_of(report, "run/steady") == 0:
+        said.append("the speed was not steady when measuring began")
+    if column.outside not in (None, "not ranked", "open division", report.status):
+        said.append(str(column.outside))
+    return said
 
 
 def _missing(made: Page, columns: list[Column], names: list[str]) -> None:

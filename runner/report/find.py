@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.errors import ConfigurationError, TouchstoneError
 from runner.report.reading import reading
-from runner.report.schema import CHANGED, Report, parse_report
+from runner.report.schema import CHANGED, Parsed, Report, parse_report
 from runner.tracking.owner import parent_state
 
 REPORT = "report.json"
@@ -53,10 +53,10 @@ def load(folder: Path) -> Report:
     Raises:
         ConfigurationError: the run is still going on, or what it left cannot be read.
     """
-    return load_with_hash(folder)[0]
+    return load_with_hash(folder).report
 
 
-def load_with_hash(folder: Path) -> tuple[Report, bool]:
+def load_with_hash(folder: Path) -> Parsed:
     """As `load`, with whether the report still has the hash that it states.
 
     Raises:
@@ -77,7 +77,7 @@ def load_with_hash(folder: Path) -> tuple[Report, bool]:
 
         report = build(folder)
         report.save(folder / REPORT)
-        return report, True
+        return Parsed(report, report.to_dict()["hash"], True)
 
 
 def load_all(folders: list[Path]) -> tuple[list[tuple[Path, Report]], list[str]]:
@@ -89,13 +89,13 @@ def load_all(folders: list[Path]) -> tuple[list[tuple[Path, Report]], list[str]]
     problems: list[str] = []
     for folder in folders:
         try:
-            report, intact = load_with_hash(folder)
+            report, digest, intact = load_with_hash(folder)
         except TouchstoneError as error:
             problems.append(f"{LEFT_OUT}{error}")
             continue
         if not intact:
             problems.append(f"{folder}: {CHANGED}. Its figures are not to be trusted; see python -m runner.verify.")
-        reports.setdefault(report.to_dict()["hash"], (folder, report))
+        reports.setdefault(digest, (folder, report))
     return list(reports.values()), problems
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from runner.report.shape import check_shape, plain_json
 
@@ -84,7 +84,7 @@ class Report:
 
         What is empty of `files` and `publication` is left out, as in reports that were written before there was it.
         """
-        content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        content: dict[str, Any] = json.loads(json.dumps(_fields(self), default=_fields))
         for name in ("files", "publication"):
             if not content[name]:
                 del content[name]
@@ -96,6 +96,11 @@ class Report:
         draft = path.with_suffix(".tmp")
         draft.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
         draft.replace(path)
+
+
+def _fields(one: Any) -> dict[str, Any]:
+    """A dataclass's fields, not copied: `asdict` copies everything, which shows with thousands of reports."""
+    return {part.name: getattr(one, part.name) for part in fields(one)}
 
 
 def digests(run_folder: Path) -> dict[str, str]:
@@ -129,11 +134,21 @@ def load_report(path: Path) -> Report:
     Raises:
         ValueError: not a report, or of a schema this version does not know.
     """
-    return parse_report(path)[0]
+    return parse_report(path).report
 
 
-def parse_report(path: Path) -> tuple[Report, bool]:
-    """Read `report.json`, and whether its content still has the hash that it states.
+class Parsed(NamedTuple):
+    """A report as it was read."""
+
+    report: Report
+    digest: str
+    """The hash that its content has."""
+    intact: bool
+    """Whether that is the hash it states."""
+
+
+def parse_report(path: Path) -> Parsed:
+    """Read `report.json` and look at its hash.
 
     Raises:
         ValueError: not a report, or of a schema this version does not know.
@@ -142,12 +157,13 @@ def parse_report(path: Path) -> tuple[Report, bool]:
         raw = plain_json(path.read_text())
         if raw["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"{path} has schema {raw['schema_version']}, this version reads {SCHEMA_VERSION}")
-        intact = content_hash(raw) == raw.pop("hash")
+        digest = content_hash(raw)
+        intact = digest == raw.pop("hash")
         check_shape(raw)
         raw["figures"] = {name: Figure(**figure) for name, figure in raw["figures"].items()}
         raw["division"] = Division(**raw["division"])
         if raw.get("publication") is not None:
             raw["publication"] = Publication(**raw["publication"])
-        return Report(**raw), intact
+        return Parsed(Report(**raw), digest, intact)
     except (KeyError, TypeError, AttributeError, AssertionError, RecursionError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a report: {error}") from error

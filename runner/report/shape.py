@@ -46,7 +46,7 @@ def _refuse(constant: str) -> Any:
 
 def _deeper_than(value: Any, levels: int) -> bool:
     below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels < 0 or any(_deeper_than(item, levels - 1) for item in below)
+    return levels < 0 or any(_deeper_than(item, levels - 1) for item in below if isinstance(item, dict | list))
 
 
 def check_shape(raw: dict[str, Any]) -> None:

@@ -92,7 +92,7 @@ def test_what_a_vendor_may_change_is_listed_and_stays_closed() -> None:
     assert listed == sorted((override.partition("=")[0], True) for override in CLOSED)
 
 
-@pytest.mark.parametrize("override", ["seed=3", "measure.window.min_s=3", "vendor.meters=[host]"])
+@pytest.mark.parametrize("override", ["model.budget_samples=5", "measure.window.min_s=3", "vendor.meters=[host]"])
 def test_one_such_change_is_enough(override: str) -> None:
     assert division_of(case(override, "model.batch_size=5")).name == "open"
 
@@ -123,7 +123,7 @@ def test_both_values_are_told() -> None:
 def test_every_changed_key_is_told() -> None:
     found = division_of(case("seed=3", "model.batch_size=5", "precision.loss_scaling=true"))
     assert [change["key"] for change in found.changed] == ["model.batch_size", "precision.loss_scaling", "seed"]
-    assert [change["allowed"] for change in found.changed] == [True, False, False]
+    assert [change["allowed"] for change in found.changed] == [True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_every_changed_key_is_told() -> None:
         ("measure.window.min_s", 30, None, False),
         ("measure.window.min_s", None, 30, False),
         ("measure.window.min_s", 30, "60", False),
-        ("seed", 1, 2, False),
+        ("seed", 1, 2, True),
     ],
 )
 def test_a_measurement_may_become_stricter_never_laxer(key: str, before: Any, after: Any, expected: bool) -> None:
@@ -193,7 +193,7 @@ def test_an_open_run_is_refused_where_a_closed_one_is_required() -> None:
     with pytest.raises(ConfigurationError) as refused:
         asked(*changed, "fairness.require=closed")
     told = str(refused.value)
-    assert "model.optimizer.lr=9.0 (the reference has 0.1)" in told and "seed=3 (the reference has 1234)" in told
+    assert "model.optimizer.lr=9.0 (the reference has 0.1)" in told and "seed=3" not in told
     assert "batch_size" not in told
 
 
@@ -208,7 +208,7 @@ def test_a_refusal_comes_before_anything_heavy_and_is_a_result(
     fixed = ["model=resnet50", "vendor=cpu", "tracking=none", f"run.root={tmp_path}"]
     assert run([*fixed, "seed=3", "model.optimizer.lr=9", "fairness.require=closed"]) == 2
     told = " ".join(capfd.readouterr().out.split())
-    assert "fairness.require=closed, and this run is open" in told and "seed=3 (the reference has 1234)" in told
+    assert "fairness.require=closed, and this run is open" in told and "model.optimizer.lr=9.0" in told
     (folder,) = (path.parent for path in tmp_path.glob("*/*/report.json"))
     report = load_report(folder / "report.json")
     assert report.error is not None and report.error["class"] == "ConfigurationError"
