@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from models.base import Workload
-from models.data.base import Batch, Counts, DataError, Datasets
+from models.data.base import Batch, Counts, Datasets
 from models.data.image_folder import LAYOUT, image_folders
 from models.data.images import DIGIT_CLASSES, DigitsOnPhotographs, Example
+from models.data.root import dataset_root
 from models.data.spec import DataSpec
 from models.metrics import Share
 from models.recipe import Recipe
@@ -56,9 +55,7 @@ class ResNet50(Workload):
             DataError: `spec.root` is not such a folder; see `image_folders`.
         """
         if spec.name == "dataset":
-            if spec.root is None:
-                raise DataError("data.root is not set", where="data.root", expected=LAYOUT, source=self.recipe.dataset)
-            root = Path(spec.root).expanduser()
+            root = dataset_root(spec, expected=LAYOUT, source=self.recipe.dataset)
             return image_folders(root, image_size=self.image_size, classes=self.classes, source=self.recipe.dataset)
         if self.classes < DIGIT_CLASSES:
             raise ValueError(f"data=sample has {DIGIT_CLASSES} classes; model.architecture.classes is {self.classes}")
