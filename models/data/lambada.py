@@ -71,7 +71,7 @@ def lambada_passages(root: Path, sequence_length: int, vocabulary: int, *, sourc
         if len(parts := text.rsplit(maxsplit=1)) < 2:  # noqa: PLR2004 - context and word
             raise reader.error(f"Line {number} has fewer than two words", path)
         with reader.reading(path, f"Line {number} cannot be encoded"):
-            context, word = (tokenizer.encode(part).ids for part in (parts[0].lstrip(), f" {parts[1]}"))
+            context, word = (_encoded(tokenizer, part) for part in (parts[0].lstrip(), f" {parts[1]}"))
         if not context or not 1 <= len(word) <= sequence_length:
             problem = f"Line {number} has {len(context)} tokens and then {len(word)} of its last word"
             raise reader.error(f"{problem}, of which the context of {sequence_length} must hold the word", path)
@@ -80,6 +80,15 @@ def lambada_passages(root: Path, sequence_length: int, vocabulary: int, *, sourc
         raise reader.error("No passage", path)
     check_vocabulary(np.concatenate([ids for ids, _ in passages]), vocabulary, path)
     return LastWords(passages, sequence_length)
+
+
+def _encoded(tokenizer: Any, text: str) -> list[int]:
+    """Ids of a text; byte-level BPE leaves out what its vocabulary lacks, which would change the task unseen."""
+    encoding = tokenizer.encode(text)
+    if sum(map(len, encoding.tokens)) != len(text.encode()):  # a character for each byte
+        raise ValueError("the vocabulary lacks some of its bytes")
+    ids: list[int] = encoding.ids
+    return ids
 
 
 def _lambada_texts(path: Path, reader: Reader) -> list[tuple[int, str]]:

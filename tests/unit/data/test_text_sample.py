@@ -130,7 +130,7 @@ def test_a_failed_preparation_leaves_nothing(library: Path, tmp_path: Path, monk
 @pytest.mark.parametrize("name", ["tokenizer.json", "train.npy", "evaluation.npy"])
 @pytest.mark.parametrize("kept", [None, 40])
 def test_a_damaged_cache_is_said_and_done_without(
-    library: Path, cache: Path, temporary: Path, name: str, kept: int | None, caplog: pytest.LogCaptureFixture
+    library: Path, *, cache: Path, temporary: Path, name: str, kept: int | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = text_sample(cache, "bpe", 300).train.read(0, 200).tolist()
     path = next(cache.glob("text_*")) / name
