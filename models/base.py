@@ -102,4 +102,5 @@ class Workload(pl.LightningModule, ABC):
         """Log each metric as `quality/<name>`; torchmetrics joins the ranks' states."""
         for name, metric in self.metrics.items():
             value = metric.compute()
-            self.log(f"quality/{name}", torch.as_tensor(value, dtype=torch.float32), rank_zero_only=False)
+            # In float64, as targets are: in float32 a share that equals its target can fall short of it.
+            self.log(f"quality/{name}", torch.as_tensor(value).cpu().double(), rank_zero_only=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -71,6 +72,22 @@ class InterruptedRunError(TouchstoneError):
     exit_code = 130
 
 
+OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",  # torch's allocator of the host
+    "cannot allocate memory",  # ENOMEM in the C library's words
+    "memory allocation",  # OpenBLAS, Rust
+    "bad_alloc",  # C++
+    "failed to map segment",  # a shared library under `ulimit -v`
+    "memoryerror",
+)
+"""What libraries say, in lower case, when they get no memory."""
+BUS_ERROR = (
+    "was killed by SIGBUS: memory behind a file was not there. Either a file that was mapped became shorter while it "
+    "was read (somebody writes the data set or the installed packages), or shared memory is full (df /dev/shm: give "
+    "it more, or set data.workers=0). The end of worker.log may name the file."
+)
+
 BY_NAME: dict[str, type[TouchstoneError]] = {kind.__name__: kind for kind in TouchstoneError.__subclasses__()}
 
 
@@ -94,15 +111,31 @@ def classify(error: BaseException) -> TouchstoneError:
             "global batch), or use scale=tiny."
         )
     if _is_data_error(error):
-        return DataMissingError(str(error))
+        return DataMissingError(_own_words(error))
+    if "bus error" in str(error).lower():
+        return WorkerCrashedError(f"A data-loader process {BUS_ERROR}")
     return WorkerCrashedError(f"{type(error).__name__}: {_first_line(error)}. The traceback is in worker.log.")
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    return isinstance(error, RuntimeError | ImportError | OSError) and says_out_of_memory(str(error))
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Whether a library's or the system's words mean that memory could not be had."""
+    return any(words in text.lower() for words in OUT_OF_MEMORY)
+
+
+def _own_words(error: BaseException) -> str:
+    """The message of an error; of one that a data-loader process met, without the traceback torch puts before it."""
+    text = str(error).strip()
+    if text.startswith("Caught ") and "Original Traceback" in text:
+        return text.splitlines()[-1].partition(": ")[2] or text
+    return text
 
 
 def _is_data_error(error: BaseException) -> bool:
@@ -110,5 +143,5 @@ def _is_data_error(error: BaseException) -> bool:
 
 
 def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
+    text = _own_words(error)
     return text.splitlines()[0].rstrip(".") if text else type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from runner.errors import InterruptedRunError, TimedOutError, TouchstoneError, WorkerCrashedError
+from runner.errors import (
+    BUS_ERROR,
+    InterruptedRunError,
+    OutOfMemoryError,
+    TimedOutError,
+    TouchstoneError,
+    WorkerCrashedError,
+    says_out_of_memory,
+)
 from runner.events import Event, Name, event_files, read_events
 from runner.processes import WORKER, end_worker, start_worker
 from runner.schema import Case
@@ -90,16 +99,35 @@ def _as_error(event: Event) -> TouchstoneError:
     return BY_NAME.get(event.value["class"], WorkerCrashedError)(event.value["message"])
 
 
-def _crash(returncode: int | None, folder: Path) -> WorkerCrashedError:
+def _crash(returncode: int | None, folder: Path) -> TouchstoneError:
+    """What ended a worker that could not say so itself, by its status and its last words."""
+    log = folder / "worker.log"
+    lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:] if log.exists() else []
+    tail = " The end of worker.log:\n" + "\n".join(lines) if lines else ""
     if returncode is not None and returncode < 0:
         how = f"was killed by {signal.Signals(-returncode).name}"
         hint = " If nobody did that, the machine may have run out of memory." if returncode == -signal.SIGKILL else ""
     else:
         how, hint = f"ended with status {returncode} without saying why", ""
-    log = folder / "worker.log"
-    lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:] if log.exists() else []
-    tail = " The end of worker.log:\n" + "\n".join(lines) if lines else ""
-    return WorkerCrashedError(f"The worker {how}.{hint}{tail}")
+    if returncode == -signal.SIGBUS:
+        return WorkerCrashedError(f"The worker {BUS_ERROR}{tail}")
+    limit = _address_space_limit()
+    if says_out_of_memory("\n".join(lines)) or (limit and returncode == -signal.SIGSEGV):
+        return OutOfMemoryError(
+            f"Not enough memory: the worker {how}.{limit} Lower model.batch_size (raise model.accumulate to keep the "
+            f"global batch), or use scale=tiny.{tail}"
+        )
+    return WorkerCrashedError(f"The worker {how}.{hint}{limit}{tail}")
+
+
+def _address_space_limit() -> str:
+    """A sentence on `ulimit -v` where it is set: what runs into it seldom says so."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft == resource.RLIM_INFINITY:
+        return ""
+    return (
+        f" The shell limits address space to {soft / 2**30:.1f} GiB (ulimit -v); training needs far more than it uses."
+    )
 
 
 @contextmanager

@@ -10,28 +10,25 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from pycocotools.coco import COCO
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from models.data.base import DataError
+from models.data.coco_check import CATEGORIES, InstanceCheck
+from models.data.reading import Reader
 
 LAYOUT = (
     "<data.root>/train2017/*.jpg, <data.root>/val2017/*.jpg and "
     "<data.root>/annotations/instances_train2017.json and instances_val2017.json, as COCO 2017 unpacks"
 )
 SOURCE = "https://cocodataset.org/#download (2017 Train images, 2017 Val images, 2017 Train/Val annotations)"
-CATEGORIES = 90
-"""Largest category number of COCO; 91 classes with the background."""
-NEEDED_KEYS = frozenset({"id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation"})
+COCO_FILES = Reader(expected=LAYOUT, source=SOURCE)
 
 
 class CocoInstances(Dataset[dict[str, Any]]):
@@ -42,8 +39,13 @@ class CocoInstances(Dataset[dict[str, Any]]):
     `image_id` int64 [1].
     """
 
-    def __init__(self, root: Path, split: Literal["train", "val"]) -> None:
+    def __init__(self, root: Path, split: Literal["train", "val"], *, categories: int = CATEGORIES) -> None:
         """Read and check the annotations; images are read one by one, later.
+
+        Args:
+            root: folder of the data set.
+            split: which of its two parts.
+            categories: largest category number that the network knows.
 
         Raises:
             DataError: a file or folder is missing, or an annotation cannot be used; says which.
@@ -51,13 +53,13 @@ class CocoInstances(Dataset[dict[str, Any]]):
         self.folder = root / f"{split}2017"
         self.file = root / "annotations" / f"instances_{split}2017.json"
         self.training = split == "train"
-        self.coco = _index(self.file)
+        self.coco = _index(self.file, categories)
         self._check_images()
         self.ids = sorted(self.coco.imgs)
         if self.training:
             self.ids = [image_id for image_id in self.ids if _has_object(self.coco.imgToAnns.get(image_id, []))]
         if not self.ids:
-            raise _malformed("No image of these annotations has an object", self.file)
+            raise COCO_FILES.error("No image of these annotations has an object", self.file)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -73,24 +75,21 @@ class CocoInstances(Dataset[dict[str, Any]]):
     def _check_images(self) -> None:
         """Every image named in the annotations is there."""
         if not self.folder.is_dir():
-            raise _malformed("Folder of images not found", self.folder)
-        present = {path.name for path in self.folder.iterdir()}
+            raise COCO_FILES.error("Folder of images not found", self.folder)
+        with COCO_FILES.reading(self.folder):
+            present = {path.name for path in self.folder.iterdir()}
         missing = [image["file_name"] for image in self.coco.imgs.values() if image["file_name"] not in present]
         if missing:
             problem = f"{len(missing)} of {len(self.coco.imgs)} images named in {self.file.name} are missing, the first"
-            raise _malformed(problem, self.folder / missing[0])
+            raise COCO_FILES.error(problem, self.folder / missing[0])
 
     def _image(self, image_id: int) -> Tensor:
         described = self.coco.imgs[image_id]
         path = self.folder / described["file_name"]
-        try:
-            with Image.open(path) as file:
-                pixels = np.array(file.convert("RGB"))
-        except (UnidentifiedImageError, OSError) as error:
-            raise _malformed(f"Image cannot be read ({error})", path) from error
+        pixels = np.array(COCO_FILES.image(path))
         if pixels.shape[:2] != (described["height"], described["width"]):
             size = f"{pixels.shape[1]}x{pixels.shape[0]}, not {described['width']}x{described['height']}"
-            raise _malformed(f"Image has another size than its annotations say ({size})", path)
+            raise COCO_FILES.error(f"Image has another size than its annotations say ({size})", path)
         return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float().div_(255)
 
     def _target(self, image_id: int) -> dict[str, Tensor]:
@@ -118,59 +117,22 @@ class CocoInstances(Dataset[dict[str, Any]]):
         """Polygons and run-length codes as masks, uint8 [N, height, width]."""
         masks = np.zeros((len(annotations), height, width), dtype=np.uint8)
         for row, annotation in enumerate(annotations):
-            mask = self.coco.annToMask(annotation)
-            if mask.shape != (height, width):
-                size = f"{mask.shape[1]}x{mask.shape[0]}, not {width}x{height}"
-                raise _malformed(f"Annotation {annotation['id']} has a mask of {size}", self.file)
-            masks[row] = mask
+            with COCO_FILES.reading(self.file, f"Annotation {annotation['id']} has no usable segmentation"):
+                masks[row] = self.coco.annToMask(annotation)
         return torch.from_numpy(masks)
 
 
-def _index(file: Path) -> COCO:
+def _index(file: Path, categories: int) -> COCO:
     """The index pycocotools keeps of an annotation file, after a check of what is used of it."""
-    try:
-        content = json.loads(file.read_bytes())
-    except FileNotFoundError as error:
-        raise _malformed("Annotation file not found", file) from error
-    except ValueError as error:
-        raise _malformed(f"Annotation file is not valid JSON ({error})", file) from error
-    parts = ("images", "annotations", "categories")
-    if not isinstance(content, dict) or not all(isinstance(content.get(part), list) for part in parts):
-        raise _malformed("Annotation file lacks one of the lists images, annotations, categories", file)
-    _check_annotations(content, file)
+    if not file.is_file():
+        raise COCO_FILES.error("Annotation file not found", file)
+    content = COCO_FILES.json(file, "Annotation file is not valid JSON")
+    InstanceCheck(COCO_FILES, file, categories=categories).check(content)
     coco = COCO()
     coco.dataset = content
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools tells its progress there
         coco.createIndex()
     return coco
-
-
-def _check_annotations(content: Mapping[str, Any], file: Path) -> None:
-    for image in content["images"]:
-        if not {"id", "file_name", "height", "width"} <= set(image):
-            raise _malformed(f"An image lacks id, file_name, height or width ({image})", file)
-    images = {image["id"] for image in content["images"]}
-    for annotation in content["annotations"]:
-        if not set(annotation) >= NEEDED_KEYS:
-            lacking = ", ".join(sorted(NEEDED_KEYS - set(annotation)))
-            raise _malformed(f"Annotation {annotation.get('id')} lacks {lacking}", file)
-        if annotation["image_id"] not in images:
-            problem = f"Annotation {annotation['id']} belongs to image {annotation['image_id']}, which is not listed"
-            raise _malformed(problem, file)
-        if not 1 <= annotation["category_id"] <= CATEGORIES:
-            problem = f"Annotation {annotation['id']} has category {annotation['category_id']}, not 1 to {CATEGORIES}"
-            raise _malformed(problem, file)
-        if not _has_shape(annotation["segmentation"]):
-            raise _malformed(f"Annotation {annotation['id']} has no usable segmentation", file)
-
-
-def _has_shape(segmentation: Any) -> bool:
-    """Whether pycocotools can make a mask of it: polygons (a flat list of four numbers is a box), or run lengths."""
-    if isinstance(segmentation, dict):
-        return {"size", "counts"} <= set(segmentation)
-    if not isinstance(segmentation, list) or not segmentation:
-        return False
-    return all(isinstance(polygon, list) and len(polygon) >= 4 for polygon in segmentation)  # noqa: PLR2004
 
 
 def _has_object(annotations: Sequence[Mapping[str, Any]]) -> bool:
@@ -182,7 +144,3 @@ def _mirrored(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[st
     boxes = target["boxes"].clone()
     boxes[:, [0, 2]] = image.shape[-1] - boxes[:, [2, 0]]
     return image.flip(-1), {**target, "boxes": boxes, "masks": target["masks"].flip(-1)}
-
-
-def _malformed(problem: str, where: Path) -> DataError:
-    return DataError(problem, where=where, expected=LAYOUT, source=SOURCE)

@@ -66,10 +66,10 @@ class CocoMeanAveragePrecision(Metric):
             )
 
     def compute(self) -> Tensor:
-        """The mean average precision over all images of all ranks, a scalar on the host."""
+        """The mean average precision over all images of all ranks, a float64 scalar on the host."""
         truth, found = self._annotations()
         if not truth:
-            return torch.tensor(float("nan"))
+            return torch.tensor(float("nan"), dtype=torch.float64)
         categories = sorted({annotation["category_id"] for annotation in truth})
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools tells its progress there
             evaluation = COCOeval(self._index(truth, categories), self._index(found, categories), self.kind)
@@ -79,7 +79,7 @@ class CocoMeanAveragePrecision(Metric):
             evaluation.accumulate()
         precision = evaluation.eval["precision"]  # [thresholds, recalls, classes, 1, 1]; -1 where a class has no object
         defined = precision[precision > -1]
-        return torch.tensor(float(defined.mean()) if defined.size else float("nan"))
+        return torch.tensor(float(defined.mean()) if defined.size else float("nan"), dtype=torch.float64)
 
     def _shapes(self, item: dict[str, Tensor]) -> list[Any]:
         """What is compared: boxes as x, y, width, height, or run-length encoded masks."""

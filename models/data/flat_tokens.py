@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.data.base import DataError, Datasets
+from models.data.base import Datasets
 from models.data.next_token import Sequences
+from models.data.reading import Reader
 from models.data.token_stream import open_npy
 
 LAYOUT = "<root>/<name>.npy, the only one there: one dimension of integer token ids, documents one after another"
@@ -19,11 +20,7 @@ def flat_token_datasets(root: Path, *, sequence_length: int, vocabulary: int, so
     Raises:
         DataError: none or several files, not integers, too few ids.
     """
-    found = sorted(root.glob("*.npy"))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
-        raise DataError(f"Need exactly one .npy file, found {names}", where=root, expected=LAYOUT, source=source)
-    tokens = open_npy(found[0], source=source)
+    tokens = open_npy(Reader(expected=LAYOUT, source=source).only(root, ".npy"), source=source)
 
     def part(begin: float, end: float) -> Sequences:
         return Sequences(tokens, sequence_length=sequence_length, vocabulary=vocabulary, share=(begin, end))

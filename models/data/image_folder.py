@@ -5,42 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from models.data.base import DataError, Datasets
 from models.data.images import IMAGENET_MEAN, IMAGENET_STD, Example
+from models.data.reading import Reader
 
 LAYOUT = "train/<class>/*.JPEG and val/<class>/*.JPEG, the same class folders in both"
 CROP_FRACTION = 224 / 256
 """Evaluation looks at the centre 224 pixels of an image whose shorter edge was resized to 256."""
-UNREADABLE = (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError)
-"""What Pillow raises for a file that is not an image, is cut short or is damaged (SyntaxError: broken PNG chunks)."""
 
 
 class LabelledFolder(ImageFolder):  # type: ignore[misc]
     """`ImageFolder` whose errors say which file or folder is at fault, what was expected and where to get it."""
 
     def __init__(self, folder: Path, *, transform: Any, source: str) -> None:
-        self.source = source
+        self.files = Reader(expected="a whole JPEG or PNG file", source=source)
         if not folder.is_dir():
             raise DataError("Image folder not found", where=folder, expected=LAYOUT, source=source)
-        try:
-            super().__init__(str(folder), transform=transform, loader=self._read)
-        except FileNotFoundError as error:
-            raise DataError(str(error), where=folder, expected=LAYOUT, source=source) from error
+        with Reader(expected=LAYOUT, source=source).reading(folder):
+            try:
+                super().__init__(str(folder), transform=transform, loader=self._read)
+            except FileNotFoundError as error:  # torchvision says which class has no image
+                raise DataError(str(error), where=folder, expected=LAYOUT, source=source) from error
 
     def __getitem__(self, index: int) -> Example:
         return Example(*super().__getitem__(index))
 
     def _read(self, path: str) -> Image.Image:
-        try:
-            with Image.open(path) as image:
-                return image.convert("RGB")
-        except UNREADABLE as error:
-            problem = f"Cannot read an image ({error})"
-            raise DataError(problem, where=path, expected="a whole JPEG or PNG file", source=self.source) from error
+        image: Image.Image = self.files.image(path, "Cannot read an image")
+        return image
 
 
 def training_transform(image_size: int) -> Any:

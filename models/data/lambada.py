@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from models.data.base import DataError
 from models.data.next_token import IGNORED, Example
+from models.data.reading import Reader
 from models.data.text_sample import corpus_files, held_out, read_documents
 from models.data.token_stream import Tokens, check_vocabulary
 
@@ -20,6 +20,8 @@ LAYOUT = (
     f'<root>/{FILE}: one JSON object per line, {{"text": "a passage with its last word"}}; beside it GPT-2\'s '
     "vocab.json (token to id) and merges.txt (one pair per line)"
 )
+LARGEST_ID = 2**31
+"""Ids of tokenizers are 32-bit numbers."""
 PASSAGES = 1024
 """Passages taken from the sample corpus."""
 LAST_WORD = re.compile(r" ([A-Za-z]{2,})(?=\s)")
@@ -62,32 +64,42 @@ def lambada_passages(root: Path, sequence_length: int, vocabulary: int, *, sourc
     Raises:
         DataError: a file is missing or malformed; says which line.
     """
-    path = root / FILE
+    path, reader = root / FILE, Reader(expected=LAYOUT, source=source)
     tokenizer = gpt2_tokenizer(root, source=source)
     passages = []
-    for number, text in _lambada_texts(path, source):
+    for number, text in _lambada_texts(path, reader):
         if len(parts := text.rsplit(maxsplit=1)) < 2:  # noqa: PLR2004 - context and word
-            raise DataError(f"Line {number} has fewer than two words", where=path, expected=LAYOUT, source=source)
-        ids = [tokenizer.encode(part).ids for part in (parts[0].lstrip(), f" {parts[1]}")]
-        passages.append((np.array(ids[0] + ids[1], dtype=np.int64), len(ids[1])))
+            raise reader.error(f"Line {number} has fewer than two words", path)
+        with reader.reading(path, f"Line {number} cannot be encoded"):
+            context, word = (_encoded(tokenizer, part) for part in (parts[0].lstrip(), f" {parts[1]}"))
+        if not context or not 1 <= len(word) <= sequence_length:
+            problem = f"Line {number} has {len(context)} tokens and then {len(word)} of its last word"
+            raise reader.error(f"{problem}, of which the context of {sequence_length} must hold the word", path)
+        passages.append((np.array(context + word, dtype=np.int64), len(word)))
     if not passages:
-        raise DataError("No passage", where=path, expected=LAYOUT, source=source)
+        raise reader.error("No passage", path)
     check_vocabulary(np.concatenate([ids for ids, _ in passages]), vocabulary, path)
     return LastWords(passages, sequence_length)
 
 
-def _lambada_texts(path: Path, source: str) -> list[tuple[int, str]]:
+def _encoded(tokenizer: Any, text: str) -> list[int]:
+    """Ids of a text; byte-level BPE leaves out what its vocabulary lacks, which would change the task unseen."""
+    encoding = tokenizer.encode(text)
+    if sum(map(len, encoding.tokens)) != len(text.encode()):  # a character for each byte
+        raise ValueError("the vocabulary lacks some of its bytes")
+    ids: list[int] = encoding.ids
+    return ids
+
+
+def _lambada_texts(path: Path, reader: Reader) -> list[tuple[int, str]]:
     texts = []
-    for number, line in enumerate(_read(path, source).split("\n"), start=1):
+    for number, line in enumerate(reader.text(path).split("\n"), start=1):
         if not line.strip():
             continue
-        try:
+        with reader.reading(path, f'Line {number} is no JSON object with a "text"'):
             text = json.loads(line)["text"]
-        except (ValueError, KeyError, TypeError) as error:
-            problem = f'Line {number} is no JSON object with a "text"'
-            raise DataError(problem, where=path, expected=LAYOUT, source=source) from error
         if not isinstance(text, str):
-            raise DataError(f'"text" in line {number} is no string', where=path, expected=LAYOUT, source=source)
+            raise reader.error(f'"text" in line {number} is no string', path)
         texts.append((number, text))
     return texts
 
@@ -101,29 +113,23 @@ def gpt2_tokenizer(root: Path, *, source: str) -> Any:
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     vocabulary_path, merges_path = root / "vocab.json", root / "merges.txt"
-    described = _read(vocabulary_path, source)
-    try:
-        vocabulary = json.loads(described)
-    except ValueError as error:
-        raise DataError("Not JSON", where=vocabulary_path, expected=LAYOUT, source=source) from error
-    if not isinstance(vocabulary, dict) or not all(isinstance(value, int) for value in vocabulary.values()):
-        raise DataError("Not an object of ids", where=vocabulary_path, expected=LAYOUT, source=source)
-    lines = _read(merges_path, source).split("\n")
+    reader = Reader(expected=LAYOUT, source=source)
+    vocabulary = reader.json(vocabulary_path)
+    if not isinstance(vocabulary, dict) or not set(map(type, vocabulary.values())) <= {int}:
+        raise reader.error("Not an object of ids", vocabulary_path)
+    ids = sorted(vocabulary.values())
+    if len(set(ids)) < len(ids) or not all(0 <= number < LARGEST_ID for number in ids):
+        raise reader.error("Ids stand twice, or are negative or far too large", vocabulary_path)
+    lines = reader.text(merges_path).split("\n")
     merges = [line.partition(" ")[::2] for line in lines if line and not line.startswith("#version")]
     for first, second in merges:
         if not {first, second, first + second} <= vocabulary.keys():
             problem = f"Merge {f'{first} {second}'!r} does not fit the vocabulary in {vocabulary_path.name}"
-            raise DataError(problem, where=merges_path, expected=LAYOUT, source=source)
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+            raise reader.error(problem, merges_path)
+    with reader.reading(vocabulary_path, "No tokenizer can be made of it"):
+        tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     return tokenizer
-
-
-def _read(path: Path, source: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"Cannot read ({error})", where=path, expected=LAYOUT, source=source) from error
 
 
 def sample_passages(tokenizer: Any, sequence_length: int) -> LastWords:

@@ -7,18 +7,18 @@ A `.pt` file is a tensor (80, frames) of natural-log mel amplitudes.
 
 from __future__ import annotations
 
-import pickle
 import re
 import string
 import unicodedata
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from models.data.base import DataError
+from models.data.reading import Reader
 
 PADDING = "_"
 SYMBOLS = PADDING + "-" + "!'(),.:;? " + string.ascii_uppercase + string.ascii_lowercase
@@ -38,6 +38,10 @@ ABBREVIATIONS = {
     "sgt": "sergeant", "capt": "captain", "esq": "esquire", "ltd": "limited", "col": "colonel", "ft": "fort",
 }  # fmt: skip
 _SHORT = re.compile(rf"\b({'|'.join(ABBREVIATIONS)})\.")
+
+
+LARGEST = 100.0
+"""Beyond any natural logarithm of a mel amplitude; those of speech lie between -12 and 5."""
 
 
 class Utterance(NamedTuple):
@@ -86,26 +90,26 @@ class LJSpeech(Dataset[Utterance]):
 
     def __init__(self, root: Path | str, split: str, *, mels: int = 80) -> None:
         self.root, self.mels = Path(root), mels
+        self.reader = Reader(expected=self.expected, source=self.source)
         self.list = self.root / "filelists" / f"ljs_mel_text_{split}_filelist.txt"
-        try:
-            lines = self.list.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            raise self._error("File list not found", self.list) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise self._error(f"File list cannot be read ({error})", self.list) from error
+        if not self.list.exists():
+            raise self._error("File list not found", self.list)
+        lines = self.reader.text(self.list, "File list cannot be read").splitlines()
         self.clips = [self._parse(number, line) for number, line in enumerate(lines, 1) if line.strip()]
         if not self.clips:
             raise self._error("File list is empty", self.list)
 
     def _error(self, problem: str, where: Path | str) -> DataError:
-        return DataError(problem, where=where, expected=self.expected, source=self.source)
+        return self.reader.error(problem, where)
 
     def _parse(self, number: int, line: str) -> tuple[Path, Tensor]:
         where = f"{self.list}, line {number}"
         name, bar, text = line.partition("|")
         if not bar:
             raise self._error("Line without `|`", where)
-        if not (path := self.root / name.strip()).is_file():
+        with self.reader.reading(where, "Name of a mel file cannot be used"):
+            found = (path := self.root / name.strip()).is_file()
+        if not found:
             raise self._error(f"Mel file {path} not found", where)
         try:
             return path, encode(text)
@@ -117,16 +121,20 @@ class LJSpeech(Dataset[Utterance]):
 
     def __getitem__(self, index: int) -> Utterance:
         path, symbols = self.clips[index]
-        try:
-            mel = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-            raise self._error(f"Mel file cannot be read ({type(error).__name__})", path) from error
+        with self.reader.reading(path, "Mel file cannot be read"):
+            return Utterance(symbols, self._checked(torch.load(path, map_location="cpu", weights_only=True), path))
+
+    def _checked(self, mel: Any, path: Path) -> Tensor:
+        """The mel as (T, M) float32."""
         if not isinstance(mel, Tensor):
             raise self._error(f"Mel file holds a {type(mel).__name__}, not a tensor", path)
         if mel.ndim != 2 or mel.shape[0] != self.mels or mel.shape[1] == 0:  # noqa: PLR2004 (mels by frames)
             raise self._error(f"Mel has shape {tuple(mel.shape)}, not ({self.mels}, frames)", path)
         if not mel.is_floating_point():
             raise self._error(f"Mel has type {mel.dtype}, not a floating-point one", path)
-        if not mel.isfinite().all():
+        amplitudes = mel.detach().float()
+        if not amplitudes.isfinite().all():
             raise self._error("Mel holds values that are not finite", path)
-        return Utterance(symbols, mel.float().T.contiguous())
+        if (largest := float(amplitudes.abs().max())) > LARGEST:
+            raise self._error(f"Mel reaches {largest:g}, which is no natural logarithm of an amplitude", path)
+        return amplitudes.T.contiguous()

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from models.data.base import Batch
+from models.data.base import Batch, DataError
 from models.data.text_sample import SPECIAL
-from models.data.token_stream import TokenFile, Tokens
+from models.data.token_stream import TokenFile, Tokens, check_vocabulary
 
 PAD, UNKNOWN, BEGIN, SEPARATOR, MASK = range(5)
 """Ids of the special tokens in our own word pieces, in the order of `text_sample.SPECIAL`."""
@@ -90,11 +90,21 @@ class MaskedWords(Dataset[MaskedExample]):
             predictions: masked words per example at most.
             vocabulary: ids that replace words at random are below it.
             duplicates: times each stretch of text comes, masked anew.
+
+        Raises:
+            DataError: an id is outside the vocabulary, or there are too few.
         """
+        check_vocabulary(tokens.read(0, tokens.length), vocabulary, tokens.path)
         self.tokens, self.sequence_length, self.predictions = tokens, sequence_length, predictions
         self.vocabulary, self.duplicates = vocabulary, duplicates
         self.words = sequence_length - 3  # [CLS] and two [SEP]
         self.stretches = (tokens.length - 1) // self.words
+        if self.stretches < 1:
+            raise DataError(
+                f"{tokens.length} tokens are too few for sequences of {sequence_length}",
+                where=tokens.path,
+                expected=f"at least {self.words} + 1 token ids",
+            )
 
     def __len__(self) -> int:
         return self.stretches * self.duplicates

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from models.data.base import DataError
+from models.data.reading import Reader
 from models.data.token_stream import TokenFile
 
 MAGIC = b"MMIDIDX\x00\x00"
@@ -29,11 +30,7 @@ def megatron_tokens(root: Path, *, source: str) -> TokenFile:
     Raises:
         DataError: none or several, or files that are damaged or do not belong together.
     """
-    found = sorted(root.glob("*.idx"))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
-        raise DataError(f"Need exactly one .idx file, found {names}", where=root, expected=LAYOUT, source=source)
-    return read_index(found[0], source=source)
+    return read_index(Reader(expected=LAYOUT, source=source).only(root, ".idx"), source=source)
 
 
 def read_index(path: Path, *, source: str = "") -> TokenFile:
@@ -42,11 +39,13 @@ def read_index(path: Path, *, source: str = "") -> TokenFile:
     Raises:
         DataError: wrong magic, version or type, a truncated file, or documents that do not follow on one another.
     """
+    reader = Reader(expected=LAYOUT, source=source)
 
     def refuse(problem: str, where: Path = path) -> DataError:
-        return DataError(problem, where=where, expected=LAYOUT, source=source)
+        return reader.error(problem, where)
 
-    content = path.read_bytes()
+    with reader.reading(path):
+        content = path.read_bytes()
     if not content.startswith(MAGIC):
         raise refuse(f"Not a Megatron index: it begins with {content[: len(MAGIC)]!r}, not {MAGIC!r}")
     start = len(MAGIC) + HEADER.size
@@ -69,7 +68,7 @@ def read_index(path: Path, *, source: str = "") -> TokenFile:
     data = path.with_suffix(".bin")
     if not data.is_file():
         raise refuse("The data file beside the index is missing", data)
-    length = int(sizes.sum())
-    if data.stat().st_size != length * dtype.itemsize:
-        raise refuse(f"{data.stat().st_size:,} bytes instead of the index's {length * dtype.itemsize:,}", data)
+    length, size = int(sizes.sum()), data.stat().st_size
+    if size != length * dtype.itemsize:
+        raise refuse(f"{size:,} bytes instead of the index's {length * dtype.itemsize:,}", data)
     return TokenFile(path=data, dtype=dtype, offset_bytes=0, length=length)

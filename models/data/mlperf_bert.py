@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from models.data.base import DataError, Datasets
+from models.data.base import Datasets
 from models.data.masked_words import MaskedExample
+from models.data.reading import Reader
 from models.data.token_stream import check_vocabulary
 
 PARTS = {
@@ -54,7 +56,7 @@ def _shard_files(root: Path, patterns: tuple[str, ...], source: str) -> list[Pat
     if not files:
         problem = "No .hdf5 file in" if folders else "Missing folder"
         where = folders[0] if folders else root / patterns[0]
-        raise DataError(problem, where=where, expected=LAYOUT, source=source)
+        raise Reader(expected=LAYOUT, source=source).error(problem, where)
     return files
 
 
@@ -64,7 +66,8 @@ class Shards(Dataset[MaskedExample]):
     def __init__(
         self, files: list[Path], *, sequence_length: int, predictions: int, vocabulary: int, source: str
     ) -> None:
-        self.files, self.source, self.vocabulary = files, source, vocabulary
+        self.files, self.vocabulary = files, vocabulary
+        self.reader = Reader(expected=LAYOUT, source=source)
         self.widths = dict.fromkeys(WIDE, sequence_length) | dict.fromkeys(PREDICTED, predictions)
         self.ends = list(accumulate(self._checked_length(path) for path in files))
         self._open: OrderedDict[Path, Any] = OrderedDict()
@@ -76,54 +79,60 @@ class Shards(Dataset[MaskedExample]):
         """One example.
 
         Raises:
-            DataError: padding before text, a place outside the sequence or an id outside the vocabulary.
+            DataError: the file is damaged there, or a value is outside its range; says which example.
         """
         shard = bisect_right(self.ends, index)
         path, row = self.files[shard], index - (self.ends[shard - 1] if shard else 0)
-        file = self._file(path)
-        values = {name: np.asarray(file[name][row], dtype=np.int64) for name in (*WIDE, *PREDICTED)}
-        tokens = int(values["input_mask"].sum())
-        positions = values["masked_lm_positions"]
-        check_vocabulary(np.concatenate([values["input_ids"], values["masked_lm_ids"]]), self.vocabulary, path)
-        if not values["input_mask"][:tokens].all() or positions.min() < 0 or positions.max() >= tokens:
-            raise self._refusal(f"Example {row}: input_mask or masked_lm_positions make no sense", path)
+        with self.reader.reading(path, f"Example {row} cannot be read"):
+            file = self._file(path)
+            values = {name: np.asarray(file[name][row], dtype=np.int64) for name in (*WIDE, *PREDICTED, LABELS)}
+        tokens = self._checked_tokens(values, row, path)
         return MaskedExample(
             input_ids=values["input_ids"],
             segment_ids=values["segment_ids"],
-            positions=positions,
+            positions=values["masked_lm_positions"],
             word_ids=values["masked_lm_ids"],
-            is_random_next=int(file[LABELS][row]),
+            is_random_next=int(values[LABELS]),
             tokens=tokens,
         )
+
+    def _checked_tokens(self, values: dict[str, NDArray[np.int64]], row: int, path: Path) -> int:
+        """How many of the inputs are no padding, once every value of the example was seen to be in its range."""
+        mask = values["input_mask"]
+        tokens = int(np.count_nonzero(mask))
+        ids = np.concatenate([values["input_ids"], values["masked_lm_ids"]])
+        check_vocabulary(ids, self.vocabulary, path, f"Example {row}: token")
+        if not tokens or not np.array_equal(mask, np.arange(len(mask)) < tokens):
+            raise self.reader.error(f"Example {row}: input_mask is not ones and then zeros", path)
+        for name, limit in (("masked_lm_positions", tokens), ("segment_ids", 2), (LABELS, 2)):
+            low, high = int(values[name].min()), int(values[name].max())
+            if low < 0 or high >= limit:
+                problem = f"Example {row}: {name} reach from {low} to {high}, not within 0 to {limit - 1}"
+                raise self.reader.error(problem, path)
+        return tokens
 
     def __getstate__(self) -> dict[str, Any]:
         """Without open files, which do not travel to another process."""
         return self.__dict__ | {"_open": OrderedDict()}
 
-    def _refusal(self, problem: str, path: Path) -> DataError:
-        return DataError(problem, where=path, expected=LAYOUT, source=self.source)
-
     def _checked_length(self, path: Path) -> int:
         import h5py
 
-        try:
-            with h5py.File(path, "r") as file:
-                lengths = {self._rows(file, name, path) for name in (*WIDE, *PREDICTED, LABELS)}
-        except OSError as error:
-            raise self._refusal(f"Not a readable HDF5 file ({error})", path) from error
+        with self.reader.reading(path, "Not a readable HDF5 file"), h5py.File(path, "r") as file:
+            lengths = {self._rows(file, name, path) for name in (*WIDE, *PREDICTED, LABELS)}
         if len(lengths) != 1 or 0 in lengths:
-            raise self._refusal(f"Datasets of {sorted(lengths)} examples instead of one number", path)
+            raise self.reader.error(f"Datasets of {sorted(lengths)} examples instead of one number", path)
         return int(lengths.pop())
 
     def _rows(self, file: Any, name: str, path: Path) -> int:
         if name not in file:
-            raise self._refusal(f"Key {name} is missing (found {', '.join(file)})", path)
+            raise self.reader.error(f"Key {name} is missing (found {', '.join(file)})", path)
         array, width = file[name], self.widths.get(name)
         if array.dtype.kind not in "iu":
-            raise self._refusal(f"{name} is {array.dtype}, not integer", path)
+            raise self.reader.error(f"{name} is {array.dtype}, not integer", path)
         if array.ndim == 0 or array.shape[1:] != (() if width is None else (width,)):
             wanted = "(examples,)" if width is None else f"(examples, {width})"
-            raise self._refusal(f"{name} has the shape {array.shape}, not {wanted}", path)
+            raise self.reader.error(f"{name} has the shape {array.shape}, not {wanted}", path)
         return int(array.shape[0])
 
     def _file(self, path: Path) -> Any:

@@ -67,7 +67,7 @@ class Sequences(Dataset[Example]):
         """
         start = (self.first + index) * self.sequence_length
         ids = self.tokens.read(start, start + self.sequence_length + 1)
-        check_vocabulary(ids, self.vocabulary, self.tokens.path)
+        check_vocabulary(ids, self.vocabulary, self.tokens.path, f"From token {start} on,")
         return Example(ids[:-1], ids[1:], self.sequence_length)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from models.data.cache import home_folder
 from models.recipe import STRICT
 
 
@@ -25,7 +26,5 @@ class DataSpec:
 
     @property
     def cache_path(self) -> Path:
-        """The cache folder, made when missing."""
-        path = Path(self.cache).expanduser()
-        path.mkdir(parents=True, exist_ok=True)
-        return path
+        """The cache folder; whoever keeps something there makes it."""
+        return home_folder(self.cache)

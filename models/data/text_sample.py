@@ -6,7 +6,7 @@ Both are made once and kept under the cache folder; which files there are and ho
 from __future__ import annotations
 
 import hashlib
-import json
+import logging
 import shutil
 import sys
 import sysconfig
@@ -21,7 +21,9 @@ from typing import Any, Literal
 import numpy as np
 
 from models.data.base import DataError
-from models.data.token_stream import TokenFile, open_npy
+from models.data.cache import temporary_folder
+from models.data.reading import Reader
+from models.data.token_stream import TokenFile, check_vocabulary, open_npy
 
 Kind = Literal["wordpiece", "bpe"]
 SPECIAL = {"wordpiece": ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], "bpe": ["<|endoftext|>"]}
@@ -80,19 +82,32 @@ def text_sample(cache: Path, kind: Kind, vocabulary: int) -> TextSample:
     """The corpus tokenised with a vocabulary of at most `vocabulary` entries.
 
     Several ranks may ask at once: each prepares its own draft, the first to finish puts it in place, all read that one.
+    Where the cache cannot be written, or what it holds is damaged, the user's temporary folder takes its place.
 
     Args:
-        cache: folder for prepared data.
+        cache: folder for prepared data, made when missing.
         kind: `wordpiece` (BERT's, lower case) or `bpe` (GPT-2's, on bytes).
         vocabulary: entries, special tokens included.
 
     Raises:
-        DataError: no sources, or damaged files in the cache.
+        DataError: no sources, or nowhere to keep what is made of them.
     """
     files = corpus_files()
-    folder = cache / f"text_{kind}_{vocabulary}_{_digest(files)}"
+    name = f"text_{kind}_{vocabulary}_{_digest(files)}"
+    for place in (lambda: cache, temporary_folder):
+        try:
+            return _kept(place() / name, files, kind, vocabulary)
+        except (OSError, DataError) as error:
+            problem = error
+            logging.getLogger(__name__).warning("Prepared text cannot be kept or read in the cache: %s", error)
+    raise DataError(f"Prepared text can be kept nowhere ({problem})", where=cache, expected=CACHED, source=AGAIN)
+
+
+def _kept(folder: Path, files: list[Path], kind: Kind, vocabulary: int) -> TextSample:
+    """What is in `folder`, prepared first where it is missing."""
     if not folder.exists():
-        draft = Path(tempfile.mkdtemp(dir=cache, prefix=".text_"))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".text_"))
         try:
             _prepare(draft, files, kind, vocabulary)
             _put_in_place(draft, folder)
@@ -112,7 +127,7 @@ def _prepare(folder: Path, files: list[Path], kind: Kind, vocabulary: int) -> No
         "evaluation": read_documents(path for path in files if held_out(path)),
     }
     tokenizer = train_tokenizer(parts["train"], kind, vocabulary)
-    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")  # its own `save` hides a full disk
     end = tokenizer.token_to_id("[SEP]" if kind == "wordpiece" else SPECIAL[kind][-1])
     for name, documents in parts.items():
         encoded = tokenizer.encode_batch_fast(documents, add_special_tokens=False)
@@ -154,12 +169,10 @@ def _load(folder: Path) -> TextSample:
     from tokenizers import Tokenizer
 
     path = folder / "tokenizer.json"
-    try:
-        described = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"Damaged cache ({error})", where=path, expected=CACHED, source=AGAIN) from error
-    return TextSample(
-        tokenizer=Tokenizer.from_str(json.dumps(described)),
-        train=open_npy(folder / "train.npy", source=AGAIN),
-        evaluation=open_npy(folder / "evaluation.npy", source=AGAIN),
-    )
+    reader = Reader(expected=CACHED, source=AGAIN)
+    with reader.reading(path, "Damaged cache"):
+        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    train, evaluation = (open_npy(folder / name, source=AGAIN) for name in ("train.npy", "evaluation.npy"))
+    for part in (train, evaluation):
+        check_vocabulary(part.read(0, part.length), tokenizer.get_vocab_size(), part.path)
+    return TextSample(tokenizer=tokenizer, train=train, evaluation=evaluation)

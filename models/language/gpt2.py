@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from pydantic import TypeAdapter
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 
 from models.base import Workload
 from models.data import lambada, megatron
@@ -20,6 +19,7 @@ from models.data.spec import DataSpec
 from models.data.text_sample import text_sample
 from models.language.attention import CAUSAL
 from models.language.loss import token_loss
+from models.metrics import Share
 from models.recipe import STRICT, Recipe
 
 
@@ -61,7 +61,7 @@ class Gpt2(Workload):
         super().__init__(recipe)
         self.sizes = TypeAdapter(Gpt2Architecture).validate_python(recipe.architecture)
         self.network = _network(self.sizes)
-        self.metrics = {"lambada_accuracy": MeanMetric()}
+        self.metrics = {"lambada_accuracy": Share()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean next-token cross entropy."""
@@ -71,7 +71,7 @@ class Gpt2(Workload):
         """Share of passages with every token of the last word right, each predicted from the true ones before."""
         predicted = self.network(input_ids=batch["input_ids"], use_cache=False).logits.argmax(dim=-1)
         right = (predicted == batch["targets"]) | (batch["targets"] == IGNORED)
-        self.metrics["lambada_accuracy"].update(right.all(dim=-1).float())
+        self.metrics["lambada_accuracy"].update(right.all(dim=-1))
 
     def datasets(self, spec: DataSpec) -> Datasets:
         """Next-token sequences to train on, passages with a last word to evaluate on."""

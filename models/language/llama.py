@@ -47,7 +47,7 @@ class Perplexity(MeanMetric):
 
     def compute(self) -> Tensor:
         """The perplexity of what was seen since `reset`."""
-        return super().compute().exp()
+        return super().compute().cpu().double().exp()
 
 
 class Llama(Workload):

@@ -5,7 +5,6 @@ Reference: FlagPerf training/mask_rcnn, which trains torchvision's `maskrcnn_res
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -14,8 +13,9 @@ from torch import Tensor, nn
 
 from models.base import Workload
 from models.data.base import Batch, Counts, Datasets
-from models.data.coco import CocoInstances
+from models.data.coco import LAYOUT, SOURCE, CocoInstances
 from models.data.coco_map import MASK_THRESHOLD, CocoMeanAveragePrecision
+from models.data.root import dataset_root
 from models.data.scenes import DIGITS, DigitScenes
 from models.data.spec import DataSpec
 from models.recipe import Recipe
@@ -69,8 +69,9 @@ class MaskRcnn(Workload):
     def datasets(self, spec: DataSpec) -> Datasets:
         """COCO 2017 under `spec.root`, or digits in front of photographs (`data=sample`)."""
         if spec.name == "dataset":
-            root = Path(spec.root or "").expanduser()
-            return Datasets(train=CocoInstances(root, "train"), evaluation=CocoInstances(root, "val"))
+            root, categories = dataset_root(spec, expected=LAYOUT, source=SOURCE), self.architecture.classes - 1
+            train, evaluation = (CocoInstances(root, split, categories=categories) for split in ("train", "val"))
+            return Datasets(train=train, evaluation=evaluation)
         return Datasets(
             train=self._scenes("train", TRAINING_SCENES), evaluation=self._scenes("evaluation", EVALUATION_SCENES)
         )

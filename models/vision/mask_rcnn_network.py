@@ -5,7 +5,6 @@ With the default architecture, parameters and their names equal those of torchvi
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
 
-from models.data.base import DataError
+from models.data.reading import Reader
 from models.recipe import STRICT
 
 BOX_GRID, MASK_GRID = 7, 14
@@ -131,14 +130,12 @@ def _load(resnet: ResNet, path: Path) -> None:
     """Copy weights from a file into the ResNet; on the meta device only their names and shapes are checked."""
     expected = "a state dict of torchvision's ResNet with this block and these stages, as torch.save wrote it"
     source = "https://download.pytorch.org/models/resnet50-0676ba61.pth (model.architecture.backbone_weights)"
-    try:
+    reader = Reader(expected=expected, source=source)
+    if not path.exists():
+        raise reader.error("Backbone weights not found", path)
+    with reader.reading(path, "Backbone weights cannot be read"):
         weights: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise DataError("Backbone weights not found", where=path, expected=expected, source=source) from error
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        problem = f"Backbone weights cannot be read ({type(error).__name__})"
-        raise DataError(problem, where=path, expected=expected, source=source) from error
-    try:
+    with reader.reading(path, "Backbone weights do not fit"):
         resnet.load_state_dict(weights)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise DataError("Backbone weights do not fit", where=path, expected=expected, source=source) from error
+    if not all(values.isfinite().all() for values in weights.values()):
+        raise reader.error("Backbone weights hold values that are not finite", path)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torchmetrics.classification import MulticlassAccuracy
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from models.base import Workload
-from models.data.base import Batch, Counts, DataError, Datasets
+from models.data.base import Batch, Counts, Datasets
 from models.data.image_folder import LAYOUT, image_folders
 from models.data.images import DIGIT_CLASSES, DigitsOnPhotographs, Example
+from models.data.root import dataset_root
 from models.data.spec import DataSpec
+from models.metrics import Share
 from models.recipe import Recipe
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -39,7 +38,7 @@ class ResNet50(Workload):
             width_per_group=int(architecture["width_per_group"]),
         )
         self.network = network.to(memory_format=self.memory_format)
-        self.metrics = {"top1": MulticlassAccuracy(num_classes=self.classes, average="micro")}
+        self.metrics = {"top1": Share()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean cross-entropy of the batch."""
@@ -47,7 +46,7 @@ class ResNet50(Workload):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Share of images whose highest output is their class."""
-        self.metrics["top1"].update(self.network(self._laid_out(batch["image"])), batch["label"])
+        self.metrics["top1"].update(self.network(self._laid_out(batch["image"])).argmax(dim=1) == batch["label"])
 
     def datasets(self, spec: DataSpec) -> Datasets:
         """Digits on photographs (`sample`) or folders of classes as ImageNet's (`dataset`).
@@ -56,9 +55,7 @@ class ResNet50(Workload):
             DataError: `spec.root` is not such a folder; see `image_folders`.
         """
         if spec.name == "dataset":
-            if spec.root is None:
-                raise DataError("data.root is not set", where="data.root", expected=LAYOUT, source=self.recipe.dataset)
-            root = Path(spec.root).expanduser()
+            root = dataset_root(spec, expected=LAYOUT, source=self.recipe.dataset)
             return image_folders(root, image_size=self.image_size, classes=self.classes, source=self.recipe.dataset)
         if self.classes < DIGIT_CLASSES:
             raise ValueError(f"data=sample has {DIGIT_CLASSES} classes; model.architecture.classes is {self.classes}")

@@ -199,7 +199,11 @@ def incomplete_annotation(root: Path) -> None:
         (delete_image, "1 of 5 images named in instances_val2017.json are missing", "000000000003.jpg"),
         (delete_folder, "Folder of images not found", "val2017"),
         (orphan_annotation, "belongs to image 777", "instances_val2017.json"),
-        (unknown_category, "category 91, not 1 to 90", "instances_val2017.json"),
+        (
+            unknown_category,
+            "Annotation 11: category_id is 91, not a whole number from 1 to 90",
+            "instances_val2017.json",
+        ),
         (incomplete_annotation, "Annotation 12 lacks iscrowd", "instances_val2017.json"),
     ],
 )

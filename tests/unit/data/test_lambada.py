@@ -32,8 +32,8 @@ def texts(*passages: str) -> list[str]:
 
 
 def test_last_word_is_all_that_is_asked_for(tmp_path: Path) -> None:
-    write(tmp_path, texts("ab c bc", "c\n a bca"))
-    passages = lambada_passages(tmp_path, 8, 9, source="")
+    write(tmp_path, texts("ab c bc", "c\n a bca"), vocabulary=VOCABULARY | {"\u010a": 9})
+    passages = lambada_passages(tmp_path, 8, 10, source="")
     assert len(passages) == 2
     first = passages[0]  # ab, space, c | space+bc
     assert first.tokens == 3

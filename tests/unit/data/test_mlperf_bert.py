@@ -134,13 +134,17 @@ def test_an_unreadable_shard_is_refused(root: Path, content: bytes | None) -> No
     [
         ("input_ids", 3, 40, "vocabulary is 40"),
         ("masked_lm_ids", 0, -1, "from -1"),
-        ("masked_lm_positions", 0, 15, "make no sense"),  # beyond the real tokens
-        ("masked_lm_positions", 0, -2, "make no sense"),
-        ("input_mask", 0, 0, "make no sense"),  # padding before text
+        ("masked_lm_positions", 0, 15, r"Example 1: masked_lm_positions reach from 0 to 15, not within 0 to 9"),
+        ("masked_lm_positions", 0, -2, "Example 1: masked_lm_positions reach from -2 to 0"),
+        ("input_mask", 0, 0, "Example 1: input_mask is not ones and then zeros"),
+        ("input_mask", 2, 2, "Example 1: input_mask is not ones and then zeros"),  # would count that token twice
+        ("input_mask", slice(None), 0, "Example 1: input_mask is not ones and then zeros"),
+        ("segment_ids", 4, 7, "Example 1: segment_ids reach from 0 to 7, not within 0 to 1"),
+        ("next_sentence_labels", ..., -5, "Example 1: next_sentence_labels reach from -5 to -5"),
     ],
 )
 def test_content_that_would_break_the_model_is_refused(
-    root: Path, key: str, place: int, value: int, message: str
+    root: Path, key: str, place: Any, value: int, message: str
 ) -> None:
     content = arrays(3, first=5)
     content[key][1, place] = value

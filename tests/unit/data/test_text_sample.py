@@ -30,6 +30,20 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The system's folder for temporary files."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(module.tempfile, "tempdir", str(folder))
+    return folder
+
+
 def test_this_python_has_a_corpus() -> None:
     files = corpus_files()
     assert files == sorted(files)
@@ -115,16 +129,67 @@ def test_a_failed_preparation_leaves_nothing(library: Path, tmp_path: Path, monk
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "train.npy", "evaluation.npy"])
 @pytest.mark.parametrize("kept", [None, 40])
-def test_a_damaged_cache_says_what_to_delete(library: Path, tmp_path: Path, name: str, kept: int | None) -> None:
-    text_sample(tmp_path, "bpe", 300)
-    path = next(tmp_path.glob("text_*")) / name
+def test_a_damaged_cache_is_said_and_done_without(
+    library: Path, *, cache: Path, temporary: Path, name: str, kept: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = text_sample(cache, "bpe", 300).train.read(0, 200).tolist()
+    path = next(cache.glob("text_*")) / name
     content = path.read_bytes()
     path.unlink()
     if kept is not None:
         path.write_bytes(content[:kept])
-    with pytest.raises(DataError, match="once this folder is deleted") as refusal:
-        text_sample(tmp_path, "bpe", 300)
-    assert refusal.value.where == str(path)
+    again = text_sample(cache, "bpe", 300)
+    assert again.train.read(0, 200).tolist() == before
+    assert again.train.path.parent.parent.parent == temporary
+    assert str(path) in caplog.text
+    assert "once this folder is deleted" in caplog.text
+
+
+def test_ids_that_the_tokenizer_lacks_are_damage(library: Path, cache: Path, temporary: Path) -> None:
+    text_sample(cache, "bpe", 300)
+    path = next(cache.glob("text_*")) / "train.npy"
+    ids = np.load(path)
+    ids[7] = 300
+    np.save(path, ids)
+    assert text_sample(cache, "bpe", 300).train.path.parent.parent.parent == temporary
+
+
+@pytest.mark.parametrize("obstacle", ["a file", "below a file", "read-only"])
+def test_a_cache_that_cannot_be_written_does_not_end_a_run(
+    library: Path, cache: Path, temporary: Path, obstacle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.write_text("") if obstacle != "read-only" else cache.mkdir()
+    if obstacle == "read-only":  # for root too
+        make = module.tempfile.mkdtemp
+
+        def refuse(*, dir: Path, prefix: str) -> str:
+            if dir == cache:
+                raise OSError(30, "Read-only file system")
+            return make(dir=dir, prefix=prefix)
+
+        monkeypatch.setattr(module.tempfile, "mkdtemp", refuse)
+    sample = text_sample(cache / "touchstone" if obstacle == "below a file" else cache, "bpe", 300)
+    assert sample.train.path.parent.parent.parent == temporary
+    assert 0 < sample.train.read(0, sample.train.length).max() < 300
+
+
+def test_a_prepared_cache_is_read_where_nothing_can_be_written(
+    library: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text_sample(cache, "bpe", 300)
+    monkeypatch.setattr(module.tempfile, "mkdtemp", lambda **_: pytest.fail("written"))
+    assert text_sample(cache, "bpe", 300).train.path.parent.parent == cache
+
+
+def test_nowhere_to_keep_it_is_an_error_of_the_data(
+    library: Path, cache: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "_prepare", full)
+    with pytest.raises(DataError, match="No space left on device"):
+        text_sample(cache, "bpe", 300)
 
 
 def test_a_python_without_sources_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
