@@ -40,7 +40,7 @@ class Tracker:
         tracking: Tracking,
         *,
         grace_s: float = GRACE_S,
-        say: Callable[[str], object] = sys.stderr.write,
+        say: Callable[[str], object] | None = None,
     ) -> None:
         self._folder = run_folder
         self._flush_s = tracking.flush_s
@@ -88,7 +88,7 @@ class Tracker:
         """Wait for the local store's tables: on a busy machine the first run's may take minutes."""
         if self._ready.wait(PATIENCE_S):
             return
-        self._say(
+        (self._say or sys.stderr.write)(
             "MLflow: its database is still being made, or brought up to date; the run is filed after that. To file it "
             f"later instead, press Ctrl-C, then: python -m runner.sync {self._folder}\n"
         )
