@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tracking_samples import fresh_database, free_port
+from tracking_samples import free_port, fresh_database
 
 from runner import ui
 from runner.cli import TOOLS
@@ -32,26 +32,29 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
-@pytest.mark.parametrize("name", ["outputs", "what? 50%25 it's #1 ü"])
-def test_the_page_of_a_folder(
+@pytest.fixture(params=["outputs", "what? 50%25 it's #1 ü"])
+def folder(
+    request: pytest.FixtureRequest,
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
-    started: list[list[str]],
-    capsys: pytest.CaptureFixture[str],
-    name: str,
-) -> None:
+) -> Path:
     monkeypatch.chdir(tmp_path)
-    folder, port = tmp_path / name, str(free_port())
-    folder.mkdir()
-    shutil.copy(fresh_database(tmp_path_factory.getbasetemp()), folder / "mlflow.db")
+    made = tmp_path / str(request.param)
+    made.mkdir()
+    shutil.copy(fresh_database(tmp_path_factory.getbasetemp()), made / "mlflow.db")
+    return made
+
+
+def test_the_page_of_a_folder(folder: Path, started: list[list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    name, port = folder.name, str(free_port())
     with pytest.raises(Replaced):
         ui.main([name, "--port", port, "--gunicorn-opts", "x"])
     (command,) = started
     address = ["--backend-store-uri", "sqlite:///mlflow.db", "--host", "127.0.0.1", "--port", port]
     assert command == ["-P", "-m", "mlflow", "ui", *address, "--workers", "1", "--gunicorn-opts", "x", str(folder)]
     assert f"Results of {folder}: http://127.0.0.1:{port}" in capsys.readouterr().out
-    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert [path.name for path in folder.parent.iterdir()] == [name]
 
 
 def test_a_port_that_is_taken(
