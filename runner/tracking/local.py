@@ -140,7 +140,8 @@ def _upgrade(path: Path) -> None:
         except Exception as error:  # migrations of a half-made store fail in any way
             reason = str(error).strip().partition("\n")[0][:200]
             raise StoreUnusableError(
-                f"{path} is half made: a process was killed while it made the tables ({reason}). {_way_out(path)}"
+                f"{path} is half made: a process was killed while it made the tables, or is still at it ({reason}). "
+                f"{_way_out(path)}"
             ) from error
         if _changes(live) != before:
             raise StoreUnusableError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_module
@@ -17,7 +18,9 @@ from runner.compose import to_case
 from runner.doctor.survey import load_spec, survey, vendor_names
 from runner.errors import ConfigurationError
 from runner.explain import explain
+from runner.peaks import __main__ as peaks
 from runner.search_path import take_search_path
+from runner.verify import __main__ as verify
 
 CHIP = """
 - name: {name}
@@ -173,6 +176,18 @@ def test_a_search_path_that_is_absent_is_refused(site: Path, place: str, message
 def test_the_command_line_refuses_an_absent_search_path(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["vendor=cpu", "task=inspect", "hydra.searchpath=[file:///nowhere/at/all]"]) == 2
     assert "Error: hydra.searchpath: there is no folder /nowhere/at/all." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        (peaks, ["vendor=cpu", "hydra.searchpath=[file:///nowhere/at/all]"]),
+        (verify, ["/tmp", "--searchpath", "file:///nowhere/at/all"]),
+    ],
+)
+def test_other_commands_refuse_it_too(command: Any, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(arguments) == 2
+    assert "there is no folder /nowhere/at/all" in capsys.readouterr().err
 
 
 def test_an_empty_search_path_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
