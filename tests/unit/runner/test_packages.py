@@ -141,8 +141,8 @@ def test_a_wheel_without_its_yaml_files_is_named(site: Path) -> None:
 @pytest.mark.parametrize("content", ["raise RuntimeError('no licence')", "import nowhere_at_all"])
 def test_a_package_that_cannot_be_imported_hides_nothing_else(site: Path, content: str) -> None:
     (site / "zed/__init__.py").write_text(content)
-    problems = packages.problems()
-    assert len(problems) == 2 and all("zed-bench" in problem for problem in problems)
+    (problem,) = packages.problems()  # its chips need no import
+    assert "the installed package zed-bench registers zed = zed.conf under touchstone.conf, and" in problem
     assert "nvidia" in vendor_names() and "zed" not in vendor_names()
     assert find_chip("H100 PCIe 80GB") is not None
     assert detect.detect_vendor(site / "nowhere") == "cpu"
