@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from runner.errors import ConfigurationError, DependencyError
-from runner.tracking import store
+from runner.tracking import local, store
 from runner.tracking.local import StoreUnusableError
 
 HOST, PORT = "127.0.0.1", 5000
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _require_free(options.host, options.port)
         with store.environment(store.QUIET):
-            store.make_ready(store.local.address(folder / "mlflow.db"))
+            store.make_ready(local.address(folder / "mlflow.db"))
     except ModuleNotFoundError as error:
         sys.stderr.write(f"Error: the Python package {error.name} is missing here: pip install mlflow\n")
         return DependencyError.exit_code
