@@ -28,9 +28,7 @@ types: $(READY)
 	$(PYTHON) -m mypy
 
 ui: $(READY)  ## results in the browser
-	mkdir -p outputs
-	@echo 'In MLflow, choose "Model training" at the top left, then the experiment "touchstone".'
-	$(PYTHON) -m mlflow ui --backend-store-uri sqlite:///$(CURDIR)/outputs/mlflow.db --workers 1 $(UI_OPTIONS)
+	$(PYTHON) -m runner.ui $(UI_OPTIONS)
 
 bench: $(READY)  ## what the engine itself costs
 	$(PYTHON) -m benchmarks.overhead

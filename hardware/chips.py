@@ -7,15 +7,18 @@ seven times as high.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from hardware.packages import CHIPS, BrokenPackageError, brought, place
 from hardware.spec import STRICT
 
 CATALOGUE = Path(__file__).with_name("chips.yaml")
@@ -25,7 +28,7 @@ COMPUTE = ("fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "int8")
 _ADD = """\
 The catalogue hardware/chips.yaml has no chip named {name!r}, so figures relative to its peak stay null.
 To add it, append an entry with the dense peaks of its data sheet (null where it states none), or, if it is there under
-another name, add this one to its aliases:
+another name, add this one to its aliases. A package of your own brings chips through an entry point (docs/adding.md).
 
 - name: {name}
   aliases: []
@@ -118,9 +121,44 @@ def load_chips(path: Path = CATALOGUE) -> tuple[Chip, ...]:
 
 
 def find_chip(name: str) -> Chip | None:
-    """The chip whose name or alias is `name`, up to case and white space; null when there is none."""
+    """The chip whose name or alias is `name`, up to case and white space; null when there is none.
+
+    This tree's catalogue goes before those of installed packages: none of them changes a peak that stands here.
+    """
+    return _find(name, load_chips()) or _find(name, _outside())
+
+
+def _find(name: str, chips: Iterable[Chip]) -> Chip | None:
     wanted = _key(name)
-    return next((chip for chip in load_chips() if wanted in map(_key, (chip.name, *chip.aliases))), None)
+    return next((chip for chip in chips if wanted in map(_key, (chip.name, *chip.aliases))), None)
+
+
+def _outside() -> list[Chip]:
+    """The chips of installed packages; a catalogue that is malformed has none (`outside_problems` says so)."""
+    found: list[Chip] = []
+    for point in brought(CHIPS):
+        with suppress(CatalogueError, BrokenPackageError):
+            found += _of_package(point)
+    return found
+
+
+def _of_package(point: EntryPoint) -> tuple[Chip, ...]:
+    path = place(point)
+    try:
+        return load_chips(path)
+    except (CatalogueError, OSError) as error:
+        raise CatalogueError(f"the chips of an installed package, {path}, cannot be read: {error}") from error
+
+
+def outside_problems() -> list[str]:
+    """What is wrong with the catalogues of installed packages, a sentence each."""
+    problems: list[str] = []
+    for point in brought(CHIPS):
+        try:
+            _of_package(point)
+        except (CatalogueError, BrokenPackageError) as error:
+            problems.append(" ".join(str(error).split()))
+    return problems
 
 
 def peak_flops(chip: Chip, compute: str) -> float | None:

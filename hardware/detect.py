@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
 from hardware import vendors
 from hardware.nodes import existing
+from hardware.packages import VENDORS, brought
 
 
 def device_nodes(vendor: str, root: Path = Path("/")) -> list[Path]:
@@ -18,7 +20,7 @@ def device_nodes(vendor: str, root: Path = Path("/")) -> list[Path]:
     A vendor's module names them as glob patterns, DEVICE_NODES; where those cannot tell its devices from another's, it
     finds them itself, by `find_nodes(root)`.
     """
-    module = _modules().get(vendor)
+    module = _modules().get(vendor) or _outside().get(vendor)
     return [] if module is None else _find(module, root)
 
 
@@ -26,6 +28,15 @@ def _modules() -> dict[str, ModuleType]:
     """The modules under `hardware/vendors`, in the order of their names."""
     names = sorted(module.name for module in pkgutil.iter_modules(vendors.__path__))
     return {name: importlib.import_module(f"{vendors.__name__}.{name}") for name in names}
+
+
+def _outside() -> dict[str, ModuleType]:
+    """The modules of vendors that installed packages bring; one that cannot be imported finds nothing."""
+    found: dict[str, ModuleType] = {}
+    for point in brought(VENDORS):
+        with suppress(Exception):
+            found[point.name] = importlib.import_module(point.module)
+    return found
 
 
 def _find(module: ModuleType, root: Path) -> list[Path]:
@@ -45,5 +56,9 @@ def visible_count(vendor: str, variable: str | None, root: Path = Path("/")) -> 
 
 
 def detect_vendor(root: Path = Path("/")) -> str:
-    """Name of the vendor whose devices are here, the first by name of several; `cpu` when there is none."""
-    return next((vendor for vendor, module in _modules().items() if _find(module, root)), "cpu")
+    """Name of the vendor whose devices are here, the first by name of several; `cpu` when there is none.
+
+    What packages bring is asked last: it is read only where no vendor of this tree is found.
+    """
+    every = (vendor for modules in (_modules, _outside) for vendor, module in modules().items() if _find(module, root))
+    return next(every, "cpu")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import entry_points
 
 from hardware.base import Device
+from hardware.packages import VENDORS as ENTRY_POINTS
+from hardware.packages import brought
 from hardware.spec import VendorSpec
-
-ENTRY_POINTS = "touchstone.vendors"
-"""Group under which packages outside this tree register device classes by name."""
 
 
 def load_device(spec: VendorSpec, *, emulate: bool = False) -> Device:
@@ -48,7 +46,7 @@ def _find_class(path: str) -> object:
 
 
 def _find_registered(name: str) -> object:
-    points = entry_points(group=ENTRY_POINTS)
+    points = brought(ENTRY_POINTS)
     registered = [point for point in points if point.name == name]
     if not registered:
         known = ", ".join(sorted(point.name for point in points)) or "nothing is"
@@ -56,4 +54,7 @@ def _find_registered(name: str) -> object:
             f"vendor.device={name} is neither a dotted path (package.module.Class) nor registered under {ENTRY_POINTS} "
             f"({known})"
         )
-    return registered[0].load()
+    try:
+        return registered[0].load()
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"vendor.device={name}: {registered[0].value} cannot be imported: {error}") from error

@@ -17,6 +17,7 @@ TOOLS = {
     "report": ("runner.report.__main__", "show and compare results"),
     "verify": ("runner.verify.__main__", "whether a result is intact and may be published"),
     "sync": ("runner.sync", "file results in MLflow"),
+    "ui": ("runner.ui", "show results in MLflow's page"),
     "doctor": ("runner.doctor.__main__", "what is on this machine, what is missing, what to do"),
     "peaks": ("runner.peaks.__main__", "measure what this device really reaches"),
     "support": ("runner.support", "print what is supported"),
@@ -53,6 +54,7 @@ def _run(arguments: list[str]) -> int:
 
     from runner import resolvers
     from runner.explain import USER_ERRORS, explain
+    from runner.search_path import take_search_path
 
     resolvers.register()
     complete = with_vendor(arguments)
@@ -67,6 +69,7 @@ def _run(arguments: list[str]) -> int:
 
     with _arguments(complete), _plain_errors():
         try:
+            take_search_path(arguments)
             task()
         except SystemExit as ending:
             return ending.code if isinstance(ending.code, int) else int(ending.code is not None)

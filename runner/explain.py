@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
+from runner import packages
 from runner.errors import TouchstoneError
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -58,7 +59,7 @@ def _root_cause(error: BaseException) -> BaseException:
 
 
 def _explain_choice(group: str, choice: str) -> str:
-    choices = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    choices = packages.choices(group)
     return f"{group}={choice} does not exist.{_nearest(choice, choices)} Choices of {group}: {', '.join(choices)}."
 
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import conf
 from runner.compose import composing, reference_case
 from runner.division import differences, division
 from runner.errors import ConfigurationError
+from runner.packages import SHIPPED
 from runner.report.schema import Division
 from runner.schema import Case
-
-SHIPPED = Path(conf.__file__).parent
 
 
 def choices_of(case: Case, made: Mapping[str, Any] | None = None) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from runner import search_path
 from runner.errors import ConfigurationError
 
 
@@ -24,6 +25,7 @@ def _case_name(*, _root_: DictConfig) -> str:
 
 
 def register() -> None:
-    """Make `${scale:}` and `${case_name:}` known to OmegaConf."""
+    """Make `${scale:}` and `${case_name:}` known to OmegaConf, and to Hydra what installed packages bring."""
+    search_path.register()
     OmegaConf.register_new_resolver("scale", _scale, replace=True)
     OmegaConf.register_new_resolver("case_name", _case_name, replace=True)

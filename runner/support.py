@@ -19,7 +19,7 @@ from typing import Any
 from hydra import compose, initialize_config_module
 
 from models.recipe import Published, Recipe
-from runner import resolvers
+from runner import packages, resolvers
 from runner.compose import REFERENCE_VENDOR, to_case
 from runner.errors import ConfigurationError
 from runner.report.names import FIGURES, unit_of
@@ -138,25 +138,26 @@ def status(results: Iterable[Measured], commands: Sequence[frozenset[str]], choi
     return "emulated" if any(choice in command for command in commands) else "not verified"
 
 
-def choices(group: str) -> list[str]:
-    """The choices of a group, as `conf/` has them."""
-    return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+def choices(group: str, *, outside: bool = False) -> list[str]:
+    """The choices of a group, as `conf/` has them; with `outside` those of installed packages, too."""
+    return packages.choices(group, outside=outside)
 
 
-def cases(group: str) -> list[Case]:
+def cases(group: str, *, outside: bool = False) -> list[Case]:
     """One case at reference scale for every choice of a group."""
     resolvers.register()
     vendor = [] if group == "vendor" else [f"vendor={REFERENCE_VENDOR}"]
     with initialize_config_module("conf", version_base="1.3"):
-        return [to_case(compose("config", overrides=[f"{group}={choice}", *vendor])) for choice in choices(group)]
+        named = choices(group, outside=outside)
+        return [to_case(compose("config", overrides=[f"{group}={choice}", *vendor])) for choice in named]
 
 
-def vendor_table(results: Sequence[Measured], commands: Sequence[frozenset[str]]) -> str:
+def vendor_table(results: Sequence[Measured], commands: Sequence[frozenset[str]], *, outside: bool = False) -> str:
     """Vendors: how the device shows itself, what it offers, how far that is verified."""
     from hardware.registry import load_device
 
     rows = []
-    for vendor in (case.vendor for case in cases("vendor")):
+    for vendor in (case.vendor for case in cases("vendor", outside=outside)):
         mine = [one for one in results if one.vendor == vendor.name]
         device = load_device(vendor)
         nodes = getattr(sys.modules[type(device).__module__], "DEVICE_NODES", ())
@@ -180,10 +181,10 @@ def _on_hardware(found: str) -> str:
     return unseen.get(found, found)
 
 
-def model_table(results: Sequence[Measured], commands: Sequence[frozenset[str]]) -> str:
+def model_table(results: Sequence[Measured], commands: Sequence[frozenset[str]], *, outside: bool = False) -> str:
     """Models at reference scale: what they count, learn from and must reach, and how far that is verified."""
     rows = []
-    for model in (case.model for case in cases("model")):
+    for model in (case.model for case in cases("model", outside=outside)):
         mine = [one for one in results if one.model == model.name]
         rows.append(
             (
@@ -234,10 +235,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
-def support_tables(root: Path = ROOT) -> str:
-    """Both support tables, vendors first."""
-    results, commands = measured(root), emulated(root)
-    return f"{vendor_table(results, commands)}\n\n{model_table(results, commands)}"
+def support_tables(root: Path = ROOT, *, outside: bool = False) -> str:
+    """Both support tables, vendors first; with `outside` what installed packages bring, too."""
+    found = measured(root), emulated(root)
+    return f"{vendor_table(*found, outside=outside)}\n\n{model_table(*found, outside=outside)}"
 
 
 SECTIONS = {"support": support_tables, "figures": figure_table}
@@ -264,11 +265,13 @@ def fill(text: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the tables, or put them into files; returns the exit code: 0, or 2 with what is wrong."""
+    """Print the tables, or put those of this tree into files; returns the exit code: 0, or 2 with what is wrong."""
     options = parser().parse_args(argv)
     try:
         if not options.write:
-            sys.stdout.write("\n\n".join(make() for make in SECTIONS.values()) + "\n")
+            for problem in packages.problems():
+                sys.stderr.write(f"Warning: {problem}\n")
+            sys.stdout.write(f"{support_tables(outside=True)}\n\n{figure_table()}\n")
         for path in options.write:
             path.write_text(fill(path.read_text()))
     except (ConfigurationError, OSError) as error:

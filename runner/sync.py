@@ -20,6 +20,7 @@ from runner.report.reading import UnreadableFolderError, reading
 from runner.report.schema import CHANGED, Report, parse_report
 from runner.tracking import store
 from runner.tracking.cursor import load_cursor
+from runner.tracking.local import StoreUnusableError
 from runner.tracking.owner import parent_state
 from runner.tracking.sweep import finish_sweep, is_sweep
 from runner.tracking.uploader import Uploader
@@ -44,6 +45,8 @@ class Sync:
     """Another store than the one the runs name."""
     _down: dict[str, str] = field(default_factory=dict)
     """Stores that did not answer, with the reason: nobody waits for them twice."""
+    _unusable: dict[str, str] = field(default_factory=dict)
+    """Stores that nothing can be filed in, with the reason, which says what to do."""
 
     def folder(self, folder: Path) -> tuple[Outcome, str]:
         """File one run; what became of it, and a remark."""
@@ -87,8 +90,9 @@ class Sync:
         cursor = load_cursor(uploader.folder)
         if self.uri is None and cursor is not None and cursor.finished and cursor.uri != shown:
             return "already there", f"at {cursor.uri}"
-        if shown in self._down:
-            return "not filed", self._down[shown]
+        for known in (self._down, self._unusable):
+            if shown in known:
+                return "not filed", known[shown]
         try:
             if uploader.filed(report):
                 return "already there", ""
@@ -100,6 +104,9 @@ class Sync:
     def _blame(self, uploader: Uploader, error: BaseException) -> str:
         """Why a run was not filed; a store that does not answer at all is remembered."""
         problem = store.reason(error, uploader.uri)
+        if isinstance(error, StoreUnusableError):
+            self._unusable[store.public_uri(uploader.uri)] = problem
+            return problem
         try:
             store.connect(uploader.uri, uploader.case.tracking.experiment)
         except store.failures():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import Meter, MeterUnavailableError
 from hardware.meters.first import FirstOf
-
-GROUP = "touchstone.meters"
+from hardware.packages import METERS as GROUP
+from hardware.packages import brought
 
 BUILT_IN = {
     "nvml": "hardware.meters.nvml:Nvml",
@@ -39,7 +39,7 @@ BUILT_IN = {
 
 def meter_names() -> list[str]:
     """Every meter that can be asked for."""
-    return sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
+    return sorted({*BUILT_IN, *(point.name for point in brought(GROUP))})
 
 
 def make_meter(name: str) -> Meter:
@@ -67,7 +67,7 @@ def _find_point(name: str) -> EntryPoint:
     """Our own meters first: the others' names stand in files of every installed package."""
     if name in BUILT_IN:
         return EntryPoint(name=name, value=BUILT_IN[name], group=GROUP)
-    points = {point.name: point for point in entry_points(group=GROUP)}
+    points = {point.name: point for point in brought(GROUP)}
     if name not in points:
         raise MeterUnavailableError(f"no meter is called {name}; there are {', '.join(sorted({*BUILT_IN, *points}))}")
     return points[name]

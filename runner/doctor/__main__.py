@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from hardware.detect import detect_vendor
+from runner import packages
 from runner.doctor.findings import Findings, VendorFinding
 from runner.doctor.inquire import inquire
 from runner.doctor.show import page
@@ -23,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
         0: every vendor that was named is usable; 2: a name that no vendor has; 3: one that was named is not usable.
     """
     options = parser().parse_args(arguments)
+    for problem in packages.problems():
+        sys.stderr.write(f"Warning: {problem}\n")
     try:
         findings = examine(options.vendors, deep=options.deep)
     except ConfigurationError as error:

@@ -14,52 +14,58 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-import conf
 from hardware.base import Device
 from hardware.detect import device_nodes
 from hardware.host import cpu_name
 from hardware.registry import load_device
 from hardware.spec import VendorSpec
+from runner import packages
 from runner.doctor.findings import VendorFinding
 from runner.errors import ConfigurationError
 
-VENDORS = Path(conf.__file__).parent / "vendor"
 _ADAPTER: TypeAdapter[VendorSpec] = TypeAdapter(VendorSpec)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def vendor_names(folder: Path = VENDORS) -> list[str]:
-    """Every vendor that `conf/` has."""
-    return sorted(path.stem for path in folder.glob("*.yaml"))
+def vendor_names(folder: Path | None = None) -> list[str]:
+    """Every vendor that a folder has; null: that `conf/` has and installed packages bring."""
+    return packages.choices("vendor") if folder is None else sorted(path.stem for path in folder.glob("*.yaml"))
 
 
-def require_known(name: str, folder: Path = VENDORS) -> None:
-    """Refuse a name that no vendor has.
+def _leaf(name: str, folder: Path | None) -> Path | None:
+    path = packages.leaf("vendor", name) if folder is None else folder / f"{name}.yaml"
+    return path if path is not None and path.is_file() else None
+
+
+def require_known(name: str, folder: Path | None = None) -> None:
+    """Refuse a name that no vendor has. A shipped one is known without a look at what packages bring.
 
     Raises:
         ConfigurationError: names the nearest one.
     """
-    names = vendor_names(folder)
-    if name not in names:
+    if _leaf(name, folder) is None:
+        names = vendor_names(folder)
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise ConfigurationError(f"There is no vendor {name}.{hint} There are: {', '.join(names)}.")
 
 
-def load_spec(name: str, folder: Path = VENDORS) -> VendorSpec:
+def load_spec(name: str, folder: Path | None = None) -> VendorSpec:
     """A vendor's leaf, without Hydra.
 
     Raises:
         ConfigurationError: the leaf is not valid.
     """
-    path = folder / f"{name}.yaml"
+    path = _leaf(name, folder)
+    if path is None:
+        raise ConfigurationError(f"There is no vendor {name}.")
     try:
         return _ADAPTER.validate_python(yaml.load(path.read_text(), Loader=_LOADER))
     except (ValidationError, yaml.YAMLError) as error:
         raise ConfigurationError(f"{path} is not a vendor's leaf: {' '.join(str(error).split())}") from error
 
 
-def survey(names: Sequence[str], folder: Path = VENDORS) -> list[VendorFinding]:
+def survey(names: Sequence[str], folder: Path | None = None) -> list[VendorFinding]:
     """Look for these vendors; one whose leaf is not valid is not usable.
 
     Raises:
@@ -70,7 +76,7 @@ def survey(names: Sequence[str], folder: Path = VENDORS) -> list[VendorFinding]:
     return [_survey(name, folder) for name in names]
 
 
-def _survey(name: str, folder: Path) -> VendorFinding:
+def _survey(name: str, folder: Path | None) -> VendorFinding:
     try:
         return _find(load_spec(name, folder))
     except ConfigurationError as error:

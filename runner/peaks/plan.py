@@ -21,6 +21,7 @@ from runner.compose import to_case
 from runner.errors import ConfigurationError, HardwareError
 from runner.explain import CONF
 from runner.schema import Case, case_from_dict
+from runner.search_path import take_search_path
 
 FILE = "plan.json"
 SECONDS = 3.0
@@ -86,6 +87,7 @@ def make_plan(overrides: Sequence[str], seconds: float | None) -> Plan:
     if seconds is not None and not 0 < seconds < float("inf"):
         raise ConfigurationError(f"--seconds {seconds:g} must be positive.")
     complete = with_vendor(_with_node(list(overrides)))
+    take_search_path(complete)
     resolvers.register()
     with initialize_config_module("conf", version_base="1.3"):
         case = with_devices(to_case(compose("config", overrides=complete)))

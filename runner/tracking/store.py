@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
+import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,10 +16,11 @@ from urllib.parse import urlsplit, urlunsplit
 from filelock import FileLock
 
 from runner.schema import Case
+from runner.tracking import local
+from runner.tracking.local import StoreUnusableError
 
-SQLITE = "sqlite:///"
-MIGRATION_TIMEOUT_S = 60.0
-"""The first process makes the tables of a fresh database, in seconds; the others wait."""
+MIGRATION_TIMEOUT_S = 600.0
+"""The first process makes the tables of a fresh database, in seconds, on a busy machine minutes; the others wait."""
 
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "ERROR"}
 """A benchmark calls nobody, and the console shows the run's progress."""
@@ -55,7 +58,7 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 def store_uri(run_folder: Path, case: Case) -> str:
     """The address a case names, or that of the database under its `run.root`."""
-    return case.tracking.uri or f"{SQLITE}{(_root_above(run_folder, case.run.root) / 'mlflow.db').as_posix()}"
+    return case.tracking.uri or local.address(_root_above(run_folder, case.run.root) / "mlflow.db")
 
 
 def _root_above(run_folder: Path, root: str) -> Path:
@@ -85,27 +88,43 @@ def redact(text: str, uri: str) -> str:
     return text
 
 
+def make_ready(uri: str) -> None:
+    """Make a local store, or bring it up to date; nothing for a server.
+
+    Raises:
+        StoreUnusableError: the file cannot be used; says what to do.
+        filelock.Timeout: another process has been making the local database's tables for too long.
+    """
+    path = local.path_of(uri)
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock", timeout=MIGRATION_TIMEOUT_S):
+        local.prepare(path)
+
+
 def connect(uri: str, experiment: str) -> tuple[Any, str]:
     """A client of the store and the experiment's id there; makes the experiment, and a local database, when missing.
 
     Raises:
         mlflow.exceptions.MlflowException: the server does not answer, or refuses.
+        StoreUnusableError: it answers, and nothing can be filed there; says what to do.
         filelock.Timeout: another process has been making the local database's tables for too long.
     """
     from mlflow import MlflowClient
 
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings would stand in the middle of the run's progress
-    if not uri.startswith(SQLITE):
+    path = local.path_of(uri)
+    if path is None:
         client = MlflowClient(tracking_uri=uri)
-        return client, _experiment(client, experiment, artifacts=None)
-    path = Path(uri.removeprefix(SQLITE)).resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
+        return client, _experiment(client, experiment, uri=uri, artifacts=None)
+    make_ready(uri)
     with FileLock(f"{path}.lock", timeout=MIGRATION_TIMEOUT_S):
-        client = MlflowClient(tracking_uri=f"{SQLITE}{path.as_posix()}")
-        return client, _experiment(client, experiment, artifacts=(path.parent / "mlartifacts").as_uri())
+        client = local.open_client(path)
+        return client, _experiment(client, experiment, uri=uri, artifacts=(path.parent / "mlartifacts").as_uri())
 
 
-def _experiment(client: Any, name: str, *, artifacts: str | None) -> str:
+def _experiment(client: Any, name: str, *, uri: str, artifacts: str | None) -> str:
     from mlflow.exceptions import MlflowException
 
     known = client.get_experiment_by_name(name)
@@ -116,13 +135,24 @@ def _experiment(client: Any, name: str, *, artifacts: str | None) -> str:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
             known = client.get_experiment_by_name(name)
-    return str(known.experiment_id)
+    number = str(known.experiment_id)
+    if known.lifecycle_stage == "deleted":
+        where = shlex.quote(public_uri(uri))
+        raise StoreUnusableError(
+            f"the experiment {name} is in MLflow's trash. Take it out: MLFLOW_TRACKING_URI={where} mlflow experiments "
+            f"restore --experiment-id {number}. Other runs can be filed under another name: tracking.experiment=NAME."
+        )
+    return number
 
 
 def failures() -> tuple[type[BaseException], ...]:
     """What filing can end with, for `except`: no package, no server, no disk, an answer that is none."""
-    kinds: list[type[BaseException]] = [ImportError, OSError, ValueError]
-    for module, name in (("mlflow.exceptions", "MlflowException"), ("google.protobuf.json_format", "Error")):
+    kinds: list[type[BaseException]] = [ImportError, OSError, ValueError, sqlite3.Error]
+    for module, name in (
+        ("mlflow.exceptions", "MlflowException"),
+        ("google.protobuf.json_format", "Error"),
+        ("sqlalchemy.exc", "SQLAlchemyError"),
+    ):
         if module in sys.modules:
             kinds.append(getattr(sys.modules[module], name))
     return tuple(kinds)
@@ -130,5 +160,7 @@ def failures() -> tuple[type[BaseException], ...]:
 
 def reason(error: BaseException, uri: str) -> str:
     """An error in one line, without credentials."""
+    if isinstance(error, StoreUnusableError):
+        return str(error).rstrip(".")
     text = redact(str(error), uri).strip()
     return text.splitlines()[0][:300] if text else type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ from filelock import Timeout
 
 from runner.report.schema import Report
 from runner.schema import Tracking
-from runner.tracking import store
+from runner.tracking import local, store
 from runner.tracking.cursor import load_cursor
 from runner.tracking.describe import git_tags
 from runner.tracking.sweep import finish_sweep
@@ -21,16 +22,32 @@ GRACE_S = 10.0
 """The longest that a store holds up a run, or a sweep, at its end, in seconds."""
 IMPORT_GRACE_S = 20.0
 """The longest that importing MLflow does beside that; only when a run ends at once."""
+LOCAL_GRACE_S = 60.0
+"""The same of a local store once its tables are there: a disk is no server that may never answer."""
+MIGRATION_GRACE_S = 900.0
+"""The longest that making the tables of a local store, or bringing them up to date, holds up a run."""
+PATIENCE_S = 5.0
+"""After this the run says what it waits for."""
 LIMITS = store.http_limits(timeout_s=4, retries=1)
 
 
 class Tracker:
     """Sends events every `flush_s` seconds, and the report at the end. Start it once the worker runs."""
 
-    def __init__(self, run_folder: Path, tracking: Tracking, *, grace_s: float = GRACE_S) -> None:
+    def __init__(
+        self,
+        run_folder: Path,
+        tracking: Tracking,
+        *,
+        grace_s: float = GRACE_S,
+        say: Callable[[str], object] | None = None,
+    ) -> None:
         self._folder = run_folder
         self._flush_s = tracking.flush_s
+        self._is_local = tracking.uri is None or tracking.uri.startswith(local.SQLITE)
         self._grace_s = grace_s
+        self._say = say
+        self._ready = threading.Event()
         self._ending = threading.Event()
         self._report: Report | None = None
         self._imported = threading.Event()
@@ -47,22 +64,35 @@ class Tracker:
         self._thread.start()
 
     def finish(self, report: Report) -> str | None:
-        """File the report; a store that does not answer is left after `grace_s`.
+        """File the report; a server that does not answer is left after `grace_s`, a local store gets its time.
 
         Returns:
             A warning that says what was not filed and what to do, or null.
         """
         self._report = report
         self._ending.set()
+        if self._is_local:
+            self._await_local()
         self._imported.wait(IMPORT_GRACE_S)
-        self._thread.join(self._grace_s)
+        grace_s = LOCAL_GRACE_S if self._is_local else self._grace_s
+        self._thread.join(grace_s)
         late = self._thread.is_alive()
         if late:
             self._cancelled.set()
         self._limits.close()
         if self._filed and not late:
             return None
-        return self._warning(f"no answer within {self._grace_s:g} s" if late else self._problem)
+        return self._warning(f"no answer within {grace_s:g} s" if late else self._problem)
+
+    def _await_local(self) -> None:
+        """Wait for the local store's tables: on a busy machine the first run's may take minutes."""
+        if self._ready.wait(PATIENCE_S):
+            return
+        (self._say or sys.stderr.write)(
+            "MLflow: its database is still being made, or brought up to date; the run is filed after that. To file it "
+            f"later instead, press Ctrl-C, then: python -m runner.sync {self._folder}\n"
+        )
+        self._ready.wait(MIGRATION_GRACE_S)
 
     def _warning(self, problem: str | None) -> str:
         try:
@@ -83,6 +113,9 @@ class Tracker:
             finally:
                 self._imported.set()
             with Uploader(self._folder, source=git_tags(), cancelled=self._cancelled) as uploader:
+                self._is_local = uploader.uri.startswith(local.SQLITE)
+                self._attempt(lambda: store.make_ready(uploader.uri), uploader.uri)
+                self._ready.set()
                 self._attempt(uploader.flush, uploader.uri)
                 while not self._ending.wait(self._flush_s):
                     self._attempt(uploader.flush, uploader.uri)
@@ -95,6 +128,8 @@ class Tracker:
             pass
         except store.failures() as error:
             self._problem = f"{type(error).__name__}: {error}"
+        finally:
+            self._ready.set()
 
     def _attempt(self, action: Callable[[], object], uri: str) -> bool:
         """Do it; what fails now is sent with the next attempt, because the cursor has not moved."""
@@ -119,7 +154,8 @@ def close_sweep(folder: Path, *, grace_s: float = GRACE_S) -> str | None:
             finish_sweep(folder)
             problems.clear()
         except store.failures() as error:
-            problems[:] = [type(error).__name__]
+            unusable = isinstance(error, local.StoreUnusableError)
+            problems[:] = [str(error).rstrip(".") if unusable else type(error).__name__]
 
     with store.environment(LIMITS):
         thread = threading.Thread(target=act, daemon=True, name="tracker-sweep")

@@ -11,6 +11,7 @@ from runner.compose import composing
 from runner.errors import TouchstoneError
 from runner.report.find import find_runs
 from runner.report.page import screen
+from runner.search_path import take_search_path
 from runner.verify.folder import verify
 from runner.verify.show import page, show
 from runner.verify.verdict import BROKEN
@@ -28,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = parser().parse_args(arguments)
     try:
+        take_search_path([f"hydra.searchpath=[{place}]" for place in options.searchpath])
         folders = list(dict.fromkeys(folder for path in options.runs for folder in find_runs(path)))
     except TouchstoneError as error:
         screen(sys.stderr).print(str(error), style="red", soft_wrap=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -23,20 +26,50 @@ ROW = re.compile(r"^\| `([A-Z_]+)` \|[^|]*\|([^|]*)\|$", re.M)
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example's files, and what installing it would add: the entry points of its pyproject.toml."""
-    root = tmp_path_factory.mktemp("package")
+    """A folder that the example is installed in, as `pip install --target` would."""
+    source, root = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
     files = dict(BLOCK.findall((DOCS / "adding.md").read_text()))
     for name, content in {**files, "acme_bench/__init__.py": "", "acme_bench/conf/__init__.py": ""}.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(content)
-    project = tomllib.loads(files["pyproject.toml"])["project"]
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(content)
+    if importlib.util.find_spec("hatchling"):
+        build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(root)]
+        subprocess.run(build, cwd=source, check=True, capture_output=True)
+        (wheel,) = root.glob("*.whl")
+        zipfile.ZipFile(wheel).extractall(root)
+    else:
+        lay_out(source, root)
+    return root
+
+
+def lay_out(source: Path, root: Path) -> None:
+    """What hatchling's wheel of the example holds, where hatchling is not at hand: all files of the package.
+
+    It takes the folder with the project's name, and leaves out nothing below it.
+    """
+    project = tomllib.loads((source / "pyproject.toml").read_text())
+    assert project["build-system"]["build-backend"] == "hatchling.build"
+    project = project["project"]
+    shutil.copytree(source / project["name"].replace("-", "_"), root / project["name"].replace("-", "_"))
     installed = root / "acme_bench-0.1.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 0.1\n")
     groups = project["entry-points"].items()
     lines = [f"[{group}]\n" + "\n".join(f"{name} = {to}" for name, to in points.items()) for group, points in groups]
     (installed / "entry_points.txt").write_text("\n\n".join(lines) + "\n")
-    return root
+
+
+def command(package: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a module where the example is installed."""
+    path = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        env=os.environ | {"PYTHONPATH": path, "ACME_SYSFS": str(package / "sysfs")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +78,7 @@ def folder(package: Path) -> Path:
     (package / "sysfs" / "ACME-0").mkdir(parents=True)
     (package / "sysfs" / "ACME-0" / "power_mw").write_text("25000\n")
     (arguments,) = COMMAND.findall((DOCS / "adding.md").read_text())
-    path = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
-        [sys.executable, "-m", "runner", *shlex.split(arguments), f"run.root={package / 'out'}", "tracking=none"],
-        env=os.environ | {"PYTHONPATH": path, "ACME_SYSFS": str(package / "sysfs")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    done = command(package, "runner", *shlex.split(arguments), f"run.root={package / 'out'}", "tracking=none")
     assert done.returncode == 0, done.stdout
     (run,) = (package / "out").glob("*/*/report.json")
     return run.parent
@@ -69,7 +94,21 @@ def test_the_documented_model_vendor_and_meter_give_a_result(folder: Path) -> No
     assert figures["compute/flops_per_sample"] == 2 * 4 * 2
     assert figures["power/device_mean_w"] == pytest.approx(25, rel=0.01)
     assert figures["energy/per_sample_j"] == pytest.approx(25 / figures["throughput/steady"], rel=0.01)
-    assert "chips.yaml has no chip named 'Acme A1'" in report["figures"]["compute/mfu"]["reason"]
+    assert figures["compute/peak_flops_per_second"] == 0.5e12, "fp32 of the package's own chips.yaml"
+    assert figures["compute/mfu"] == pytest.approx(16 * figures["throughput/steady"] / 0.5e12)
+
+
+def test_everything_lists_what_the_package_brings(package: Path) -> None:
+    told = command(package, "runner", "--help", "vendor=acme").stdout
+    assert re.search(r"^model: .*\bline\b", told, re.M) and re.search(r"^vendor: acme\b", told, re.M), told
+    told = command(package, "runner.support").stdout
+    assert "| `acme` | Acme accelerator |" in told and "| `line` | points |" in told
+    done = command(package, "runner.doctor", "acme", "--json")
+    assert done.returncode == 0, done.stdout
+    (vendor,) = json.loads(done.stdout)["vendors"]
+    assert vendor["details"]["devices"][0]["chip"] == "Acme A1" and vendor["meters"] == ["acme_power", "host"]
+    done = command(package, "runner", "model=lime", "vendor=acme", "task=inspect")
+    assert done.returncode == 2 and "Did you mean line" in done.stdout
 
 
 def documented_events() -> dict[str, set[str]]:

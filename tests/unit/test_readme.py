@@ -65,7 +65,7 @@ def cases(command: str) -> list[Case]:
 
 def own(command: str) -> bool:
     """Whether a command needs configuration that only its reader has."""
-    return "searchpath" in command
+    return "searchpath" in command or "vendor=acme" in command
 
 
 @pytest.mark.parametrize("command", [command for command in RUNS if not own(command)])
@@ -82,8 +82,11 @@ def test_readme_has_the_commands_it_must_have() -> None:
 
 def test_commands_of_the_readers_own_name_files_of_the_example() -> None:
     assert any(own(command) for command in RUNS)
-    named = set(re.findall(r"pkg://acme_bench\.(\w+)", README + PAGES["adding.md"]))
-    assert named == {"conf"} and "# acme_bench/conf/model/line.yaml" in PAGES["adding.md"]
+    page = PAGES["adding.md"]
+    named = set(re.findall(r'= "acme_bench[.:]([\w.]+)', page))
+    assert named == {"conf", "device", "meter", "chips.yaml"}
+    files = ("conf/model/line.yaml", "conf/vendor/acme.yaml", "device.py", "meter.py", "chips.yaml")
+    assert all(f"# acme_bench/{name}" in page for name in files)
 
 
 @pytest.mark.parametrize("command", TOOL_RUNS)

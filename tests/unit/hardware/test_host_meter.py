@@ -312,7 +312,7 @@ def test_meters_of_other_packages_are_found_and_do_not_replace_ours(monkeypatch)
         Point("no", "a:d"),
         Point("odd", "a:e", int),
     ]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "touchstone.meters" else [])
+    monkeypatch.setattr(registry, "brought", lambda group: points if group == "touchstone.meters" else [])
     opened, reasons = open_meters(["outside", "host", "no", "odd"], [])
     assert isinstance(opened["outside"], Outside)
     assert isinstance(opened["host"], Host)

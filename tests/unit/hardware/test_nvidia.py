@@ -226,7 +226,7 @@ def test_loading_by_path_and_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> 
     spec = vendor("nvidia")
     assert type(load_device(spec, emulate=False)) is Nvidia
     plugin = SimpleNamespace(name="ours", load=lambda: Nvidia)
-    monkeypatch.setattr("hardware.registry.entry_points", lambda group, name=None: [plugin] if name != "their" else [])
+    monkeypatch.setattr("hardware.registry.brought", lambda group: [plugin])
     spec.device = "ours"
     assert type(load_device(spec, emulate=False)) is Nvidia
     spec.device = "their"

