@@ -64,7 +64,7 @@ class Folder:
 
     def __init__(self, path: Path, made: Case) -> None:
         self.path = path
-        path.mkdir(exist_ok=True)
+        path.mkdir(exist_ok=True, parents=True)
         made.save(path / "run.yaml")
         self.parent = EventWriter(path / "events" / PARENT_LOG, rank=-1)
         self.rank = EventWriter(path / "events" / "rank0.log", rank=0)
@@ -153,6 +153,44 @@ def test_utilisation_and_limit_follow_from_the_data_sheet(report: Report) -> Non
     limit = min(2 * PEAK / 1e12, 2 * BANDWIDTH / 1e9)
     assert value(report, "limit/throughput_samples_per_second") == pytest.approx(limit)
     assert value(report, "limit/fraction") == pytest.approx(200 / limit)
+
+
+def of_devices(tmp_path: Path, *devices: dict[str, Any], ranks: int = 2, samples: int = 6000) -> Report:
+    """A run on these visible devices; 6,000 samples are 200 a second, at 10^12 operations each."""
+    folder = Folder(tmp_path / "run", case(devices=ranks))
+    folder.tell(Name.LAUNCH_TRAINING)
+    folder.tell(Name.ENVIRONMENT, {"devices": list(devices)})
+    folder.tell(Name.TRAIN_START, {"step": 0, "samples": 0})
+    folder.tell(Name.WARMUP_END, {"steady": True, "steps": 10, "seconds": 5.0, "reason": None})
+    folder.segment(0, samples=samples, seconds=30.0, core_s=24.0)
+    return folder.end(samples=samples, training_s=60.0, evaluate_s=10.0, core_s=24.0)
+
+
+def test_no_peak_is_that_of_the_first_device_of_a_mixed_pair(tmp_path: Path) -> None:
+    mixed = of_devices(tmp_path, {"index": 0, "name": A100}, {"index": 1, "name": "NVIDIA H100 80GB HBM3"})
+    for name in (
+        *("compute/peak_flops_per_second", "compute/mfu", "compute/mfu_of_measured_peak"),
+        *("limit/throughput_samples_per_second", "limit/fraction"),
+    ):
+        assert mixed.figures[name].value is None and "different kinds" in (mixed.figures[name].reason or ""), name
+    assert mixed.case["chip"] == "A100 SXM 80GB + H100 SXM 80GB"
+    assert value(mixed, "compute/achieved_flops_per_second") == pytest.approx(200e12)
+
+
+def test_a_device_that_no_rank_used_decides_nothing(tmp_path: Path) -> None:
+    alone = of_devices(tmp_path, {"index": 0, "name": A100}, {"index": 1, "name": "NVIDIA T4"}, ranks=1)
+    assert value(alone, "compute/mfu") == pytest.approx(200e12 / PEAK)
+
+
+def test_more_than_a_peak_is_said_and_is_no_figure(tmp_path: Path) -> None:
+    """24,000 samples in 30 s are 800 TFLOP/s, where two A100 do 624."""
+    beyond = of_devices(tmp_path, {"index": 0, "name": A100}, {"index": 1, "name": A100}, samples=24_000)
+    for name in ("compute/mfu", "limit/fraction"):
+        figure = beyond.figures[name]
+        assert figure.value is None and "it comes to 128.2 %, more than there is" in (figure.reason or "")
+        assert any(name in warning and "128.2 %" in warning for warning in beyond.warnings)
+    whole = of_devices(tmp_path / "whole", {"index": 0, "name": A100}, {"index": 1, "name": A100}, samples=18_720)
+    assert value(whole, "compute/mfu") == pytest.approx(1.0)
 
 
 def test_an_unknown_chip_has_no_peak_and_a_similar_name_does_not_help(tmp_path: Path) -> None:
