@@ -18,6 +18,7 @@ from runner.events import EventWriter, Name
 from runner.report.build import build
 from runner.report.names import figures_for
 from runner.report.schema import Report, load_report
+from runner.report.series import read_steps
 from runner.report.story import PARENT_LOG
 from runner.schema import Case, Compiler, Framework, Measure, Task, Topology, Tracking, WarmUp, WindowSpec
 
@@ -88,7 +89,7 @@ class Folder:
         counts = {"steps": 4, "own_s": 0.03, "samples": samples, "tokens": None, "core_s": core_s, "seconds": seconds}
         self.tell(Name.SEGMENT_END, {**edges, **counts}, after_s=seconds)
 
-    def end(self, *, samples: int, training_s: float, evaluate_s: float, core_s: float, code: int = 0) -> Report:
+    def end(self, *, samples: int, training_s: float, evaluate_s: float, core_s: float | None, code: int = 0) -> Report:
         spans = {"training_s": training_s, "evaluate_s": evaluate_s, "core_s": core_s}
         self.tell(Name.TRAIN_END, {"steps": 9, "samples": samples, "tokens": None, **spans}, after_s=5)
         self.tell(Name.ACCOUNT, ACCOUNT)
@@ -209,6 +210,21 @@ def test_times_steps_and_cost(report: Report) -> None:
     assert value(report, "step/mean_ms") == value(report, "step/p50_ms") == 5000
     assert report.figures["step/p90_ms"].reason == "the window has 4 steps; p90 needs 10"
     assert value(report, "overhead/fraction") == pytest.approx(0.06 / 40)
+
+
+def test_without_device_events_nothing_is_taken_from_the_hosts_clock(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", case())
+    folder.begin()
+    folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
+    rows = [f"0,{step},window,,,1000,,{loss}" for step, loss in enumerate((3.0, 2.0, 1.0), 1)]
+    (folder.path / "steps.csv").write_text(
+        "\n".join(["rank,step,phase,seconds,core_seconds,samples,tokens,loss", *rows])
+    )
+    made = folder.end(samples=6000, training_s=60.0, evaluate_s=10.0, core_s=None)
+    for name in ("step/mean_ms", "step/p50_ms", "step/p90_ms", "step/p99_ms", "step/cv", "throughput/core"):
+        assert value(made, name) is None and "no device events" in (made.figures[name].reason or ""), name
+    assert value(made, "throughput/steady") == pytest.approx(200) and value(made, "overhead/fraction") == 0.001
+    assert [(step.step, step.loss) for step in read_steps(folder.path / "steps.csv")] == [(1, 3), (2, 2), (3, 1)]
 
 
 def test_what_is_publishable(report: Report, tmp_path: Path) -> None:
