@@ -43,6 +43,11 @@ class DeviceIdentity:
     """As the driver names the chip; the catalogue's aliases are matched against it."""
     driver_index: int | None = None
     """The driver's own number of it, that of its device node; null where the visible ones are not given by number."""
+    memory_bytes: int | None = None
+    """All of its memory, as the framework tells it; null where it does not."""
+    partition: str | None = None
+    """What the device is, where that is not what its name means in the catalogue: `CPX`, an eighth of a chip, or
+    `COMPOSITE`, a card of two devices. Null where it is the whole device, or nothing tells."""
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -183,6 +188,22 @@ class Device(ABC):
     @abstractmethod
     def identities(self) -> list[DeviceIdentity]:
         """The visible devices, in local index order."""
+
+    def own_identities(self, ranks: int) -> list[DeviceIdentity]:
+        """The devices that so many local ranks use, in local index order; the node's others are nobody's business.
+
+        Args:
+            ranks: of this node; rank i uses the device of local index i.
+        """
+        return self.identities()[:ranks]
+
+    def times_on_device(self) -> bool:
+        """Whether `event` marks the device's own order of work.
+
+        Where it is the host's clock instead, marks beside an asynchronous device tell when work was handed over, not
+        when it was done. On the host's own processor the two are one.
+        """
+        return True
 
     @abstractmethod
     def versions(self) -> dict[str, str]:

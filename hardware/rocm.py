@@ -16,6 +16,7 @@ from hardware.nodes import node_number
 from hardware.pci import normal_pci, pci_address
 from hardware.spec import PrecisionSpec
 from hardware.torch_cuda import TorchCudaDevice
+from hardware.torch_module import memory_bytes
 
 VISIBILITY = ("ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
 """What hides devices, in the order it acts, each on what the one before left (ROCm documentation, GPU isolation
@@ -24,6 +25,8 @@ HIP_LIBRARY = re.compile(r"/lib(?:amdhip64|galaxyhip)\.so[^/\s]*$")
 """The HIP runtime under AMD's name and under Hygon's (DTK)."""
 UUID_HEX = re.compile(r"[0-9a-f]{16}")
 NO_UUID = "0" * 16
+WHOLE_CHIP = frozenset({"", "SPX"})
+"""Compute partition of a chip that is one device."""
 
 
 class HipDevice(TorchCudaDevice):
@@ -63,7 +66,7 @@ class HipDevice(TorchCudaDevice):
         """
         if "bfloat16" not in (precision.weights, precision.autocast):
             return
-        for index in range(self.count()):
+        for index in self.used():
             isa = self.instruction_set(index)
             if isa is not None and not self.bfloat16_chips.fullmatch(isa):
                 raise PrecisionUnsupportedError(
@@ -75,26 +78,34 @@ class HipDevice(TorchCudaDevice):
         name = str(getattr(self._properties(index), "gcnArchName", "")).partition(":")[0]
         return name if name.startswith("gfx") else None
 
-    def identities(self) -> list[DeviceIdentity]:
-        """The visible devices, in local index order; a UUID that two of them give is none."""
-        found = super().identities()
-        times = Counter(one.uuid for one in found)
+    def own_identities(self, ranks: int) -> list[DeviceIdentity]:
+        """The devices of so many local ranks; a UUID that two visible ones give is none."""
+        found = super().own_identities(ranks)
+        times = Counter(self._place(index)[1] for index in range(self.count()))
         return [replace(one, uuid=None) if times[one.uuid] > 1 else one for one in found]
 
     def _identity(self, index: int) -> DeviceIdentity:
+        pci, uuid, gpu = self._place(index)
+        address = pci or (gpu.pci_bus_id if gpu else None)
+        return DeviceIdentity(
+            index=index,
+            uuid=uuid,
+            pci_bus_id=address,
+            name=self.chip_name(index),
+            driver_index=node_number(gpu.render_node) if gpu else None,
+            memory_bytes=memory_bytes(self._properties(index)),
+            partition=compute_partition(address, self.device_root),
+        )
+
+    def _place(self, index: int) -> tuple[str | None, str | None, KfdGpu | None]:
+        """PCI address, UUID and the driver's GPU of a local index, each null where nothing tells it."""
         properties = self._properties(index)
         pci = hip_pci_address(index, self.device_root) or pci_address(properties)
         gpu = self._gpu(pci)
         uuid = hip_uuid(properties)
         if uuid is None and gpu is not None and gpu.unique_id is not None:
             uuid = f"GPU-{gpu.unique_id:016x}"
-        return DeviceIdentity(
-            index=index,
-            uuid=uuid,
-            pci_bus_id=pci or (gpu.pci_bus_id if gpu else None),
-            name=self.chip_name(index),
-            driver_index=node_number(gpu.render_node) if gpu else None,
-        )
+        return pci, uuid, gpu
 
     def _gpu(self, pci: str | None) -> KfdGpu | None:
         """The driver's GPU at a PCI address; without one, the only GPU if it is the only device too."""
@@ -109,7 +120,7 @@ class HipDevice(TorchCudaDevice):
         import torch
 
         miopen = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
-        instruction_sets = sorted({isa for index in range(self.count()) if (isa := self.instruction_set(index))})
+        instruction_sets = sorted({isa for index in self.used() if (isa := self.instruction_set(index))})
         found = {
             "driver": self._driver_version(),
             "hip": torch.version.hip,
@@ -141,6 +152,21 @@ def hip_pci_address(index: int, root: Path = Path("/")) -> str | None:
     except (OSError, AttributeError):
         return None
     return normal_pci(address.value.decode(errors="replace")) if status == 0 else None
+
+
+def compute_partition(pci: str | None, root: Path = Path("/")) -> str | None:
+    """`CPX`, where the driver shows a chip as several devices of one name; null for a whole one, or where it is silent.
+
+    The mode is the chip's, told at its function 0; its other partitions appear as further functions (Linux, amdgpu's
+    `current_compute_partition`).
+    """
+    if pci is None:
+        return None
+    try:
+        mode = (root / f"sys/bus/pci/devices/{pci[:-1]}0/current_compute_partition").read_text().strip().upper()
+    except OSError:
+        return None
+    return None if mode in WHOLE_CHIP else mode
 
 
 def _loaded_hip(root: Path) -> str | None:

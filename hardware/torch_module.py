@@ -154,6 +154,10 @@ class TorchModuleDevice(Device):
         """Wait for all streams of the current device."""
         self.module.synchronize()
 
+    def times_on_device(self) -> bool:
+        """Whether the stack has timing events."""
+        return self._timing_events
+
     def event(self) -> Event:
         """A timing event, or a mark on the host's clock where the stack has none (`versions` says which)."""
         if not self._timing_events:
@@ -233,7 +237,15 @@ class TorchModuleDevice(Device):
 
     def identities(self) -> list[DeviceIdentity]:
         """The visible devices, in local index order."""
-        return [self._identity(index) for index in range(self.count())]
+        return self.own_identities(self.count())
+
+    def own_identities(self, ranks: int) -> list[DeviceIdentity]:
+        """The devices of so many local ranks. No other is asked for anything: it may be lost, or split."""
+        return [self._identity(index) for index in range(min(ranks, self.count()))]
+
+    def used(self) -> range:
+        """Local indices of the devices that this node's ranks use."""
+        return range(min(int(os.environ.get("LOCAL_WORLD_SIZE", "1")), self.count()))
 
     def _identity(self, index: int) -> DeviceIdentity:
         properties = self._properties(index)
@@ -245,6 +257,7 @@ class TorchModuleDevice(Device):
             pci_bus_id=pci_address(properties) or (pci_address_of_node(node) if node else None),
             name=self.chip_name(index),
             driver_index=node_number(node) if node else None,
+            memory_bytes=memory_bytes(properties),
         )
 
     def _properties(self, index: int) -> Any:
@@ -277,3 +290,9 @@ class TorchModuleDevice(Device):
             except PackageNotFoundError:
                 continue
         return found
+
+
+def memory_bytes(properties: Any) -> int | None:
+    """A device's whole memory from torch's properties; null where the stack does not tell it."""
+    told = getattr(properties, "total_memory", None)
+    return told if isinstance(told, int) and told > 0 else None

@@ -8,14 +8,17 @@ from dataclasses import replace
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 from hardware.detect import visible_count
 from hardware.exporter import PACKAGE
 from hardware.meters.registry import meter_names
 from hardware.registry import load_device
 from runner.errors import ConfigurationError, DataMissingError, DependencyError, HardwareError
-from runner.schema import Case
+from runner.schema import Case, Task
 
+TASKS = get_args(get_type_hints(Task)["name"])
+"""Every task there is."""
 TORCH_EPS = 1e-8
 """What torch's Adam takes when a recipe gives no eps."""
 SMALLEST_FLOAT16 = 2.0**-24
@@ -64,9 +67,10 @@ def on_host(case: Case) -> bool:
 def _check_choices(case: Case) -> None:
     vendor = case.vendor
     if case.task.name not in vendor.tasks:
-        only = "" if "train" in vendor.tasks else f" {vendor.title} is for inference only."
+        only = "" if "train" in vendor.tasks else f" {vendor.title} is for inference, which no task measures yet."
+        there = [task for task in vendor.tasks if task in TASKS]  # a vendor from elsewhere may name one that is not
         raise HardwareError(
-            f"vendor={vendor.name} cannot do task={case.task.name}.{only} It can do: {', '.join(vendor.tasks)}."
+            f"vendor={vendor.name} cannot do task={case.task.name}.{only} It can do: {', '.join(there) or 'none'}."
         )
     if case.framework.name not in case.model.workloads:
         raise ConfigurationError(

@@ -33,8 +33,13 @@ VARIABLES = (
 allocators. A vendor's YAML adds those of its stack. Others are not told: they may hold secrets."""
 
 
-def environment(device: Device) -> dict[str, Any]:
-    """Everything a reader needs to know about where a case ran. Call after `device.connect()`."""
+def environment(device: Device, ranks: int) -> dict[str, Any]:
+    """Everything a reader needs to know about where a case ran. Call after `device.connect()`.
+
+    Args:
+        device: the vendor's.
+        ranks: of this node; only their devices are told, the node's others had no part in it.
+    """
     import torch
 
     host = {
@@ -49,7 +54,7 @@ def environment(device: Device) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "stack": device.versions(),
-        "devices": [asdict(identity) for identity in device.identities()],
+        "devices": [asdict(identity) for identity in device.own_identities(ranks)],
         "host": host,
         "threads_per_rank": torch.get_num_threads(),
         "variables": variables(os.environ, (*VARIABLES, *device.spec.environment)),

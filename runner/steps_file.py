@@ -15,16 +15,17 @@ class StepRecord:
     """One optimizer step, read back after the stretch."""
 
     step: int
-    seconds: float
-    """Device time from the end of the previous step to the end of this one: waiting for data included."""
-    core_seconds: float
-    """Device time from batch on the device to the end of the pass: waiting for data excluded."""
+    seconds: float | None
+    """Device time from the end of the previous step to the end of this one: waiting for data included. Null where the
+    stack has no device events: the host's clock tells when a step was handed over, not when it was done."""
+    core_seconds: float | None
+    """Device time from batch on the device to the end of the pass: waiting for data excluded. Null as above."""
     samples: int
     tokens: int | None
     loss: float
     learning_rate: float
     offset_s: float
-    """End of the step, in seconds after the stretch began."""
+    """End of the step, in seconds after the stretch began; without device events, when it was handed over."""
 
 
 class StepsFile:
@@ -46,8 +47,12 @@ class StepsFile:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         for record in records:
-            row = (record.step, phase, record.seconds, record.core_seconds, record.samples)
+            row = (record.step, phase, _text(record.seconds), _text(record.core_seconds), record.samples)
             writer.writerow((self._rank, *row, "" if record.tokens is None else record.tokens, record.loss))
         file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.write(file, text.getvalue().encode())
         os.close(file)
+
+
+def _text(seconds: float | None) -> float | str:
+    return "" if seconds is None else seconds

@@ -96,9 +96,13 @@ def _connect(case: Case, folder: Path, rank: int, events: EventWriter) -> Contex
         )
     sampler = SamplerClient.from_environment()
     sampler.watch(os.getpid())
-    mark = _sampler_mark(sampler, device.identities()) if local_rank == 0 else _no_mark
+    ranks = case.topology.devices
+    assert isinstance(ranks, int)
+    mark = _sampler_mark(sampler, device.own_identities(ranks)) if local_rank == 0 else _no_mark
     if rank == 0:
-        events.emit(Name.ENVIRONMENT, environment(device) | take_along(case, folder, device.identities()))
+        events.emit(
+            Name.ENVIRONMENT, environment(device, ranks) | take_along(case, folder, device.own_identities(ranks))
+        )
     return Context(
         case=case,
         folder=folder,
@@ -117,7 +121,7 @@ def _no_mark(name: str) -> float:
 
 
 def _sampler_mark(client: SamplerClient, identities: list[DeviceIdentity]) -> Mark:
-    """Have the sampler measure this node's devices, at rest first where their power can be read."""
+    """Have the sampler measure the devices of this node's ranks alone, at rest first where their power can be read."""
     reasons = client.devices(identities)
     if any(name != "host" and reason is None for name, reason in reasons.items()):
         client.mark("idle_begin")

@@ -50,7 +50,7 @@ class Ascend(TorchModuleDevice):
         if "bfloat16" not in (precision.weights, precision.autocast):
             return
         asked = getattr(self.module, "is_bf16_supported", None)
-        for index in range(self.count()):
+        for index in self.used():
             name = self.chip_name(index)
             if _WITHOUT_BF16.fullmatch(name.strip()) or (asked is not None and not asked()):
                 raise PrecisionUnsupportedError(f"{name} has no bfloat16: that needs an Ascend 910B1 or later")

@@ -38,7 +38,7 @@ class Mthreads(TorchModuleDevice):
         """
         if "bfloat16" not in (precision.weights, precision.autocast):
             return
-        for index in range(self.count()):
+        for index in self.used():
             capability = tuple(self.module.get_device_capability(index))
             if capability < BF16_CAPABILITY:
                 raise PrecisionUnsupportedError(

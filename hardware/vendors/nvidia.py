@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -49,7 +50,7 @@ class Nvidia(TorchCudaDevice):
     def _require_ampere(self, what: str) -> None:
         import torch
 
-        for index in range(self.count()):
+        for index in self.used():
             capability = torch.cuda.get_device_capability(index)
             if capability < AMPERE:
                 raise PrecisionUnsupportedError(
@@ -71,6 +72,12 @@ class Nvidia(TorchCudaDevice):
     def _node(self, index: int) -> Path | None:
         """Null: CUDA counts the fastest first, the driver's nodes are in another order (`CUDA_DEVICE_ORDER`)."""
         return None
+
+    def _identity(self, index: int) -> DeviceIdentity:
+        """CUDA names an instance as such (`NVIDIA A100-SXM4-40GB MIG 3g.20gb`); a UUID of one says it as well."""
+        found = super()._identity(index)
+        split = (found.uuid or "").startswith("MIG-") and "MIG" not in found.name
+        return replace(found, partition="MIG") if split else found
 
     def normalise_uuid(self, uuid: str, index: int) -> str:
         """NVML's form: `GPU-…`; for a MIG instance the `MIG-…` it was made visible by, which torch does not tell."""

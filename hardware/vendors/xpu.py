@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,11 @@ CARD_IDS = (
 """How the PCI device ids of cards begin (Linux, include/drm/intel/pciids.h)."""
 LOADER = "libze_loader.so*"
 LIBRARY_FOLDERS = ("usr/lib/*-linux-gnu", "usr/lib64", "usr/lib", "usr/local/lib64", "usr/local/lib", "lib/*-linux-gnu")
+HIERARCHY, MASK = "ZE_FLAT_DEVICE_HIERARCHY", "ZE_AFFINITY_MASK"
+COMPOSITE = "COMPOSITE"
+"""The hierarchy in which a device is a card."""
+TWO_STACKS = re.compile(r"GPU Max 1[345]50\b")
+"""Cards whose two stacks are two devices in any other hierarchy, by the same name; the Max 1100 has one."""
 ONECCL = "oneccl_bindings_for_pytorch"
 UUID_DIGITS = 32
 
@@ -154,7 +160,7 @@ class Xpu(TorchModuleDevice):
 
     def _require(self, ability: str, what: str) -> None:
         """Abilities that this PyTorch does not tell are left to the probe."""
-        for index in range(self.count()):
+        for index in self.used():
             if getattr(self._properties(index), ability, None) is False:
                 raise PrecisionUnsupportedError(f"{self.chip_name(index)} has no {what}: torch says {ability}=False")
 
@@ -175,7 +181,11 @@ class Xpu(TorchModuleDevice):
         told = super()._identity(index)
         known = {address for _, address in _cards(self.device_root)}
         address = address_in(told.uuid) if told.uuid else None
-        return replace(told, pci_bus_id=address if address in known else told.pci_bus_id)
+        return replace(
+            told,
+            pci_bus_id=address if address in known else told.pci_bus_id,
+            partition=COMPOSITE if TWO_STACKS.search(told.name) and _shows_cards() else None,
+        )
 
     def normalise_uuid(self, uuid: str, index: int) -> str:
         """As Intel's tools write it: the bytes from the last to the first.
@@ -196,11 +206,16 @@ class Xpu(TorchModuleDevice):
         """Besides what all stacks tell: the driver, oneAPI's runtime, and how tiles and masks are set."""
         import torch
 
-        found = super().versions() | _set_variables("ZE_FLAT_DEVICE_HIERARCHY", "ZE_AFFINITY_MASK")
+        found = super().versions() | _set_variables(HIERARCHY, MASK)
         driver = getattr(self._properties(0), "driver_version", None) if self.count() else None
         runtime = getattr(torch.version, "xpu", None)
         told = {"driver": driver, "oneapi": runtime}
         return found | {name: str(value) for name, value in told.items() if value}
+
+
+def _shows_cards() -> bool:
+    """Whether a device is a card; a mask such as `0.1` shows one stack of it alone."""
+    return os.environ.get(HIERARCHY, "").upper() == COMPOSITE and "." not in os.environ.get(MASK, "")
 
 
 def _set_variables(*names: str) -> dict[str, str]:

@@ -54,6 +54,7 @@ class Stretch:
             return []
         losses = self.losses[: len(self.iterations)].tolist()
         accumulate = len(self.iterations) // self.steps
+        timed = device.times_on_device()
         records: list[StepRecord] = []
         previous, offset = self.opening, 0.0
         for index, rate in enumerate(self.learning_rates):
@@ -64,8 +65,8 @@ class Stretch:
             records.append(
                 StepRecord(
                     step=self.first_step + index,
-                    seconds=seconds,
-                    core_seconds=sum(device.elapsed_s(iteration.start, iteration.end) for iteration in group),
+                    seconds=seconds if timed else None,
+                    core_seconds=sum(device.elapsed_s(one.start, one.end) for one in group) if timed else None,
                     samples=sum(iteration.counts.samples for iteration in group),
                     tokens=None if None in tokens else sum(token for token in tokens if token is not None),
                     loss=sum(losses[index * accumulate : (index + 1) * accumulate]),

@@ -187,7 +187,8 @@ class Throughput(pl.Callback):
         self.totals.samples += share.samples
         known = self.totals.tokens is not None and share.tokens is not None
         self.totals.tokens = (self.totals.tokens or 0) + (share.tokens or 0) if known else None
-        self.totals.core_s += share.core_s
+        timed = self.totals.core_s is not None and share.core_s is not None
+        self.totals.core_s = (self.totals.core_s or 0.0) + (share.core_s or 0.0) if timed else None
         for record in records:
             if not math.isfinite(record.loss):
                 raise DivergedError(

@@ -23,8 +23,8 @@ class Totals:
     """From the start of training on: evaluations, checkpoints and warm-up included."""
     evaluate_s: float = 0.0
     """Evaluations and checkpoints."""
-    core_s: float = 0.0
-    """Waiting for data excluded as well."""
+    core_s: float | None = 0.0
+    """Waiting for data excluded as well; null where the stack has no device events."""
 
     def as_dict(self) -> dict[str, Any]:
         """For events and checkpoints."""
@@ -37,7 +37,7 @@ class Share:
 
     samples: int
     tokens: int | None
-    core_s: float
+    core_s: float | None
     seconds: float
 
 
@@ -46,11 +46,15 @@ def join_ranks(trainer: pl.Trainer, records: Sequence[StepRecord], seconds: floa
     has_tokens = all(record.tokens is not None for record in records)
     tokens = sum(record.tokens or 0 for record in records)
     counts = [float(sum(record.samples for record in records)), float(tokens)]
-    times = [sum(record.core_seconds for record in records), seconds]
+    timed = all(record.core_seconds is not None for record in records)
+    times = [sum(record.core_seconds or 0.0 for record in records), seconds]
     summed = _reduce(trainer, counts, "sum")
     slowest = _reduce(trainer, times, "max")
     return Share(
-        samples=round(summed[0]), tokens=round(summed[1]) if has_tokens else None, core_s=slowest[0], seconds=slowest[1]
+        samples=round(summed[0]),
+        tokens=round(summed[1]) if has_tokens else None,
+        core_s=slowest[0] if timed else None,
+        seconds=slowest[1],
     )
 
 

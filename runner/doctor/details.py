@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from hardware.base import Device, DeviceCondition, DeviceIdentity, unknown_condition
-from hardware.chips import find_chip
+from hardware.chip_identity import identify
 from hardware.detect import device_nodes
 from hardware.meters.base import Meter, Reading
 from hardware.meters.registry import make_meter
@@ -78,11 +78,12 @@ class Inquiry:
             return unknown_condition(describe(error))
 
     def _finding(self, identity: DeviceIdentity, condition: DeviceCondition) -> DeviceFinding:
-        name = self.device.spec.chip or identity.name
-        chip = find_chip(name)
-        reason = None if chip else f"chips.yaml has no chip named {name!r}"
+        chip = identify(self.device.spec.chip, [asdict(identity)])
         return DeviceFinding(
-            identity=identity, chip=chip.name if chip else None, chip_reason=reason, condition=condition
+            identity=identity,
+            chip=chip.entry.name if chip.entry else None,
+            chip_reason=chip.reason,
+            condition=condition,
         )
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hardware.base import DeviceIdentity
-from hardware.chips import Chip, find_chip
+from hardware.chip_identity import identify
 from hardware.host import ISOLATED
 from runner.peaks import figures
 from runner.report.values import Missing, Value
@@ -26,18 +27,6 @@ COPY = "peaks.json"
 """In a run folder."""
 _NEEDED = frozenset({"vendor", "chip", "devices", "date", "status", "short", "ranks_share_device", "figures"})
 NONE_FILED = "no measured peak of this chip in this precision: python -m runner.peaks measures it"
-
-
-def known_chip(configured: str | None, names: Sequence[str]) -> tuple[str | None, Chip | None]:
-    """What a chip is called here, by the catalogue where that knows it, and its entry.
-
-    Args:
-        configured: `vendor.chip`, which goes before the driver's name.
-        names: of the devices, as the driver gives them.
-    """
-    name = configured or next(iter(names), None)
-    entry = find_chip(name) if name else None
-    return entry.name if entry else name, entry
 
 
 def path_of(root: Path, made: dict[str, Any]) -> Path:
@@ -93,7 +82,8 @@ def take_along(case: Case, run_folder: Path, identities: Sequence[DeviceIdentity
         `{"measured_peaks": {"file", "date", "devices"}}`, for the environment that the report shows; null instead of
         the inner dictionary where none are filed, or for an emulated run.
     """
-    name, _ = known_chip(case.vendor.chip, [identity.name for identity in identities])
+    chip = identify(case.vendor.chip, [asdict(identity) for identity in identities])
+    name = None if chip.unlike else chip.name
     devices, root = case.topology.devices, Path(case.run.root)
     assert isinstance(devices, int)
     path = None if case.emulate or name is None else find(root, case.vendor.name, name, devices)

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hardware.chip_identity import identify
 from hardware.chips import Chip
 from hardware.trace import Trace
 from runner.peaks import figures
-from runner.peaks.file import SCHEMA_VERSION, known_chip
+from runner.peaks.file import SCHEMA_VERSION
 from runner.peaks.launch import TRACE, Told
 from runner.peaks.plan import Plan
 
@@ -24,7 +25,8 @@ def content(plan: Plan, told: Told, folder: Path) -> dict[str, Any]:
         folder: the measurement's own, with its power trace.
     """
     devices = told.environment.get("devices") or []
-    name, chip = known_chip(plan.case.vendor.chip, [str(device["name"]) for device in devices])
+    known = identify(plan.case.vendor.chip, devices[: plan.devices])
+    chip = known.entry
     failure = told.failure
     why = (
         f"the measurement ended with {type(failure).__name__} before it was measured"
@@ -38,7 +40,7 @@ def content(plan: Plan, told: Told, folder: Path) -> dict[str, Any]:
         "status": "failed" if failure else "done",
         "error": {"class": type(failure).__name__, "message": str(failure)} if failure else None,
         "vendor": plan.case.vendor.name,
-        "chip": name,
+        "chip": known.name,
         "devices": plan.devices,
         "device_uuids": [device.get("uuid") for device in devices[: plan.devices]],
         "ranks_share_device": plan.case.vendor.on_host,
@@ -46,17 +48,20 @@ def content(plan: Plan, told: Told, folder: Path) -> dict[str, Any]:
         "short": plan.short,
         "folder": folder.name,
         "data_sheet": chip.source if chip else None,
+        "no_data_sheet": known.reason,
         "figures": _with_power(_with_data_sheet(found, chip), folder / TRACE, on_host=plan.case.vendor.on_host),
         "environment": told.environment,
     }
 
 
 def _with_data_sheet(found: dict[str, Any], chip: Chip | None) -> dict[str, Any]:
-    """Beside each figure the data sheet's, and which fraction of that was reached."""
+    """Beside each figure the data sheet's, and which fraction of that was reached; more than all of it is an error."""
     for name, one in found.items():
         sheet = figures.data_sheet(name, chip)
+        fraction = one["value"] / sheet if sheet and one["value"] is not None else None
         one["data_sheet"] = sheet
-        one["fraction"] = one["value"] / sheet if sheet and one["value"] is not None else None
+        one["beyond_data_sheet"] = fraction is not None and fraction > 1.0
+        one["fraction"] = None if one["beyond_data_sheet"] else fraction
     return found
 
 

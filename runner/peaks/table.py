@@ -41,9 +41,9 @@ def page(made: dict[str, Any]) -> Page:
     result.blocks.append(Grid(header=header, rows=rows, right=frozenset({1, 3, 4, 5})))
     result.note(
         "Median of the timed blocks, per device, the slowest of several; spread: (highest - lowest) / median. "
-        + (f"Data sheet: {made['data_sheet']}." if made["data_sheet"] else "The catalogue does not have this chip.")
+        + (f"Data sheet: {made['data_sheet']}." if made["data_sheet"] else f"No data sheet: {_no_sheet(made)}.")
     )
-    for problem in (*_throttling(made), *_disturbance(made), *_doubt(made)):
+    for problem in (*_beyond(made), *_throttling(made), *_disturbance(made), *_doubt(made)):
         result.note(problem, "warning")
     return result
 
@@ -88,6 +88,19 @@ def _note(name: str, one: dict[str, Any]) -> str:
 
 def _mib(size: float) -> str:
     return f"{size / 2**20:,.0f} MiB"
+
+
+def _no_sheet(made: dict[str, Any]) -> str:
+    return made.get("no_data_sheet") or "the catalogue does not have this chip"
+
+
+def _beyond(made: dict[str, Any]) -> list[str]:
+    above = {name: one for name, one in made["figures"].items() if one.get("beyond_data_sheet")}
+    found = [f"{title(name)} ({100 * one['value'] / one['data_sheet']:.4g} %)" for name, one in above.items()]
+    if not found:
+        return []
+    why = "the chip is another one than the catalogue's, or its entry is wrong"
+    return [f"More than the data sheet allows: {', '.join(found)}. Either {why}; no fraction is given."]
 
 
 def _throttling(made: dict[str, Any]) -> list[str]:

@@ -110,9 +110,9 @@ def _connect(plan: Plan, events: EventWriter) -> Bench:
     _make_current(device, local_rank)
     ranks = join(_backend(device) if plan.devices > 1 else "")
     device.seed(plan.case.seed + ranks.rank)
-    mark = _sampler_mark(device.identities()) if local_rank == 0 else _no_mark
+    mark = _sampler_mark(device.own_identities(plan.devices)) if local_rank == 0 else _no_mark
     if ranks.rank == 0:
-        events.emit(Name.ENVIRONMENT, environment(device))
+        events.emit(Name.ENVIRONMENT, environment(device, plan.devices))
     return Bench(
         device=device,
         torch_device=torch_device,

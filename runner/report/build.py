@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from hardware.chip_identity import KnownChip
 from runner.errors import InterruptedRunError
 from runner.events import Name
-from runner.report.compute import KnownChip, chip_of, compute, memory_estimate
+from runner.report.compute import beyond_peak, chip_of, compute, memory_estimate
 from runner.report.conditions import asked_of, conditions
 from runner.report.host import OTHERS, disturbance
 from runner.report.names import figures_for, unit_of
@@ -154,6 +155,7 @@ def _warnings(story: Story, values: Values) -> list[str]:
             f"{wanted.min_s:g} s and {wanted.min_steps} steps."
         )
     told += unevenness(story)
+    told += beyond_peak(values)
     told += disturbance(values.get(OTHERS, Missing("")), on_host=case.vendor.on_host or case.emulate)
     return list(dict.fromkeys(told))
 

@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from hardware.chips import Chip, find_chip, peak_flops
+from hardware.chip_identity import KnownChip, identify
+from hardware.chips import peak_flops
 from runner.events import Name
 from runner.peaks.file import peak_of_run
 from runner.report.story import Story
-from runner.report.values import GIB, Missing, Value, Values, add, divide, known, multiply
+from runner.report.values import GIB, Impossible, Missing, Value, Values, add, at_most_one, divide, known, multiply
 
-
-@dataclass(kw_only=True, slots=True, frozen=True)
-class KnownChip:
-    """The chip a case ran on: its name, and its entry in the catalogue where it has one."""
-
-    name: str | None
-    entry: Chip | None
-    reason: str | None
-    """Why there is no entry."""
+WRONG_CHIP = "the chip is another one than the catalogue's, its entry is wrong, or the work was counted wrongly"
+WRONG_MEASURED = (
+    "the measured peak is too low, or the work was counted wrongly; python -m runner.peaks measures it again"
+)
 
 
 def chip_of(story: Story) -> KnownChip:
-    """The chip by its exact name, as the driver gave it or as `vendor.chip` says; never a similar one."""
+    """The chip of the devices that the case's ranks used; for `task=inspect`, which uses none, `vendor.chip`."""
     case = story.case
     if case.emulate:
         return KnownChip(name=None, entry=None, reason="emulated on the host CPU")
     devices = (story.last(Name.ENVIRONMENT) or {}).get("devices") or []
-    name = case.vendor.chip or (devices[0]["name"] if devices else None)
-    if name is None:
-        hint = "no chip of this vendor is here; name one with vendor.chip=NAME"
-        return KnownChip(name=None, entry=None, reason=hint)
-    entry = find_chip(name)
-    return KnownChip(name=name, entry=entry, reason=None if entry else f"chips.yaml has no chip named {name!r}")
+    planned = case.task.name == "inspect" and case.vendor.chip is not None
+    assert isinstance(case.topology.devices, int)
+    return identify(case.vendor.chip, [] if planned else devices[: case.topology.devices])
+
+
+def beyond_peak(values: Values) -> list[str]:
+    """What a reader must know of figures that came out above 100 % of what there is."""
+    return [f"{name} is left out: {value.reason}." for name, value in values.items() if isinstance(value, Impossible)]
 
 
 def compute(story: Story, chip: KnownChip, throughput: Value, devices: int) -> Values:
@@ -58,11 +55,11 @@ def compute(story: Story, chip: KnownChip, throughput: Value, devices: int) -> V
         "compute/flops_per_sample": flops,
         "compute/achieved_flops_per_second": achieved,
         "compute/peak_flops_per_second": peak,
-        "compute/mfu": divide(achieved, peak),
+        "compute/mfu": at_most_one(divide(achieved, peak), WRONG_CHIP),
         "compute/measured_peak_flops_per_second": measured,
-        "compute/mfu_of_measured_peak": divide(achieved, measured),
+        "compute/mfu_of_measured_peak": at_most_one(divide(achieved, measured), WRONG_MEASURED),
         "limit/throughput_samples_per_second": limit,
-        "limit/fraction": divide(throughput, limit),
+        "limit/fraction": at_most_one(divide(throughput, limit), WRONG_CHIP),
     }
 
 
@@ -75,10 +72,9 @@ def _peak(story: Story, chip: KnownChip) -> Value:
 
 def _measured_peak(story: Story, chip: KnownChip) -> Value:
     """Of one device, from the run folder's copy of what `runner.peaks` had filed when the run began."""
-    if chip.name is None:
+    if chip.name is None or chip.unlike:
         return Missing(chip.reason or "the chip is not known")
-    name = chip.entry.name if chip.entry else chip.name
-    return peak_of_run(story.folder, story.case.vendor.name, name, story.case.precision.compute)
+    return peak_of_run(story.folder, story.case.vendor.name, chip.name, story.case.precision.compute)
 
 
 def _bandwidth(chip: KnownChip) -> Value:

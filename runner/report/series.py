@@ -19,7 +19,7 @@ class Step:
     step: int
     phase: str
     seconds: float
-    """The slowest rank's."""
+    """The slowest rank's; 0 where the stack has no device events to tell it."""
     samples: int
     """Summed over ranks."""
     loss: float | None
@@ -48,7 +48,8 @@ def read_steps(path: Path) -> list[Step]:
 
 
 def _join(step: int, rows: list[dict[str, str]]) -> Step | None:
-    seconds = [_number(row.get("seconds")) for row in rows]
+    # Without device events the field is empty: of such a line the loss is known all the same.
+    seconds = [0.0 if row.get("seconds") == "" and row.get("loss") else _number(row.get("seconds")) for row in rows]
     samples = [_number(row.get("samples")) for row in rows]
     losses = [loss for row in rows if (loss := _number(row.get("loss"))) is not None]
     if None in seconds or None in samples:

@@ -14,6 +14,8 @@ PARTS, FEWEST_STEPS = 5, 10
 """Parts of equal steps that a window is cut into to see whether its speed changed, and steps of each at least."""
 UNEVEN = 1.25
 """Time per step of the slowest part over the fastest one's, from which a reader must know."""
+NO_EVENTS = "the stack has no device events, and the host's clock tells only when a step was handed over"
+STEP_NAMES = ("step/mean_ms", "step/p50_ms", "step/p90_ms", "step/p99_ms", "step/cv")
 PER_DEVICE = ("steady", "whole", "train", "core")
 
 
@@ -42,7 +44,8 @@ def _whole_train_core(story: Story) -> Values:
     totals = story.last(Name.TRAIN_END)
     if totals is None:
         return dict.fromkeys(names, Missing("training did not come to its end"))
-    spans = (totals["training_s"], totals["training_s"] - totals["evaluate_s"], totals["core_s"])
+    core = known(totals["core_s"], NO_EVENTS)
+    spans = (totals["training_s"], totals["training_s"] - totals["evaluate_s"], core)
     return {name: divide(float(totals["samples"]), span) for name, span in zip(names, spans, strict=True)}
 
 
@@ -72,22 +75,28 @@ def _end_to_end(story: Story) -> Value:
 
 def steps(story: Story) -> Values:
     """`step/*` and the engine's own cost, over the optimizer steps of the window (first rank)."""
-    seconds = [float(row["seconds"]) for row in story.steps("window")]
+    rows = story.steps("window")
     segments = [event.value for event in story.all(Name.SEGMENT_END)]
     window_s = sum(segment["seconds"] for segment in segments)
-    none = Missing("no window was completed")
-    if not seconds or not segments:
-        return dict.fromkeys(
-            ("step/mean_ms", "step/p50_ms", "step/p90_ms", "step/p99_ms", "step/cv", "overhead/fraction"), none
-        )
+    if not rows or not segments:
+        return dict.fromkeys((*STEP_NAMES, "overhead/fraction"), Missing("no window was completed"))
+    overhead: Values = {"overhead/fraction": sum(segment["own_s"] for segment in segments) / window_s}
+    seconds = _seconds(rows)
+    if seconds is None:
+        return dict.fromkeys(STEP_NAMES, Missing(NO_EVENTS)) | overhead
     figures: Values = {"step/mean_ms": 1e3 * statistics.fmean(seconds)}
     for name, fraction in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99)):
         value = quantile(seconds, fraction)
         few = f"the window has {len(seconds)} steps; {name} needs {round(1 / (1 - fraction))}"
         figures[f"step/{name}_ms"] = Missing(few) if value is None else 1e3 * value
     figures["step/cv"] = known(variation(seconds), "the window has a single step")
-    figures["overhead/fraction"] = sum(segment["own_s"] for segment in segments) / window_s
-    return figures
+    return figures | overhead
+
+
+def _seconds(rows: list[dict[str, str]]) -> list[float] | None:
+    """Device time of each step; null where the stack has no device events."""
+    told = [row["seconds"] for row in rows]
+    return [float(text) for text in told] if all(told) else None
 
 
 def slowest_over_fastest(story: Story) -> float | None:
@@ -109,8 +118,8 @@ def unevenness(story: Story) -> list[str]:
 
 
 def _fifths(story: Story) -> list[float]:
-    """Mean seconds per step of each fifth of the window; empty where a fifth has too few steps."""
-    seconds = [float(row["seconds"]) for row in story.steps("window")]
+    """Mean seconds per step of each fifth of the window; empty where a fifth has too few steps, or none has a time."""
+    seconds = _seconds(story.steps("window")) or []
     length = len(seconds) // PARTS
     if length < FEWEST_STEPS:
         return []

@@ -17,6 +17,11 @@ class Missing:
     reason: str
 
 
+@dataclass(slots=True, frozen=True)
+class Impossible(Missing):
+    """Stands where a number came out that cannot be: an error of ours or of a catalogue, which the report says."""
+
+
 Value = float | Missing
 Values = dict[str, Value]
 
@@ -38,6 +43,13 @@ def divide(numerator: Value, denominator: Value) -> Value:
     if isinstance(denominator, Missing):
         return denominator
     return numerator / denominator if denominator else Missing("nothing to divide by: the time or count is zero")
+
+
+def at_most_one(fraction: Value, reason: str) -> Value:
+    """A fraction of what can be reached; Impossible above 1, with how much it came to and the `reason`."""
+    if isinstance(fraction, Missing) or fraction <= 1.0:
+        return fraction
+    return Impossible(f"it comes to {100 * fraction:.4g} %, more than there is: {reason}")
 
 
 def multiply(*factors: Value) -> Value:

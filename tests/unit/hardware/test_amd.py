@@ -217,6 +217,31 @@ def test_a_uuid_that_two_devices_give_is_none(
     ]
 
 
+@pytest.mark.parametrize(("mode", "partition"), [("CPX\n", "CPX"), ("SPX\n", None), ("", None), (None, None)])
+def test_a_partition_of_a_chip_says_so(
+    device: Amd,
+    gpus: FakeCuda,
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    mode: str | None,
+    partition: str | None,
+) -> None:
+    """The mode is the chip's, at its function 0; the partitions are further functions."""
+    load_hip(machine, monkeypatch, FakeHip("0000:76:00.3", "0000:06:00.0"))
+    if mode is not None:
+        machine.write("sys/bus/pci/devices/0000:76:00.0/current_compute_partition", mode)
+    assert [one.partition for one in device.identities()] == [partition, None]
+
+
+def test_a_uuid_that_a_neighbour_gives_as_well_is_none(
+    device: Amd, gpus: FakeCuda, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_hip(machine, monkeypatch, FakeHip("0000:76:00.0", "0000:06:00.0"))
+    gpus.properties[1].uuid = ASCII_UUID
+    assert [(one.uuid, one.pci_bus_id) for one in device.own_identities(1)] == [(None, "0000:76:00.0")]
+
+
 @pytest.mark.parametrize(
     ("uuid", "text"),
     [
@@ -276,7 +301,7 @@ def test_precisions(device: Amd, gpus: FakeCuda, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_bfloat16_by_instruction_set(device: Amd, gpus: FakeCuda, isa: str, has: bool) -> None:
-    gpus.properties[1].gcnArchName = isa
+    gpus.properties[0].gcnArchName = isa
     for name in ("bf16", "bf16_true"):
         if has:
             device.precision_plugin(precision(name))

@@ -53,7 +53,7 @@ def installed(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Engin
 @pytest.mark.parametrize("name", VENDORS)
 def test_what_they_can_do(name: str) -> None:
     spec = vendor(name)
-    assert spec.tasks == ("infer", "inspect") and spec.compilers == ()
+    assert spec.tasks == ("inspect",) and spec.compilers == ()
     assert spec.precisions and spec.install and "rapl" in spec.meters
     assert set(spec.meters) <= set(meter_names())
 

@@ -105,6 +105,8 @@ def test_bfloat16_needs_an_s4000(
     device.precision_plugin(precision(wanted))
     monkeypatch.setattr(musa, "get_device_capability", lambda index: (2, 2) if index == 0 else (2, 1))
     monkeypatch.setattr(musa, "get_device_name", lambda index: ("MTT S4000", "MTT S80")[index])
+    device.precision_plugin(precision(wanted))  # the other one is no rank's
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     with pytest.raises(PrecisionUnsupportedError, match=r"MTT S80 \(compute capability 2\.1\) has no bfloat16.*2\.2"):
         device.precision_plugin(precision(wanted))
     device.precision_plugin(precision("fp16_true"))

@@ -124,6 +124,9 @@ def test_identities_are_in_nvml_form(device: Nvidia, h100: FakeCuda, monkeypatch
     assert first.name == "NVIDIA H100 80GB HBM3"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-aaaa,1")
     assert [one.uuid for one in device.identities()] == ["MIG-aaaa", f"GPU-{UUID.lower()[:-1]}0"]
+    assert [one.partition for one in device.identities()] == ["MIG", None]
+    h100.names[0] += " MIG 1g.10gb"
+    assert device.identities()[0].partition is None, "its name says it"
     h100.properties = [SimpleNamespace(), SimpleNamespace(pci_domain_id=0, pci_bus_id=0, pci_device_id=0)]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert [(one.uuid, one.pci_bus_id) for one in device.identities()] == [(None, None), (None, None)]

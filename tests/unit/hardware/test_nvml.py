@@ -276,6 +276,18 @@ def test_mig_mode_is_refused(driver):
         opened()
 
 
+def test_a_neighbour_that_is_lost_or_split_is_not_asked(driver, monkeypatch):
+    driver.broken["*", UUIDS[1]] = error(pynvml.NVML_ERROR_GPU_IS_LOST)
+    (reading,) = opened(gpu()).read()
+    assert (reading.source, reading.power_w, reading.raw) == (UUIDS[0], 301.5, None)
+    driver.broken.clear()
+    modes = {UUIDS[0]: pynvml.NVML_DEVICE_MIG_DISABLE, UUIDS[1]: pynvml.NVML_DEVICE_MIG_ENABLE}
+    monkeypatch.setattr(sys.modules["pynvml"], "nvmlDeviceGetMigMode", lambda handle: [modes[handle]] * 2)
+    assert [one.source for one in opened(gpu()).read()] == [UUIDS[0]]
+    with pytest.raises(MeterUnavailableError, match="GPU-bbbb is in MIG mode"):
+        opened(gpu(), gpu(UUIDS[1], index=1))
+
+
 def test_a_virtual_gpu_is_refused_and_a_passed_through_one_is_not(driver):
     driver.virtualisation = pynvml.NVML_GPU_VIRTUALIZATION_MODE_PASSTHROUGH
     assert opened().read()[0].power_w == 301.5

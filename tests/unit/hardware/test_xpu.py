@@ -204,6 +204,27 @@ def test_an_address_that_no_card_has_is_not_believed(device: Xpu, stack: FakeXpu
     assert (device.identities()[0].uuid, device.identities()[0].pci_bus_id) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("name", "variables", "partition"),
+    [
+        (MAX_1550.name, {}, None),
+        (MAX_1550.name, {"ZE_FLAT_DEVICE_HIERARCHY": "FLAT"}, None),
+        (MAX_1550.name, {"ZE_FLAT_DEVICE_HIERARCHY": "COMBINED"}, None),
+        (MAX_1550.name, {"ZE_FLAT_DEVICE_HIERARCHY": "COMPOSITE"}, "COMPOSITE"),
+        (MAX_1550.name, {"ZE_FLAT_DEVICE_HIERARCHY": "COMPOSITE", "ZE_AFFINITY_MASK": "0.1"}, None),
+        ("Intel(R) Data Center GPU Max 1100", {"ZE_FLAT_DEVICE_HIERARCHY": "COMPOSITE"}, None),
+    ],
+)
+def test_a_card_of_two_stacks_is_told_from_a_stack(
+    device: Xpu, stack: FakeXpu, monkeypatch, *, name: str, variables: dict[str, str], partition: str | None
+) -> None:
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    stack.devices[0].name, stack.devices[0].total_memory = name, 128 << 30
+    first = device.own_identities(1)[0]
+    assert (first.partition, first.memory_bytes) == (partition, 128 << 30)
+
+
 def test_addresses_in_uuids() -> None:
     assert address_in("00000000-0000-0029-0000-002f0bda8086") == "0000:29:00.0"
     assert address_in("00000000-0003-02ca-0001-002f0bda8086") == "0001:ca:02.3"
@@ -254,9 +275,9 @@ def test_bindings_that_do_not_load(device: Xpu, stack: FakeXpu, monkeypatch, tmp
 )
 def test_what_a_gpu_lacks_is_refused(device: Xpu, stack: FakeXpu, name: str, ability: str) -> None:
     device.require_chip(precision(name))
-    delattr(stack.devices[1], ability)
+    delattr(stack.devices[0], ability)
     device.require_chip(precision(name))  # this PyTorch does not tell: the probe finds out
-    setattr(stack.devices[1], ability, False)
+    setattr(stack.devices[0], ability, False)
     with pytest.raises(PrecisionUnsupportedError, match=f"Max 1550 has no {name}: torch says {ability}=False"):
         device.require_chip(precision(name))
     device.require_chip(precision("fp32"))

@@ -231,7 +231,9 @@ def test_json_is_one_document_with_stable_keys(machine: list[Any], capsys: pytes
     assert set(good["details"]) == {"devices", "meters", "versions", "problem"}
     (device,) = good["details"]["devices"]
     assert set(device) == {"identity", "chip", "chip_reason", "condition"}
-    assert set(device["identity"]) == {"index", "uuid", "pci_bus_id", "name", "driver_index"}
+    assert set(device["identity"]) == {
+        *("index", "uuid", "pci_bus_id", "name", "driver_index", "memory_bytes", "partition"),
+    }
     wanted = {"isolated", "processes", "power_limit_w", "clocks_locked", "facts", "reasons"}
     assert set(device["condition"]) == wanted
     (meter,) = good["details"]["meters"]

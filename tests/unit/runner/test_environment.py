@@ -22,7 +22,7 @@ def test_the_environment_tells_the_hosts_and_the_vendors_variables(monkeypatch: 
         monkeypatch.setenv(name, f"value of {name}")
     device = Cpu(replace(CPU_SPEC, environment=("ACME_",)))
     device.connect()
-    told = environment(device)
+    told = environment(device, 1)
     assert told["variables"].items() >= {
         ("OMP_SCHEDULE", "value of OMP_SCHEDULE"),
         ("ACME_QUEUES", "value of ACME_QUEUES"),

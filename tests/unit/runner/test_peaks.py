@@ -471,6 +471,36 @@ def test_what_is_filed_stands_beside_the_data_sheet(tmp_path: Path) -> None:
     assert "matmul bf16 (54 %). Measure again" in " ".join(to_text(page(made)).split())
 
 
+def test_more_than_the_data_sheet_is_an_error_and_no_fraction(tmp_path: Path) -> None:
+    """374.4 of an A100's 312 TFLOP/s are 120 %."""
+    made = content(plan_of(tmp_path), told(374.4), tmp_path)
+    one = made["figures"]["peak/matmul_bf16_tflops"]
+    assert (one["value"], one["fraction"], one["beyond_data_sheet"]) == (374.4, None, True)
+    assert "More than the data sheet allows: matmul bf16 (120 %)" in " ".join(to_text(page(made)).split())
+    assert "More than" not in to_text(page(content(plan_of(tmp_path), told(312.0), tmp_path)))
+
+
+def test_peaks_of_unlike_devices_are_nobodys(tmp_path: Path) -> None:
+    both = told()
+    both.environment["devices"].append({"index": 1, "name": "NVIDIA H100 80GB HBM3", "uuid": "GPU-2"})
+    made = content(plan_of(tmp_path, devices=2), both, tmp_path)
+    assert made["chip"] == "A100 SXM 80GB + H100 SXM 80GB"
+    assert made["figures"]["peak/matmul_bf16_tflops"]["fraction"] is None
+    assert "different kinds" in " ".join(to_text(page(made)).split())
+    assert content(plan_of(tmp_path), both, tmp_path)["chip"] == "A100 SXM 80GB", "one rank, one device"
+    file.save(file.path_of(tmp_path, made), made)
+    run = tmp_path / "run"
+    run.mkdir()
+    pair = [DeviceIdentity(index=i, uuid=None, pci_bus_id=None, name=name) for i, name in enumerate((A100, "T4"))]
+    assert file.take_along(plan_of(tmp_path, devices=2).case, run, pair) == {"measured_peaks": None}
+
+
+def test_the_peak_of_a_part_is_not_filed_as_the_chips(tmp_path: Path) -> None:
+    part = told()
+    part.environment["devices"][0] |= {"partition": "MIG", "memory_bytes": 10 * 2**30}
+    assert content(plan_of(tmp_path), part, tmp_path)["chip"] == f"{A100} (MIG)"
+
+
 def test_a_failed_or_a_short_measurement_takes_no_good_ones_place(tmp_path: Path) -> None:
     failed = content(plan_of(tmp_path), told(failure=WorkerCrashedError("The worker was killed.")), tmp_path)
     assert failed["status"] == "failed" and failed["figures"]["peak/matmul_bf16_tflops"]["value"] == 250

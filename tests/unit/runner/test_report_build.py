@@ -19,6 +19,7 @@ from runner.report.build import build
 from runner.report.names import figures_for
 from runner.report.repeats import combine
 from runner.report.schema import Figure, Report, load_report
+from runner.report.series import read_steps
 from runner.report.story import PARENT_LOG
 from runner.schema import Case, Compiler, Framework, Measure, Task, Topology, Tracking, WarmUp, WindowSpec
 
@@ -65,7 +66,7 @@ class Folder:
 
     def __init__(self, path: Path, made: Case) -> None:
         self.path = path
-        path.mkdir(exist_ok=True)
+        path.mkdir(exist_ok=True, parents=True)
         made.save(path / "run.yaml")
         self.parent = EventWriter(path / "events" / PARENT_LOG, rank=-1)
         self.rank = EventWriter(path / "events" / "rank0.log", rank=0)
@@ -89,7 +90,7 @@ class Folder:
         counts = {"steps": 4, "own_s": 0.03, "samples": samples, "tokens": None, "core_s": core_s, "seconds": seconds}
         self.tell(Name.SEGMENT_END, {**edges, **counts}, after_s=seconds)
 
-    def end(self, *, samples: int, training_s: float, evaluate_s: float, core_s: float, code: int = 0) -> Report:
+    def end(self, *, samples: int, training_s: float, evaluate_s: float, core_s: float | None, code: int = 0) -> Report:
         spans = {"training_s": training_s, "evaluate_s": evaluate_s, "core_s": core_s}
         self.tell(Name.TRAIN_END, {"steps": 9, "samples": samples, "tokens": None, **spans}, after_s=5)
         self.tell(Name.ACCOUNT, ACCOUNT)
@@ -163,6 +164,44 @@ def test_utilisation_and_limit_follow_from_the_data_sheet(report: Report) -> Non
     assert value(report, "limit/fraction") == pytest.approx(200 / limit)
 
 
+def of_devices(tmp_path: Path, *devices: dict[str, Any], ranks: int = 2, samples: int = 6000) -> Report:
+    """A run on these visible devices; 6,000 samples are 200 a second, at 10^12 operations each."""
+    folder = Folder(tmp_path / "run", case(devices=ranks))
+    folder.tell(Name.LAUNCH_TRAINING)
+    folder.tell(Name.ENVIRONMENT, {"devices": list(devices)})
+    folder.tell(Name.TRAIN_START, {"step": 0, "samples": 0})
+    folder.tell(Name.WARMUP_END, {"steady": True, "steps": 10, "seconds": 5.0, "reason": None})
+    folder.segment(0, samples=samples, seconds=30.0, core_s=24.0)
+    return folder.end(samples=samples, training_s=60.0, evaluate_s=10.0, core_s=24.0)
+
+
+def test_no_peak_is_that_of_the_first_device_of_a_mixed_pair(tmp_path: Path) -> None:
+    mixed = of_devices(tmp_path, {"index": 0, "name": A100}, {"index": 1, "name": "NVIDIA H100 80GB HBM3"})
+    for name in (
+        *("compute/peak_flops_per_second", "compute/mfu", "compute/mfu_of_measured_peak"),
+        *("limit/throughput_samples_per_second", "limit/fraction"),
+    ):
+        assert mixed.figures[name].value is None and "different kinds" in (mixed.figures[name].reason or ""), name
+    assert mixed.case["chip"] == "A100 SXM 80GB + H100 SXM 80GB"
+    assert value(mixed, "compute/achieved_flops_per_second") == pytest.approx(200e12)
+
+
+def test_a_device_that_no_rank_used_decides_nothing(tmp_path: Path) -> None:
+    alone = of_devices(tmp_path, {"index": 0, "name": A100}, {"index": 1, "name": "NVIDIA T4"}, ranks=1)
+    assert value(alone, "compute/mfu") == pytest.approx(200e12 / PEAK)
+
+
+def test_more_than_a_peak_is_said_and_is_no_figure(tmp_path: Path) -> None:
+    """24,000 samples in 30 s are 800 TFLOP/s, where two A100 do 624."""
+    beyond = of_devices(tmp_path, {"index": 0, "name": A100}, {"index": 1, "name": A100}, samples=24_000)
+    for name in ("compute/mfu", "limit/fraction"):
+        figure = beyond.figures[name]
+        assert figure.value is None and "it comes to 128.2 %, more than there is" in (figure.reason or "")
+        assert any(name in warning and "128.2 %" in warning for warning in beyond.warnings)
+    whole = of_devices(tmp_path / "whole", {"index": 0, "name": A100}, {"index": 1, "name": A100}, samples=18_720)
+    assert value(whole, "compute/mfu") == pytest.approx(1.0)
+
+
 def test_an_unknown_chip_has_no_peak_and_a_similar_name_does_not_help(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "run", case())
     folder.begin(chip="NVIDIA A100-SXM4-80GB Special")
@@ -179,6 +218,21 @@ def test_times_steps_and_cost(report: Report) -> None:
     assert value(report, "step/mean_ms") == value(report, "step/p50_ms") == 5000
     assert report.figures["step/p90_ms"].reason == "the window has 4 steps; p90 needs 10"
     assert value(report, "overhead/fraction") == pytest.approx(0.06 / 40)
+
+
+def test_without_device_events_nothing_is_taken_from_the_hosts_clock(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", case())
+    folder.begin()
+    folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
+    rows = [f"0,{step},window,,,1000,,{loss}" for step, loss in enumerate((3.0, 2.0, 1.0), 1)]
+    (folder.path / "steps.csv").write_text(
+        "\n".join(["rank,step,phase,seconds,core_seconds,samples,tokens,loss", *rows])
+    )
+    made = folder.end(samples=6000, training_s=60.0, evaluate_s=10.0, core_s=None)
+    for name in ("step/mean_ms", "step/p50_ms", "step/p90_ms", "step/p99_ms", "step/cv", "throughput/core"):
+        assert value(made, name) is None and "no device events" in (made.figures[name].reason or ""), name
+    assert value(made, "throughput/steady") == pytest.approx(200) and value(made, "overhead/fraction") == 0.001
+    assert [(step.step, step.loss) for step in read_steps(folder.path / "steps.csv")] == [(1, 3), (2, 2), (3, 1)]
 
 
 def test_what_is_publishable(report: Report, tmp_path: Path) -> None:

@@ -146,6 +146,26 @@ def test_events_of_steps_carry_their_own_time(tmp_path: Path) -> None:
     assert gaps == pytest.approx([STEP_S + LOAD_S] * len(gaps))
 
 
+class Unmarked(ManualDevice):
+    """An asynchronous device whose stack has no events: marks on the host's clock stand in."""
+
+    def times_on_device(self) -> bool:
+        return False
+
+
+def test_without_device_events_no_step_and_no_core_has_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the host's clock says between two marks is how long a step took to hand over, not to do."""
+    monkeypatch.setattr("test_throughput.ManualDevice", Unmarked)
+    run = Run(tmp_path)
+    segment = run.only(Name.SEGMENT_END)
+    assert segment["seconds"] == pytest.approx(segment["steps"] * (STEP_S + LOAD_S)), "its edges wait for the device"
+    assert segment["core_s"] is None and run.only(Name.TRAIN_END)["core_s"] is None
+    assert {(row["seconds"], row["core_seconds"]) for row in run.rows} == {("", "")}
+    assert all(math.isfinite(float(row["loss"])) for row in run.rows)
+    steps = [event.value for event in run.events if event.name == Name.STEP_END]
+    assert steps and all(step["seconds"] is None and step["samples_per_second"] is None for step in steps)
+
+
 class Diverging(Toy):
     """A loss that stops being a number in its 9th step."""
 
