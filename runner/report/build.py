@@ -122,7 +122,7 @@ def _values(story: Story, chip: KnownChip) -> tuple[Values, list[str]]:
 
 def _verdicts(story: Story, values: Values, exit_code: int) -> Values:
     case = story.case
-    warm = story.last(Name.WARMUP_END)
+    warm = story.warm_up()
     steady = float(warm["steady"]) if warm else Missing("warm-up did not end")
     window = values.get("run/window_s", Missing(""))
     long_enough = not isinstance(window, Missing) and (case.task.name != "train" or window >= case.measure.window.min_s)
@@ -145,7 +145,7 @@ def _warnings(story: Story, values: Values) -> list[str]:
     ]
     if case.emulate:
         told.append(f"Emulated: {case.vendor.title}'s configuration ran on the host CPU. These are not its figures.")
-    warm = story.last(Name.WARMUP_END)
+    warm = story.warm_up()
     if warm and not warm["steady"]:
         told.append(f"Not steady: {warm['reason']}.")
     window = values.get("run/window_s")

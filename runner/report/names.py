@@ -171,6 +171,7 @@ _DEFINITIONS = (
     _define("device/utilisation_mean", "Device utilisation, mean", "1", form="percent"),
     _define("overhead/fraction", "Cost of measuring", "1", "lower", form="percent"),
     _define("run/window_s", "Measured window", "s", headline=MEASURED),
+    _define("run/skipped_steps", "Steps skipped by the gradient scaler", "steps", "lower", form="integer"),
     _define("run/steady", "Speed was steady", "bool", form="yes_no", headline=MEASURED),
     _define("run/emulated", "Emulated on the host CPU", "bool", form="yes_no"),
     _define("run/publishable", "Publishable", "bool", form="yes_no"),

@@ -98,7 +98,7 @@ def _steady(case: Case, parts: Sequence[Story]) -> Check:
     name = "steadiness"
     if case.task.name == "inspect":
         return not_applicable(name, ABOUT, RUNS_NOTHING)
-    ends = [story.last(Name.WARMUP_END) for story in parts]
+    ends = [story.warm_up() for story in parts]
     if any(end is None for end in ends):
         return failed(name, ABOUT, "warm-up did not end")
     reasons = [str(end["reason"]) for end in ends if end is not None and not end["steady"]]
