@@ -134,6 +134,8 @@ _DEFINITIONS = (
     _define("step/cv", "Step time, variation", "1", "lower", form="percent"),
     _define("estimate/weights_gib", "Memory estimate, weights", "GiB", tasks=INSPECT, headline=INSPECT),
     _define("estimate/gradients_gib", "Memory estimate, gradients", "GiB", tasks=INSPECT, headline=INSPECT),
+    _define("estimate/gradient_buckets_gib", "Memory estimate, data parallel's buckets", "GiB", tasks=INSPECT),
+    _define("estimate/weight_copies_gib", "Memory estimate, autocast's copies of weights", "GiB", tasks=INSPECT),
     _define("estimate/optimizer_gib", "Memory estimate, optimizer", "GiB", tasks=INSPECT, headline=INSPECT),
     _define(
         "estimate/activations_per_sample_gib",
