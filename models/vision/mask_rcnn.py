@@ -130,7 +130,8 @@ class MaskRcnn(Workload):
         learnt: noise gives about 16. Counted are `regions_sampled` (published: 512) per image for the box head, a
         quarter of them (128), torchvision's largest share, with an object.
         """
-        hook = self.network.roi_heads.register_forward_pre_hook(self._offer_regions)
+        heads = self.network.get_submodule("roi_heads")
+        hook = heads.register_forward_pre_hook(self._offer_regions)
         try:
             yield
         finally:
