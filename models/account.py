@@ -35,7 +35,13 @@ class Account:
     trainable_parameters: int
     parameter_bytes: int
     gradient_bytes: int
-    """Of the parameters that a training step gives a gradient."""
+    """Of the parameters that a training step gives a gradient. Data parallel keeps as much again in its buckets."""
+    weight_copy_bytes: int
+    """Autocast's copies of weights that autograd keeps from forward to backward, whatever the batch size.
+
+    Lightning's autocast makes one for each use of a weight. Llama-2-7B in bf16 multiplies by all its weights but the
+    embedding and the norms: 2 bytes x (6,738,415,616 - 131,072,000 - 266,240), 12.3 GiB.
+    """
     optimizer_state_bytes: int
     flops_forward_per_sample: float
     """Products alone (see `ModelFlops`); multiply-add = 2."""
@@ -97,17 +103,16 @@ def count(
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.default_generator.manual_seed(0)  # what depends on the data, as a detector's proposals do, is repeatable
         step = _train_once(*_build(workload_class, recipe, device, rows, precision), precision)
-        saved_bytes = step.footprint.activation_bytes
+        kept = step.footprint
         if device == "meta":
             # Autocast knows no meta device and fused attention is not chosen there: fake tensors stand for the CPU's.
             workload, batch = _build(workload_class, recipe, device, rows, precision)
             with FakeTensorMode():
-                _, footprint = _forward(_place(workload), tree_map_only(Tensor, _fake, batch), precision)
-            saved_bytes = footprint.activation_bytes
-    return _account(step, recipe, rows=rows, saved_bytes=saved_bytes, autocast=autocast_dtype)
+                _, kept = _forward(_place(workload), tree_map_only(Tensor, _fake, batch), precision)
+    return _account(step, recipe, rows=rows, kept=kept, autocast=autocast_dtype)
 
 
-def _account(step: _Step, recipe: Recipe, *, rows: int, saved_bytes: int, autocast: str | None) -> Account:
+def _account(step: _Step, recipe: Recipe, *, rows: int, kept: Footprint, autocast: str | None) -> Account:
     samples = step.workload.count(step.batch).samples
     parameters = list(step.workload.network.parameters())
     updated = [parameter for parameter in parameters if parameter.grad is not None]
@@ -122,10 +127,11 @@ def _account(step: _Step, recipe: Recipe, *, rows: int, saved_bytes: int, autoca
         trainable_parameters=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
         parameter_bytes=_bytes(parameters),
         gradient_bytes=gradient_bytes,
+        weight_copy_bytes=kept.weight_copy_bytes,
         optimizer_state_bytes=state_bytes,
         flops_forward_per_sample=step.forward_flops / samples,
         flops_per_sample=(step.forward_flops + step.backward_flops) / samples,
-        saved_activation_bytes_per_sample=saved_bytes / samples,
+        saved_activation_bytes_per_sample=kept.activation_bytes / samples,
         samples_per_pass=samples_per_pass,
         input_bytes_per_sample=input_bytes,
         minimum_bytes_per_sample=step_bytes / (recipe.accumulate * samples_per_pass) + input_bytes,
@@ -174,7 +180,7 @@ def _place(workload: Workload) -> Workload:
 
 
 def _forward(workload: Workload, batch: Batch, precision: Precision) -> tuple[Tensor, Footprint]:
-    with precision.forward_context(), Footprint(workload) as footprint:
+    with workload.counting(), precision.forward_context(), Footprint(workload) as footprint:
         return workload.training_step(batch, 0), footprint
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
@@ -66,6 +67,10 @@ class Workload(pl.LightningModule, ABC):
     @abstractmethod
     def count(self, batch: Batch) -> Counts:
         """Samples and tokens in a batch, from its shapes and host integers: never waits for the device."""
+
+    def counting(self) -> AbstractContextManager[None]:
+        """In force while a training step is counted; for models whose work depends on values that noise has not."""
+        return nullcontext()
 
     def decay_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Parameters with and without weight decay. By default biases and one-dimensional weights are not decayed."""

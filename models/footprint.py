@@ -30,6 +30,7 @@ class Footprint(TorchDispatchMode):
         self._read: dict[int, int] = {}
         self._saved_state: dict[int, int] = {}
         self._activations: dict[int, int] = {}
+        self._copies: dict[int, int] = {}
         self._kept: list[Tensor] = []
         """Keeps storages alive, so that no address is seen twice."""
         self._hooks = saved_tensors_hooks(self._save, lambda tensor: tensor)
@@ -62,6 +63,8 @@ class Footprint(TorchDispatchMode):
         storage = _storage(tensor)
         if (origin := self._state.get(storage)) is not None:
             self._saved_state[origin] = max(self._saved_state.get(origin, 0), tensor.numel())
+            if storage != origin:
+                self._copies[storage] = tensor.untyped_storage().nbytes()
         else:
             self._kept.append(tensor)
             self._activations[storage] = tensor.untyped_storage().nbytes()
@@ -71,6 +74,11 @@ class Footprint(TorchDispatchMode):
     def activation_bytes(self) -> int:
         """Bytes of the distinct storages autograd keeps, parameters and buffers excluded, saved inputs included."""
         return sum(self._activations.values())
+
+    @property
+    def weight_copy_bytes(self) -> int:
+        """Bytes of the copies of parameters in another type that autograd keeps; one for each use of a parameter."""
+        return sum(self._copies.values())
 
     def elements_read(self, parameter: Tensor) -> int:
         """Elements of `parameter` that the forward pass reads; 0 where rows are looked up, since they may repeat."""

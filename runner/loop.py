@@ -19,6 +19,8 @@ from pytorch_lightning.loops.utilities import _block_parallel_sync_behavior
 from torch import Tensor
 from torch.optim import Optimizer
 
+from hardware.loss_scale import loss_scale, step_was_skipped
+
 
 class Optimization(_AutomaticOptimization):
     """Forward, backward and the optimizer's step; how they are done is the strategy's and its precision's affair."""
@@ -31,10 +33,12 @@ class Optimization(_AutomaticOptimization):
         step, which takes a few percent.
 
         Returns:
-            `loss`: the pass's share of the step's loss, without its graph.
+            `loss`: the pass's share of the step's loss, without its graph. After the last pass of a step with a
+            gradient scaler, `skipped` as well: on the device, whether the scaler left the weights alone.
         """
         strategy, accumulate = self.trainer.strategy, self.trainer.accumulate_grad_batches
         losses: list[Tensor] = []
+        skipped: dict[str, Any] = {}
 
         def closure() -> Tensor:
             loss = strategy.training_step(*kwargs.values())
@@ -50,10 +54,13 @@ class Optimization(_AutomaticOptimization):
         else:
             progress = self.optim_progress.optimizer.step
             progress.increment_ready()
+            before = loss_scale(strategy.precision_plugin)
             strategy.optimizer_step(optimizer, closure)
+            if before is not None and (after := loss_scale(strategy.precision_plugin)) is not None:
+                skipped["skipped"] = step_was_skipped(before, after)
             progress.increment_completed()
             optimizer.zero_grad()
-        return {"loss": losses[-1]}
+        return {"loss": losses[-1], **skipped}
 
 
 class TrainingLoop(_TrainingEpochLoop):

@@ -21,11 +21,15 @@ class StepRecord:
     core_seconds: float | None
     """Device time from batch on the device to the end of the pass: waiting for data excluded. Null as above."""
     samples: int
+    """0 of a step that the gradient scaler skipped: nothing was learnt from them."""
     tokens: int | None
     loss: float
     learning_rate: float
+    """The rate that the step was taken with."""
     offset_s: float
     """End of the step, in seconds after the stretch began; without device events, when it was handed over."""
+    skipped: bool = False
+    """Whether the gradient scaler left the weights alone."""
 
 
 class StepsFile:

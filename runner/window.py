@@ -19,9 +19,14 @@ class WarmUpWatch:
     """Optimizer steps seen so far."""
     elapsed_s: float = 0.0
 
-    def add(self, mean_s: float, steps: int) -> None:
-        """Note one more block; an evaluation may have cut it short."""
-        self.means_s.append(mean_s)
+    def add(self, mean_s: float, steps: int, *, skipped: bool = False) -> None:
+        """Note one more block; an evaluation may have cut it short.
+
+        A block whose every step was `skipped` by the gradient scaler took none: it brings the caps nearer and says
+        nothing about the speed.
+        """
+        if not skipped:
+            self.means_s.append(mean_s)
         self.steps += steps
         self.elapsed_s += mean_s * steps
 
@@ -45,11 +50,22 @@ class WarmUpWatch:
         """Why warm-up ended without being steady."""
         if self.steady:
             return None
-        spec = self.spec
+        spec, seen = self.spec, len(self.means_s)
+        if seen < spec.blocks:
+            return (
+                f"the cap of {self._cap} ended warm-up after {self.steps} steps ({self.elapsed_s:.0f} s), with {seen} "
+                f"of the {spec.blocks} blocks of {spec.block_steps} steps by which steadiness is judged"
+            )
         return (
             f"the last {spec.blocks} blocks of {spec.block_steps} steps still differed by more than "
-            f"{spec.tolerance:.0%} after {self.steps} steps ({self.elapsed_s:.0f} s)"
+            f"{spec.tolerance:.0%} after {self.steps} steps ({self.elapsed_s:.0f} s), when the cap of {self._cap} "
+            "ended warm-up"
         )
+
+    @property
+    def _cap(self) -> str:
+        spec = self.spec
+        return f"{spec.max_s:g} s" if self.elapsed_s >= spec.max_s else f"{spec.max_steps} steps"
 
 
 def steps_for(spec: WindowSpec, step_s: float, *, done_steps: int = 0, done_s: float = 0.0) -> int:

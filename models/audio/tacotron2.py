@@ -20,7 +20,7 @@ from models.data.base import Batch, Counts, Datasets
 from models.data.ljspeech import LJSpeech, Utterance
 from models.data.root import dataset_root
 from models.data.spec import DataSpec
-from models.data.speech import speech_sample
+from models.data.speech import SpeechSample, speech_sample
 from models.recipe import Recipe
 
 
@@ -61,6 +61,7 @@ class Tacotron2Workload(Workload):
         self.config = Architecture(**recipe.architecture)
         self.network = Tacotron2(self.config)
         self.metrics = {"validation_loss": FrameMean()}
+        self.evaluation_frames = 0
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean loss per frame: of the real frames, or with `mask_padding` off of all frames of the padded batch."""
@@ -85,8 +86,14 @@ class Tacotron2Workload(Workload):
         return self.loss(batch)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add the batch's loss, weighted by its frames: exact over batches and ranks."""
-        self.metrics["validation_loss"].update(self.loss(batch), self.loss_frames(batch))
+        """Add the batch's loss, weighted by its frames: exact over batches and ranks.
+
+        Where padding counts, every clip is padded to the longest of the evaluation set, as if the set were one batch:
+        padded to the longest of its own batch, the loss would depend on which clips come together.
+        """
+        missing = 0 if self.config.mask_padding else max(0, self.evaluation_frames - batch["mels"].shape[1])
+        padded = batch | {"mels": F.pad(batch["mels"], (0, 0, 0, missing))}
+        self.metrics["validation_loss"].update(self.loss(padded), self.loss_frames(padded))
 
     def decay_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """All parameters decay: the published Adam has one group."""
@@ -98,11 +105,16 @@ class Tacotron2Workload(Workload):
         Raises:
             DataError: a file list or a mel is missing or malformed, or `spec.root` is not given.
         """
+        train: SpeechSample | LJSpeech
+        evaluation: SpeechSample | LJSpeech
         if spec.name != "dataset":
             train, evaluation = speech_sample(symbols_per_clip=self.config.symbols_per_clip, mels=self.config.mels)
-            return Datasets(train, evaluation)
-        root = dataset_root(spec, expected=LJSpeech.expected, source=LJSpeech.source)
-        return Datasets(*(LJSpeech(root, split, mels=self.config.mels) for split in ("train", "val")))
+        else:
+            root = dataset_root(spec, expected=LJSpeech.expected, source=LJSpeech.source)
+            train, evaluation = (LJSpeech(root, split, mels=self.config.mels) for split in ("train", "val"))
+        if not self.config.mask_padding:
+            self.evaluation_frames = max(len(evaluation[index].mel) for index in range(len(evaluation)))
+        return Datasets(train, evaluation)
 
     def collate(self, examples: list[Any]) -> Batch:
         """Pad utterances to the longest text and the longest clip."""

@@ -166,6 +166,17 @@ class DecoderStep(nn.Module):
         return State(hidden, cell, decoder_hidden, decoder_cell, context, weights, state.cumulative + weights)
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _evaluation_mask(layer: int, size: torch.Size, dropout: float) -> Tensor:
+    """(T, prenet) factors of dropout, 0 or 1 ÷ (1 - dropout): for each frame and unit the same in every evaluation.
+
+    Drawn as they come, they would give each clip other ones with every batch size, number of ranks and device, and the
+    validation loss would depend on them.
+    """
+    drawn = torch.rand(size, generator=torch.Generator("cpu").manual_seed(layer), device="cpu")
+    return (drawn >= dropout).float() / (1 - dropout)
+
+
 class Decoder(nn.Module):
     """Prenet, the steps over time, and the projections to mel frames and gate."""
 
@@ -182,9 +193,13 @@ class Decoder(nn.Module):
 
     def _previous(self, mels: Tensor) -> Tensor:
         """(B, T, prenet) the frame before each; dropout stays on in evaluation, as in the paper."""
-        hidden = F.pad(mels[:, :-1], (0, 0, 1, 0))
-        for layer in self.prenet:
-            hidden = F.dropout(F.relu(layer(hidden)), self.config.prenet_dropout, training=True)
+        hidden, dropout = F.pad(mels[:, :-1], (0, 0, 1, 0)), self.config.prenet_dropout
+        for number, layer in enumerate(self.prenet):
+            hidden = F.relu(layer(hidden))
+            if self.training:
+                hidden = F.dropout(hidden, dropout)
+            else:
+                hidden = hidden * _evaluation_mask(number, hidden.shape[1:], dropout).to(hidden)
         return hidden
 
     def _start(self, text: Tensor) -> State:

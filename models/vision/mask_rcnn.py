@@ -5,6 +5,8 @@ Reference: FlagPerf training/mask_rcnn, which trains torchvision's `maskrcnn_res
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -58,13 +60,25 @@ class MaskRcnn(Workload):
             ValueError: the weights are not float32.
         """
         self._require_float32()
-        detections: list[dict[str, Tensor]] = self.network(batch["images"])
+        detections = self._detect(batch["images"])
         for found in detections:
             found["masks"] = found["masks"] > MASK_THRESHOLD  # a quarter of the bytes to bring to the host
         found_on_host = [{name: values.cpu() for name, values in found.items()} for found in detections]
         truth_on_host = [{name: values.cpu() for name, values in truth.items()} for truth in batch["targets"]]
         for metric in self.metrics.values():
             metric.update(found_on_host, truth_on_host)
+
+    def _detect(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
+        """What is found in each image, images of one size together.
+
+        torchvision pads the images of a batch to the largest, and the network's layers spread what they make of the
+        padding into the image: beside a larger one, an image would give other detections than alone.
+        """
+        found: dict[int, dict[str, Tensor]] = {}
+        for size in dict.fromkeys(image.shape for image in images):
+            alike = [number for number, image in enumerate(images) if image.shape == size]
+            found |= zip(alike, self.network([images[number] for number in alike]), strict=True)
+        return [found[number] for number in range(len(images))]
 
     def datasets(self, spec: DataSpec) -> Datasets:
         """COCO 2017 under `spec.root`, or digits in front of photographs (`data=sample`)."""
@@ -96,8 +110,7 @@ class MaskRcnn(Workload):
     def synthetic_batch(self, batch_size: int) -> Batch:
         """Noise with `architecture.objects` objects per image: a box each, filled by its mask.
 
-        Always the same for a batch size, since the number of regions that enter the mask head, and so the FLOPs,
-        depends on the values; they also depend on the weights.
+        Always the same for a batch size, since the number of regions that enter the mask head depends on the values.
         """
         random = torch.Generator(device="cpu").manual_seed(SYNTHETIC_SEED)
         device = torch.get_default_device()
@@ -109,6 +122,33 @@ class MaskRcnn(Workload):
             target["image_id"] = torch.tensor([number], device="cpu")
             targets.append({name: values.to(device) for name, values in target.items()})
         return {"images": images, "targets": targets}
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count the heads at the recipe's number of regions.
+
+        How many regions hold an object, and enter the mask head, depends on the image and on what the network has
+        learnt: noise gives about 16. Counted are `regions_sampled` (published: 512) per image for the box head, a
+        quarter of them (128), torchvision's largest share, with an object.
+        """
+        heads = self.network.get_submodule("roi_heads")
+        hook = heads.register_forward_pre_hook(self._offer_regions)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+    def _offer_regions(self, heads: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Proposals of which the heads choose as many as they may: each object over and over, and specks."""
+        features, proposals, sizes, targets = arguments
+        wanted = self.architecture.regions_sampled
+        offered = []
+        for proposed, target in zip(proposals, targets, strict=True):
+            boxes = target["boxes"].to(proposed)
+            objects = boxes.repeat(-(-wanted // len(boxes)), 1)[:wanted]
+            speck = torch.tensor([0.0, 0.0, 1.0, 1.0]).to(proposed)
+            offered.append(torch.cat([objects, speck.expand(wanted, 4)]))
+        return features, offered, sizes, targets
 
     def count(self, batch: Batch) -> Counts:
         """Images."""

@@ -56,7 +56,7 @@ class Convergence(pl.Callback):
         trainer.strategy.barrier()
         self._context.mark("checkpoint")
         totals = self._throughput.totals
-        told = {"step": totals.steps, "samples": totals.samples, "file": f"checkpoints/{path.name}"}
+        told = {"step": totals.taken, "samples": totals.samples, "file": f"checkpoints/{path.name}"}
         self._context.events.emit(Name.CHECKPOINT, told)
 
     def state_dict(self) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from models.base import Workload
 from models.data.base import Batch, Counts
+from runner.callbacks.divergence import Divergence
 from runner.callbacks.stretch import Iteration, Stretch
 from runner.callbacks.totals import Share, Totals, join_ranks
 from runner.context import Context
-from runner.errors import DivergedError
 from runner.events import Name
 from runner.steps_file import StepRecord, StepsFile
 from runner.window import WarmUpWatch
@@ -44,6 +44,7 @@ class Throughput(pl.Callback):
         self._warmup: WarmUpWatch | None = WarmUpWatch(spec=context.case.measure.warmup)
         self._steps_file = StepsFile(context.folder / "steps.csv", rank=context.rank)
         self.totals = Totals()
+        self._divergence = Divergence(block_steps=context.case.measure.warmup.block_steps)
         self._stretch: Stretch | None = None
         self._planned = 0
         self._segments: list[tuple[int, float]] = []
@@ -61,6 +62,7 @@ class Throughput(pl.Callback):
         assert self._stretch is not None and isinstance(pl_module, Workload)
         self._start = self._device.event()
         self._counts: Counts = pl_module.count(batch)
+        self._rate: float = trainer.optimizers[0].param_groups[0]["lr"]  # at the step's end it is the next one's
         self._start.record()
         self._stretch.own_s += time.perf_counter() - began
 
@@ -76,7 +78,7 @@ class Throughput(pl.Callback):
         loss: Tensor = outputs["loss"]
         stretch.add(Iteration(self._start, end, self._counts), loss)
         if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
-            stretch.learning_rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+            stretch.end_step(self._rate, outputs.get("skipped"))
         stretch.own_s += time.perf_counter() - began
         if stretch.steps == self._planned:
             self._close(trainer)
@@ -93,7 +95,7 @@ class Throughput(pl.Callback):
         self._device.synchronize()
         trainer.strategy.barrier()
         self._part_base_s, self._part_began_s = self.totals.training_s, self._clock()
-        self._events.emit(Name.TRAIN_START, {"step": self.totals.steps, "samples": self.totals.samples})
+        self._events.emit(Name.TRAIN_START, {"step": self.totals.taken, "samples": self.totals.samples})
         self._open(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -112,8 +114,10 @@ class Throughput(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Account for the evaluation and open the next stretch."""
         if trainer.sanity_checking:
+            self._evaluation_began_s = None
             return
         self.totals.evaluate_s += self.evaluation_s()
+        self._evaluation_began_s = None
         if not trainer.should_stop:
             self._open(trainer)
 
@@ -138,14 +142,16 @@ class Throughput(pl.Callback):
             self._events.emit(Name.SEGMENT_BEGIN, payload)
         device = self._device.torch_device(self._context.local_rank)
         losses = torch.empty(self._planned * trainer.accumulate_grad_batches, device=device, dtype=torch.float32)
+        skips = torch.zeros(self._planned, device=device, dtype=torch.float32)
         self._device.synchronize()
         if self._warmup is None:
             self._context.mark(f"segment_begin:{len(self._segments)}")
         trainer.strategy.barrier()
         opening = self._device.event()
         opening.record()
-        first_step = self.totals.steps + 1
-        self._stretch = Stretch(begin_s=self._clock(), opening=opening, first_step=first_step, losses=losses)
+        first_step = self.totals.taken + 1
+        begin_s = self._clock()
+        self._stretch = Stretch(begin_s=begin_s, opening=opening, first_step=first_step, losses=losses, skips=skips)
 
     def _close(self, trainer: pl.Trainer) -> None:
         stretch, self._stretch = self._stretch, None
@@ -160,57 +166,56 @@ class Throughput(pl.Callback):
         share = join_ranks(trainer, records, end_s - stretch.begin_s)
         self._add(records, share, stretch)
         self._step_s = share.seconds / len(records)
+        learnt = sum(not record.skipped for record in records)
         if self._warmup is not None:
-            self._end_block(stretch.steps)
+            self._end_block(len(records), skipped=learnt == 0)
         else:
-            self._end_segment(stretch, share, end_s)
+            self._end_segment(stretch, share, end_s, steps=learnt)
 
-    def _end_block(self, steps: int) -> None:
+    def _end_block(self, steps: int, *, skipped: bool) -> None:
         assert self._warmup is not None
-        self._warmup.add(self._step_s, steps)
+        self._warmup.add(self._step_s, steps, skipped=skipped)
         if self._warmup.over:
             watch, self._warmup = self._warmup, None
             told = {"steady": watch.steady, "steps": watch.steps, "seconds": watch.elapsed_s, "reason": watch.reason}
             self._events.emit(Name.WARMUP_END, told)
 
-    def _end_segment(self, stretch: Stretch, share: Share, end_s: float) -> None:
+    def _end_segment(self, stretch: Stretch, share: Share, end_s: float, *, steps: int) -> None:
         edges = {"segment": len(self._segments), "begin_s": stretch.begin_s, "end_s": end_s}
-        told = {"steps": stretch.steps, "own_s": stretch.own_s, **asdict(share)}
+        told = {"steps": steps, "own_s": stretch.own_s, **asdict(share)}
         self._events.emit(Name.SEGMENT_END, {**edges, **told})
-        self._segments.append((stretch.steps, share.seconds))
+        self._segments.append((steps, share.seconds))
 
     def _add(self, records: list[StepRecord], share: Share, stretch: Stretch) -> None:
         phase = "warmup" if self._warmup is not None else "window"
         self._steps_file.append(phase, records)
         self._tell_steps(phase, records, share, stretch)
-        self.totals.steps += len(records)
+        skipped = sum(record.skipped for record in records)
+        self.totals.steps += len(records) - skipped
+        self.totals.skipped_steps += skipped
         self.totals.samples += share.samples
         known = self.totals.tokens is not None and share.tokens is not None
         self.totals.tokens = (self.totals.tokens or 0) + (share.tokens or 0) if known else None
         timed = self.totals.core_s is not None and share.core_s is not None
         self.totals.core_s = (self.totals.core_s or 0.0) + (share.core_s or 0.0) if timed else None
-        for record in records:
-            if not math.isfinite(record.loss):
-                raise DivergedError(
-                    f"The loss became {record.loss} at step {record.step}. Lower model.optimizer.lr, raise "
-                    "model.schedule.warmup_steps, or use a wider precision."
-                )
+        self._divergence.look(records)
 
     def _tell_steps(self, phase: str, records: list[StepRecord], share: Share, stretch: Stretch) -> None:
         """Tell some of the steps as events, each at the time it happened."""
         every = math.ceil(len(records) / STEP_EVENTS_PER_STRETCH)
         clock_ms = time.time_ns() / 1e6 - self._clock() * 1e3
-        per_step = share.samples / len(records)
+        learnt = sum(not record.skipped for record in records)
+        per_step = share.samples / learnt if learnt else 0.0
+        samples = float(self.totals.samples)
         for index, record in enumerate(records):
+            samples += 0.0 if record.skipped else per_step
             if (index + 1) % every and index + 1 != len(records):
                 continue
             moment_s = stretch.begin_s + record.offset_s
-            told = {"phase": phase, "step": record.step, "samples": round(self.totals.samples + per_step * (index + 1))}
-            speed = {
-                "seconds": record.seconds,
-                "samples_per_second": per_step / record.seconds if record.seconds else None,
-            }
-            state = {"loss": record.loss, "learning_rate": record.learning_rate}
+            told = {"phase": phase, "step": record.step, "samples": round(samples)}
+            rate = per_step / record.seconds if record.seconds and not record.skipped else None
+            speed = {"seconds": record.seconds, "samples_per_second": rate}
+            state = {"loss": record.loss, "learning_rate": record.learning_rate, "skipped": record.skipped}
             self._events.emit(
                 Name.STEP_END, {**told, **speed, **state}, at=(round(clock_ms + moment_s * 1e3), moment_s)
             )
@@ -218,9 +223,12 @@ class Throughput(pl.Callback):
     # --- resuming ---------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """The totals at this moment, for the checkpoint."""
-        return {**self.totals.as_dict(), "training_s": self.training_s()}
+        """The totals at this moment, for the checkpoint; it is written while its evaluation still runs."""
+        running_s = 0.0 if self._evaluation_began_s is None else self.evaluation_s()
+        evaluate_s = self.totals.evaluate_s + running_s
+        return {**self.totals.as_dict(), "training_s": self.training_s(), "evaluate_s": evaluate_s}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from an earlier part's totals."""
         self.totals = Totals(**state_dict)
+        self._divergence.learnt = self.totals.steps > 0

@@ -17,6 +17,9 @@ class Totals:
     """What FlagPerf's three throughputs are made of. Samples are the whole job's, seconds the slowest rank's."""
 
     steps: int = 0
+    """Optimizer steps that changed the weights."""
+    skipped_steps: int = 0
+    """Those that the gradient scaler skipped; none of their samples and tokens is in the other counts."""
     samples: int = 0
     tokens: int | None = 0
     training_s: float = 0.0
@@ -25,6 +28,11 @@ class Totals:
     """Evaluations and checkpoints."""
     core_s: float | None = 0.0
     """Waiting for data excluded as well; null where the stack has no device events."""
+
+    @property
+    def taken(self) -> int:
+        """Optimizer steps as the loop and the data's order count them, skipped ones included."""
+        return self.steps + self.skipped_steps
 
     def as_dict(self) -> dict[str, Any]:
         """For events and checkpoints."""

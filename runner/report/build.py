@@ -130,7 +130,7 @@ def _values(story: Story, chip: KnownChip) -> tuple[Values, list[str]]:
 
 
 def _verdicts(story: Story) -> Values:
-    warm = story.last(Name.WARMUP_END)
+    warm = story.warm_up()
     steady = float(warm["steady"]) if warm else Missing("warm-up did not end")
     # Whether it may be published is judged on the finished report.
     return {"run/steady": steady, "run/emulated": float(story.case.emulate), PUBLISHABLE: 0.0}
@@ -143,7 +143,7 @@ def _warnings(story: Story, values: Values) -> list[str]:
     ]
     if case.emulate:
         told.append(f"Emulated: {case.vendor.title}'s configuration ran on the host CPU. These are not its figures.")
-    warm = story.last(Name.WARMUP_END)
+    warm = story.warm_up()
     if warm and not warm["steady"]:
         told.append(f"Not steady: {warm['reason']}.")
     window = values.get("run/window_s")

@@ -138,6 +138,8 @@ _DEFINITIONS = (
     _define("step/cv", "Step time, variation", "1", "lower", form="percent"),
     _define("estimate/weights_gib", "Memory estimate, weights", "GiB", tasks=INSPECT, headline=INSPECT),
     _define("estimate/gradients_gib", "Memory estimate, gradients", "GiB", tasks=INSPECT, headline=INSPECT),
+    _define("estimate/gradient_buckets_gib", "Memory estimate, data parallel's buckets", "GiB", tasks=INSPECT),
+    _define("estimate/weight_copies_gib", "Memory estimate, autocast's copies of weights", "GiB", tasks=INSPECT),
     _define("estimate/optimizer_gib", "Memory estimate, optimizer", "GiB", tasks=INSPECT, headline=INSPECT),
     _define(
         "estimate/activations_per_sample_gib",
@@ -191,6 +193,7 @@ _DEFINITIONS = (
     _define("device/utilisation_mean", "Device utilisation, mean", "1", form="percent"),
     _define("overhead/fraction", "Cost of measuring", "1", "lower", form="percent"),
     _define("run/window_s", "Measured window", "s", headline=MEASURED),
+    _define("run/skipped_steps", "Steps skipped by the gradient scaler", "steps", "lower", form="integer"),
     _define("run/steady", "Speed was steady", "bool", form="yes_no", headline=MEASURED),
     _define("run/emulated", "Emulated on the host CPU", "bool", form="yes_no"),
     _define("run/publishable", "Publishable", "bool", form="yes_no"),

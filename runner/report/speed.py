@@ -20,7 +20,10 @@ PER_DEVICE = ("steady", "whole", "train", "core")
 
 
 def speed(story: Story, devices: int) -> Values:
-    """`throughput/*`: window and, as FlagPerf defines them, whole, train and core."""
+    """`throughput/*`: window and, as FlagPerf defines them, whole, train and core; `run/skipped_steps` of all training.
+
+    Samples are those of steps that changed the weights: the ranks count none of a step that the scaler skipped.
+    """
     segments = [event.value for event in story.all(Name.SEGMENT_END)]
     no_window = Missing("no window was completed")
     samples: Value = float(sum(segment["samples"] for segment in segments)) if segments else no_window
@@ -35,6 +38,8 @@ def speed(story: Story, devices: int) -> Values:
         "run/window_s": seconds,
     }
     figures |= _whole_train_core(story)
+    unfinished = "training did not come to its end"
+    figures["run/skipped_steps"] = known((story.last(Name.TRAIN_END) or {}).get("skipped_steps"), unfinished)
     figures |= {f"throughput/{name}_per_device": divide(figures[f"throughput/{name}"], devices) for name in PER_DEVICE}
     return figures
 

@@ -38,14 +38,19 @@ class Story:
         found = self.all(name)
         return found[-1].value if found else None
 
+    def warm_up(self) -> dict[str, Any] | None:
+        """How warm-up ended; of a resumed run, the first part that was not steady: the window holds all parts."""
+        ends = [event.value for event in self.all(Name.WARMUP_END)]
+        return next((end for end in ends if not end["steady"]), ends[-1] if ends else None)
+
     def steps(self, phase: str) -> list[dict[str, str]]:
-        """Rows of `steps.csv` of the first rank and one phase."""
+        """Rows of `steps.csv` of the first rank and one phase; not those the gradient scaler skipped, of 0 samples."""
         path = self.folder / "steps.csv"
         if not path.exists():
             return []
         with path.open(newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["loss"] is not None]
-        return [row for row in rows if row["rank"] == "0" and row["phase"] == phase]
+        return [row for row in rows if row["rank"] == "0" and row["phase"] == phase and row["samples"] != "0"]
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)

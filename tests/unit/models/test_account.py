@@ -31,11 +31,51 @@ class TestMlpByHand:
         # ReLU's result and the second layer's input are one storage; weights are not activations.
         assert account(Mlp).saved_activation_bytes_per_sample == 4 * (10 + 20)
 
-    def test_autocast_halves_activations_and_its_copies_of_weights_are_none(self) -> None:
+    def test_autocast_halves_activations_and_keeps_copies_of_weights(self) -> None:
         costs = account(Mlp, autocast_dtype="bfloat16")
         assert costs.saved_activation_bytes_per_sample == 2 * (10 + 20)
         assert costs.parameter_bytes == costs.gradient_bytes == 325 * 4
         assert costs.flops_per_sample == account(Mlp).flops_per_sample
+        # Backward needs the second layer's weight alone, in the type it was multiplied in.
+        assert costs.weight_copy_bytes == 2 * 20 * 5
+        assert account(Mlp, autocast_dtype="bfloat16", batch_size=3).weight_copy_bytes == 2 * 20 * 5
+        assert account(Mlp).weight_copy_bytes == account(Mlp, weights_dtype="bfloat16").weight_copy_bytes == 0
+
+    def test_what_is_counted_is_what_autograd_really_keeps(self) -> None:
+        class Convolutions(Double):
+            input_shape = (3, 16, 16)
+
+            def build(self) -> nn.Module:
+                return nn.Sequential(
+                    *(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3), nn.Flatten()),
+                    *(nn.LazyLinear(5), nn.GELU(), nn.Linear(5, 5)),
+                )
+
+        with torch.device("cpu"):
+            double = Convolutions(recipe())
+            batch = double.synthetic_batch(8)
+        double.network(batch["x"])  # shapes of the lazy layer
+        own = {tensor.untyped_storage().data_ptr() for tensor in (*double.parameters(), *double.buffers())}
+        kept: dict[int, Tensor] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            kept[tensor.untyped_storage().data_ptr()] = tensor
+            return tensor
+
+        hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False), hooks:
+            double.training_step(batch, 0)
+        real = sum(tensor.untyped_storage().nbytes() for pointer, tensor in kept.items() if pointer not in own)
+
+        class Sized(Convolutions):
+            count_device = "cpu"
+
+            def build(self) -> nn.Module:
+                return double.network
+
+        costs = account(Sized, batch_size=8, autocast_dtype="bfloat16")
+        assert costs.weight_copy_bytes >= 2 * (16 * 8 * 9 + 5 * 16 * 12 * 12 + 5 * 5)
+        assert 8 * costs.saved_activation_bytes_per_sample + costs.weight_copy_bytes == real
 
     def test_half_weights_halve_everything_but_flops(self) -> None:
         full, half = account(Mlp), account(Mlp, weights_dtype="bfloat16")

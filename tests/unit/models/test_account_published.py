@@ -103,5 +103,6 @@ def test_llama_2_7b_needs_no_memory_and_little_time() -> None:
     assert costs.flops_per_sample - costs.flops_forward_per_sample == 2 * forward
     assert costs.parameters == products + hidden * vocabulary + (2 * layers + 1) * hidden == 6_738_415_616
     assert costs.parameter_bytes == costs.gradient_bytes == 4 * costs.parameters
+    assert costs.weight_copy_bytes == 2 * products == 2 * 6_607_077_376
     tensors = 9 * layers + 3
     assert costs.optimizer_state_bytes == 8 * costs.parameters + 4 * tensors

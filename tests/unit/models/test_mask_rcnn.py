@@ -11,9 +11,11 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from models.account import count
 from models.data.base import DataError, EndlessSampler, evaluation_loader, training_loader
 from models.data.spec import DataSpec
 from models.vision.mask_rcnn import MaskRcnn
+from models.vision.mask_rcnn_network import Architecture
 
 
 def quality(model: MaskRcnn) -> dict[str, float]:
@@ -70,6 +72,19 @@ def test_flops_of_a_training_step_are_the_same_for_equal_weights() -> None:
             model.training_step(model.synthetic_batch(2), 0).backward()
         counted.append(counter.get_total_flops())
     assert counted[0] == counted[1] > 1e8
+
+
+def test_flops_are_those_of_the_published_number_of_regions() -> None:
+    assert Architecture().regions_sampled == 512
+    counted = []
+    for regions in (32, 64):
+        model = recipe("tiny", regions_sampled=regions)
+        costs = count(MaskRcnn, model, weights_dtype="float32", autocast_dtype=None)
+        counted.append(costs.flops_per_sample)
+    # Tiny: 32 channels, boxes of 7 x 7 into 128 features, masks of 14 x 14 by two layers, then enlarged to 28 x 28.
+    box = 2 * (32 * 49 * 128 + 128 * 128 + 128 * (6 + 4 * 6))
+    mask = 2 * (2 * 9 * 32 * 32 * 14 * 14 + 4 * 32 * 32 * 14 * 14 + 32 * 6 * 28 * 28)
+    assert counted[1] - counted[0] == 3 * (32 * box + 8 * mask), "a quarter of the regions hold an object"
 
 
 @pytest.mark.heavy

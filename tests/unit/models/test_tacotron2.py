@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.audio.tacotron2 import Tacotron2Workload
-from models.audio.tacotron2_network import Decoder, Encoder, State
+from models.audio.tacotron2_network import Decoder, Encoder, State, _evaluation_mask
 from models.data.base import Batch, DataError, EndlessSampler, evaluation_loader, training_loader
 from models.data.ljspeech import Utterance
 from models.data.spec import DataSpec
@@ -151,8 +151,15 @@ def test_a_frame_is_predicted_from_earlier_frames_alone() -> None:
 def test_prenet_dropout_stays_on_in_evaluation() -> None:
     batch = workload().collate(utterances((5, 10)))
     with_dropout, without = workload().eval(), workload(prenet_dropout=0.0).eval()
-    assert not torch.equal(predict(with_dropout, batch).decoded, predict(with_dropout, batch).decoded)
-    assert torch.equal(predict(without, batch).decoded, predict(without, batch).decoded)
+    assert not torch.equal(predict(with_dropout, batch).decoded, predict(without, batch).decoded)
+    assert torch.equal(predict(with_dropout, batch).decoded, predict(with_dropout, batch).decoded)
+    ones = torch.ones(1, 400, 64)
+    for layer, width in enumerate((96, 64)):
+        mask = _evaluation_mask(layer, torch.Size((400, width)), 0.25)
+        assert sorted(set(mask.flatten().tolist())) == [0.0, pytest.approx(4 / 3)]
+        assert float(mask.mean()) == pytest.approx(1.0, abs=0.02), "as much is kept as dropout makes up for"
+        assert torch.equal(mask[:7], _evaluation_mask(layer, torch.Size((7, width)), 0.25)), "whatever the padding"
+    assert not torch.equal(*(_evaluation_mask(layer, ones.shape[1:], 0.5) for layer in (0, 1)))
 
 
 def test_zoneout_keeps_old_units_and_in_evaluation_their_share() -> None:

@@ -212,6 +212,21 @@ def test_an_unknown_chip_has_no_peak_and_a_similar_name_does_not_help(tmp_path: 
     assert value(made, "throughput/steady") == pytest.approx(200)
 
 
+def test_skipped_steps_are_no_steps(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", case())
+    folder.begin()
+    folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
+    header = "rank,step,phase,seconds,core_seconds,samples,tokens,loss"
+    rows = ["0,1,window,4.0,4.0,3000,,1.0", "0,2,window,1.0,1.0,0,,1.0", "0,3,window,6.0,6.0,3000,,1.0"]
+    (folder.path / "steps.csv").write_text("\n".join([header, *rows, ""]))
+    totals = {"steps": 2, "skipped_steps": 1, "samples": 6000, "tokens": None}
+    spans = {"training_s": 40.0, "evaluate_s": 0.0, "core_s": 24.0}
+    folder.tell(Name.TRAIN_END, totals | spans)
+    made = build(folder.path)
+    assert value(made, "run/skipped_steps") == 1
+    assert value(made, "step/mean_ms") == pytest.approx(1e3 * (4 + 6) / 2)
+
+
 def test_times_steps_and_cost(report: Report) -> None:
     assert value(report, "time/e2e_s") == pytest.approx(10 + 40 + 5)
     assert value(report, "time/init_s") == 7.0

@@ -12,12 +12,18 @@ from models.data.base import Counts
 from runner.callbacks.stretch import Iteration, Stretch
 
 
-def stretch_of(losses: list[torch.Tensor], *, accumulate: int = 1) -> Stretch:
+def places(passes: int) -> dict[str, torch.Tensor]:
+    return {"losses": torch.empty(passes + 3), "skips": torch.zeros(passes + 3)}
+
+
+def stretch_of(
+    losses: list[torch.Tensor], *, accumulate: int = 1, skips: list[bool | torch.Tensor] | None = None
+) -> Stretch:
     clock = ManualClock()
     device = ManualDevice(clock)
     opening = device.event()
     opening.record()
-    stretch = Stretch(begin_s=clock(), opening=opening, first_step=11, losses=torch.empty(len(losses) + 3))
+    stretch = Stretch(begin_s=clock(), opening=opening, first_step=11, **places(len(losses)))
     for number, loss in enumerate(losses, 1):
         start, end = device.event(), device.event()
         start.record()
@@ -25,7 +31,7 @@ def stretch_of(losses: list[torch.Tensor], *, accumulate: int = 1) -> Stretch:
         end.record()
         stretch.add(Iteration(start, end, Counts(samples=4, tokens=None)), loss)
         if number % accumulate == 0:
-            stretch.learning_rates.append(0.1)
+            stretch.end_step(0.1, None if skips is None else skips[stretch.steps])
     return stretch
 
 
@@ -47,4 +53,15 @@ def test_no_pass_leaves_a_tensor_of_its_own() -> None:
     before = held()
     stretch = stretch_of([torch.tensor(float(number)) for number in range(50)])
     assert len(stretch.iterations) == 50
-    assert held() <= before + 1, "one tensor for all losses"
+    assert held() <= before + 2, "one tensor for all losses, one for all skips"
+
+
+def test_a_skipped_step_has_its_time_and_its_loss_but_no_samples() -> None:
+    skips: list[bool | torch.Tensor] = [torch.tensor(True), torch.tensor(False), True]
+    losses = [torch.tensor(float(number)) for number in range(6)]
+    records = stretch_of(losses, accumulate=2, skips=skips).read_back(ManualDevice(ManualClock()))
+    assert [(record.skipped, record.samples, record.loss, record.seconds) for record in records] == [
+        (True, 0, 1.0, 1.0),
+        (False, 8, 5.0, 1.0),
+        (True, 0, 9.0, 1.0),
+    ]

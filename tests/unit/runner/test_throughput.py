@@ -12,17 +12,24 @@ from typing import Any
 
 import pytest
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 from toy import ManualClock, ManualDevice, Toy, lone_context, toy_case
 
+from hardware.precision import build_plugin
+from hardware.spec import PrecisionSpec
 from models.data.base import Batch
+from models.recipe import Schedule
+from runner.callbacks.convergence import Convergence
 from runner.callbacks.throughput import Throughput
 from runner.errors import DivergedError
 from runner.events import Event, Name, read_events
+from runner.loop import TrainingLoop
 from runner.steps_file import StepsFile
 from runner.window import steps_for
 
 STEP_S, LOAD_S, BATCH = 0.1, 0.025, 8
+FP16 = PrecisionSpec(name="fp16", weights="float32", autocast="float16", matmul="ieee", loss_scaling=True)
 
 
 class SlowLoader:
@@ -37,10 +44,32 @@ class SlowLoader:
             yield self.batch
 
 
+class Once:
+    """A single evaluation batch."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter([self.batch])
+
+    def __len__(self) -> int:
+        return 1
+
+
 class Run:
     """One training run on the manual clock."""
 
-    def __init__(self, folder: Path, *, load_s: float = LOAD_S, workload: type[Toy] = Toy, **changes: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        load_s: float = LOAD_S,
+        workload: type[Toy] = Toy,
+        scaler: Any = None,
+        options: dict[str, Any] | None = None,
+        **changes: Any,
+    ) -> None:
         self.case = toy_case(**changes)
         self.clock = ManualClock()
         self.device = ManualDevice(self.clock)
@@ -53,20 +82,26 @@ class Run:
             lambda step_s, steps, seconds: steps_for(window, step_s, done_steps=steps, done_s=seconds),
             clock=self.clock,
         )
+        torch.manual_seed(0)
         model = workload(self.case.model, clock=self.clock, step_s=STEP_S)
         loader = SlowLoader(self.clock, load_s, model.synthetic_batch(self.case.model.batch_size))
+        self.model = model
+        self.convergence = Convergence(context, self.throughput)
         trainer = pl.Trainer(
             accelerator="cpu",
-            max_steps=-1,
-            callbacks=[self.throughput],
+            callbacks=[self.convergence, self.throughput],
+            plugins=[build_plugin(FP16, device_type="cpu", make_scaler=lambda _: scaler)] if scaler else None,
             logger=False,
             accumulate_grad_batches=self.case.model.accumulate,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
+            **{"max_steps": -1, **(options or {})},
         )
+        trainer.fit_loop.epoch_loop = TrainingLoop(trainer)
         try:
-            trainer.fit(model, train_dataloaders=loader)
+            evaluation = Once(model.synthetic_batch(BATCH)) if options else None
+            trainer.fit(model, train_dataloaders=loader, val_dataloaders=evaluation)
         finally:
             self.events: list[Event] = read_events(folder / "events" / "rank0.log")[0]
             with (folder / "steps.csv").open(newline="") as file:
@@ -177,3 +212,107 @@ class Diverging(Toy):
 def test_a_loss_that_is_no_number_ends_the_run_and_names_the_step(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match="step 9"):
         Run(tmp_path, workload=Diverging)
+
+
+def overflowing(steps: set[int] | range) -> type[Toy]:
+    """A workload with a finite loss whose gradients are not finite in these steps, counted from 1."""
+
+    class Overflowing(Toy):
+        def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+            loss = super().training_step(batch, batch_idx)
+            if batch_idx + 1 in steps:
+                loss.register_hook(lambda gradient: gradient * float("nan"))
+            return loss
+
+    return Overflowing
+
+
+class NewScale(torch.amp.GradScaler):
+    """Makes a new tensor of its scale in every update, as some vendors' scalers do."""
+
+    def update(self, new_scale: Any = None) -> None:
+        super().update(new_scale)
+        self._scale = self._scale.clone()
+
+
+class PlainScale:
+    """A scaler of its own making, which tells its scale by `get_scale` alone."""
+
+    def __init__(self, device: str, **options: Any) -> None:
+        self._inner = torch.amp.GradScaler(device, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("is_enabled", "get_scale", "scale", "unscale_", "step", "update", "state_dict"):
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
+
+@pytest.mark.parametrize("kind", [torch.amp.GradScaler, NewScale, PlainScale])
+def test_steps_that_the_scaler_skipped_are_no_steps_and_no_samples(tmp_path: Path, kind: Any) -> None:
+    # Warm-up is 2 blocks of 2 steps; steps 1, 7, 8 and 20 are skipped, the last three inside the window.
+    run = Run(tmp_path, workload=overflowing({1, 7, 8, 20}), scaler=kind("cpu", init_scale=1024.0), min_steps=20)
+    segments = [event.value for event in run.events if event.name == Name.SEGMENT_END]
+    assert [segment["steps"] for segment in segments] == [20 - 3, 3], "a second segment takes the three that lack"
+    assert [segment["samples"] for segment in segments] == [17 * BATCH, 3 * BATCH]
+    assert sum(segment["seconds"] for segment in segments) == pytest.approx(23 * (STEP_S + LOAD_S))
+    totals = run.only(Name.TRAIN_END)
+    assert (totals["steps"], totals["skipped_steps"], totals["samples"]) == (23, 4, 23 * BATCH)
+    assert [int(row["step"]) for row in run.rows if row["samples"] == "0"] == [1, 7, 8, 20]
+    assert [int(row["step"]) for row in run.rows] == list(range(1, 28))
+
+
+def test_without_a_scaler_no_step_is_skipped(tmp_path: Path) -> None:
+    assert Run(tmp_path).only(Name.TRAIN_END)["skipped_steps"] == 0
+
+
+def test_a_fresh_scaler_may_search_its_scale(tmp_path: Path) -> None:
+    totals = Run(tmp_path, workload=overflowing(range(1, 17)), scaler=torch.amp.GradScaler("cpu")).only(Name.TRAIN_END)
+    assert (totals["steps"], totals["skipped_steps"]) == (20 + 2 + 2, 16)
+
+
+@pytest.mark.parametrize(
+    ("steps", "at"), [(range(1, 1000), "17 optimizer steps in a row up to step 17"), (range(9, 1000), "up to step 13")]
+)
+def test_nothing_but_skips_is_divergence(tmp_path: Path, steps: range, at: str) -> None:
+    with pytest.raises(DivergedError, match=f"scaler skipped .*{at}"):
+        Run(tmp_path, workload=overflowing(steps), scaler=torch.amp.GradScaler("cpu"))
+
+
+def test_a_block_of_skips_says_nothing_about_the_speed(tmp_path: Path) -> None:
+    run = Run(tmp_path, workload=overflowing(range(1, 5)), scaler=torch.amp.GradScaler("cpu"))
+    assert run.only(Name.WARMUP_END)["steps"] == 4 + 2 * 2
+
+
+def test_skips_are_told_without_waiting_for_the_device(tmp_path: Path) -> None:
+    waits = []
+    for steps in (20, 200):
+        folder = tmp_path / str(steps)
+        folder.mkdir()
+        run = Run(folder, workload=overflowing({1}), scaler=torch.amp.GradScaler("cpu"), min_steps=steps)
+        waits.append(run.device.synchronizations)
+    assert waits[0] == waits[1]
+
+
+def test_a_step_is_told_with_the_rate_it_was_taken_with(tmp_path: Path) -> None:
+    run = Run(tmp_path, schedule=Schedule(name="constant", warmup_steps=4))
+    told = [event.value["learning_rate"] for event in run.events if event.name == Name.STEP_END]
+    assert told[:6] == pytest.approx([0.025, 0.05, 0.075, 0.1, 0.1, 0.1])
+
+
+class SlowEvaluation(Toy):
+    """Takes 3 s of the manual clock to evaluate, and never reaches its target."""
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        assert self._clock is not None
+        self._clock.advance(3.0)
+        self.metrics["error"].update(1.0)
+
+
+def test_the_checkpoint_of_an_evaluation_counts_it(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    options = {"max_steps": 20, "val_check_interval": 10, "check_val_every_n_epoch": None, "num_sanity_val_steps": 0}
+    run = Run(tmp_path, workload=SlowEvaluation, options=options, min_steps=1000)
+    saved = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]["Throughput"]
+    assert saved["evaluate_s"] == pytest.approx(2 * 3.0)
+    assert saved["training_s"] == pytest.approx(20 * (STEP_S + LOAD_S) + 2 * 3.0)
+    assert run.only(Name.TRAIN_END)["evaluate_s"] == pytest.approx(2 * 3.0)

@@ -411,6 +411,20 @@ def test_a_run_that_was_not_steady(tmp_path: Path) -> None:
     assert verdict.exit_code == 1 and "the cap was reached" in text(verdict, "steadiness")
 
 
+def test_a_resumed_run_whose_killed_part_was_not_steady(tmp_path: Path) -> None:
+    maker = Maker(tmp_path / "run", compose_case())
+    maker.begin({"name": "closed", "changed": []})
+    maker.tell(1.0, Name.WARMUP_END, {"steady": False, "steps": 9, "seconds": 2.0, "reason": "the cap was reached"})
+    maker.measure()
+    maker.end()
+    folder = maker.save()
+    verdict = verify(folder)
+    assert verdict.exit_code == 1 and "the cap was reached" in text(verdict, "steadiness")
+    figures = build(folder).figures
+    assert figures["run/steady"].value == figures["run/publishable"].value == 0
+    assert "Not steady: the cap was reached." in build(folder).warnings
+
+
 def test_a_failed_run_is_intact(tmp_path: Path) -> None:
     maker = Maker(tmp_path / "run", compose_case())
     maker.begin({"name": "closed", "changed": []})

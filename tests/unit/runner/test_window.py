@@ -26,13 +26,27 @@ def test_drifting_speed_ends_at_the_cap_and_says_so() -> None:
         seen.add(mean, 5)
         mean *= 0.8
     assert not seen.steady and seen.steps == 50
-    assert "5%" in (seen.reason or "")
+    assert (seen.reason or "").startswith("the last 3 blocks of 5 steps still differed by more than 5% after 50 steps")
+    assert (seen.reason or "").endswith("when the cap of 50 steps ended warm-up")
 
 
 def test_a_slow_model_ends_warm_up_by_time() -> None:
     seen = watch(max_s=20.0)
     seen.add(9.0, 5)
     assert seen.over and not seen.steady
+    assert seen.reason == (
+        "the cap of 20 s ended warm-up after 5 steps (45 s), with 1 of the 3 blocks of 5 steps by which steadiness is "
+        "judged"
+    )
+
+
+def test_skipped_blocks_bring_the_cap_nearer_and_say_nothing_about_the_speed() -> None:
+    seen = watch(max_steps=20)
+    for _ in range(4):
+        assert not seen.over
+        seen.add(1.0, 5, skipped=True)
+    assert seen.over and not seen.steady and seen.steps == 20
+    assert "the cap of 20 steps" in (seen.reason or "") and "with 0 of the 3 blocks" in (seen.reason or "")
 
 
 def test_blocks_cut_short_by_evaluations_still_end_warm_up() -> None:

@@ -1,0 +1,45 @@
+"""The memory estimate of `task=inspect`, on Llama-2-7B's numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from test_report_build import Folder, case
+
+from runner.events import Name
+from runner.report.build import build
+
+PARAMETERS = 6_738_415_616
+MULTIPLIED = PARAMETERS - 32_000 * 4_096 - 65 * 4_096
+"""All but the embedding and the norms."""
+GIB = 2**30
+ACCOUNT = {
+    "parameters": PARAMETERS,
+    "flops_per_sample": 1.9e14,
+    "minimum_bytes_per_sample": 1e11,
+    "parameter_bytes": 4 * PARAMETERS,
+    "gradient_bytes": 4 * PARAMETERS,
+    "weight_copy_bytes": 2 * MULTIPLIED,
+    "optimizer_state_bytes": 8 * PARAMETERS,
+    "saved_activation_bytes_per_sample": 28.4 * GIB,
+    "samples_per_pass": 1.0,
+}
+
+
+@pytest.mark.parametrize(("devices", "buckets", "total"), [(1, 0.0, 141.1), (8, 25.1, 166.2)])
+def test_copies_of_weights_and_buckets_are_in_it(tmp_path: Path, devices: int, buckets: float, total: float) -> None:
+    folder = Folder(tmp_path / "run", case("inspect", devices=devices))
+    folder.tell(Name.ACCOUNT, ACCOUNT)
+    figures = build(folder.path).figures
+    assert figures["estimate/weight_copies_gib"].value == pytest.approx(12.3, abs=0.05)
+    assert figures["estimate/gradient_buckets_gib"].value == pytest.approx(buckets, abs=0.05)
+    assert figures["estimate/total_gib"].value == pytest.approx(total, abs=0.1)
+
+
+def test_an_account_without_copies_gives_no_total(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", case("inspect", devices=1))
+    folder.tell(Name.ACCOUNT, {key: value for key, value in ACCOUNT.items() if key != "weight_copy_bytes"})
+    figures = build(folder.path).figures
+    assert figures["estimate/total_gib"].value is None
+    assert "did not count" in (figures["estimate/total_gib"].reason or "")
