@@ -67,7 +67,7 @@ def held_for_s(period_s: float | None, window_s: float) -> float:
 
 
 def _is_of_the_edge(age_s: float, period_s: float | None, window_s: float) -> bool:
-    """Whether a value read so long before the window still holds at its start: one period, a twentieth of the window."""
+    """Whether a value this old still holds at the window's start: one period, and a twentieth of the window."""
     return age_s <= min(period_s or EDGE_S, max(EDGE_S, window_s * LATE_SHARE))
 
 

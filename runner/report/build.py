@@ -133,7 +133,7 @@ def _verdicts(story: Story, values: Values, exit_code: int) -> Values:
         and not case.emulate
         and steady == 1.0
         and long_enough
-        and not (case.vendor.on_host and isolated(values.get(OTHERS, Missing(""))) is False)
+        and (not case.vendor.on_host or isolated(values.get(OTHERS, Missing(""))) is True)
     )
     return {"run/steady": steady, "run/emulated": float(case.emulate), "run/publishable": float(publishable)}
 
@@ -157,7 +157,8 @@ def _warnings(story: Story, values: Values) -> list[str]:
             f"{wanted.min_s:g} s and {wanted.min_steps} steps."
         )
     told += unevenness(story)
-    told += disturbance(values.get(OTHERS, Missing("")), on_host=case.vendor.on_host or case.emulate)
+    if window is not None and not isinstance(window, Missing):
+        told += disturbance(values.get(OTHERS, Missing("")), on_host=case.vendor.on_host or case.emulate)
     return list(dict.fromkeys(told))
 
 
