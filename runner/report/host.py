@@ -17,7 +17,7 @@ HOST_NAMES = (
     OTHERS,
 )
 
-LEAST_KNOWN = 0.8
+LEAST_KNOWN = 0.5
 """Share of the window in which the processors' times must have been read: with less nobody knows who used them."""
 _UNREAD = "the processors' times were not read in this time"
 

@@ -145,10 +145,11 @@ def _host(case: Case, parts: Sequence[Story]) -> Check:
     name = "host"
     if case.task.name == "inspect":
         return not_applicable(name, ABOUT, RUNS_NOTHING)
-    shares = [others(Trace.load(story.folder / "power.csv"), spans_of(story)) for story in parts]
+    shares = [others(Trace.load(story.folder / "power.csv"), spans_of(story)) for story in parts if spans_of(story)]
     unknown = next((share for share in shares if isinstance(share, Missing)), None)
     if unknown is not None or not shares:
-        return not_applicable(name, ABOUT, unknown.reason if unknown else "nothing was measured")
+        make = failed if case.vendor.on_host else not_applicable
+        return make(name, ABOUT, unknown.reason if unknown else "nothing was measured")
     most = max(share for share in shares if not isinstance(share, Missing))
     text = f"others took {most:.1%} of its processors"
     if case.vendor.on_host and not isolated(most):

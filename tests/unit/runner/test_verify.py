@@ -106,7 +106,7 @@ class Maker:
         if others is not None:
             for source, utilisation in (("host", 0.5 + others), ("processes", 0.5)):
                 one = Reading(source=source, scope="host", utilisation=utilisation)
-                trace.write(*(row_of(one, monotonic_s=now_s, unix_s=now_s, meter="host") for now_s in (2.0, 6.0, 7.0)))
+                trace.write(*(row_of(one, monotonic_s=now_s, unix_s=now_s, meter="host") for now_s in range(2, 60)))
         trace.close()
         meters = {"rapl": {"opened": True, "reason": None, "period_s": 0.1}}
         write_meters(self.folder / "power.csv", {"meters": meters})
@@ -320,10 +320,12 @@ def test_no_energy_is_said_and_no_fault(tmp_path: Path) -> None:
     assert verdict.exit_code == 0
 
 
-def test_others_on_the_host_are_no_fault_where_nobody_looked_or_the_device_is_another(tmp_path: Path) -> None:
+def test_others_on_the_host_are_no_fault_where_the_device_is_another(tmp_path: Path) -> None:
     unknown = verify(make(tmp_path / "unknown", others=None))
-    assert outcome(unknown, "host") == "not applicable" and "were not read" in text(unknown, "host")
-    assert unknown.exit_code == 0
+    assert outcome(unknown, "host") == "failed" and "were not read" in text(unknown, "host")
+    assert unknown.exit_code == 1
+    unseen = verify(make(tmp_path / "unseen", "vendor=nvidia", others=None))
+    assert outcome(unseen, "host") == "not applicable"
     beside = verify(make(tmp_path / "beside", "vendor=nvidia", others=0.3))
     assert outcome(beside, "host") == "ok" and "30.0%" in text(beside, "host")
 
