@@ -31,7 +31,7 @@ from hardware.meters.base import MeterUnavailableError
 from hardware.meters.host import Host
 from hardware.meters.registry import make_meter
 from hardware.sampler_client import FOLDER_PREFIX, KEY_VARIABLE, SamplerClient, SamplerProcess, start_sampler
-from hardware.station import BUDGET, Station
+from hardware.station import BUDGET, WINDOW_S, Station
 from hardware.trace_file import LOST, SAMPLER, TraceRow, TraceWriter, write_meters
 
 __all__ = ["Sampler", "SamplerClient", "SamplerProcess", "main", "start_sampler"]
@@ -45,8 +45,16 @@ TOLD_S = 10.0
 class Sampler:
     """The meters of one trace and what can be asked of them."""
 
-    def __init__(self, trace: Path, names: Sequence[str], *, period_s: float, exporter: Exporter | None = None) -> None:
-        self._trace = trace
+    def __init__(
+        self,
+        trace: Path,
+        names: Sequence[str],
+        *,
+        period_s: float,
+        window_s: float = WINDOW_S,
+        exporter: Exporter | None = None,
+    ) -> None:
+        self._trace, self._window_s = trace, window_s
         self._writer = TraceWriter(trace, observe=exporter.observe if exporter else None)
         chosen = list(dict.fromkeys(names))
         self._budget = BUDGET / max(1, len(chosen))
@@ -58,9 +66,10 @@ class Sampler:
 
     def _station(self, name: str, period_s: float) -> Station:
         try:
-            return Station(name, make_meter(name), self._writer, period_s=period_s, budget=self._budget)
+            meter = make_meter(name)
         except MeterUnavailableError as error:
             return Station(name, None, self._writer, period_s=period_s, reason=str(error))
+        return Station(name, meter, self._writer, period_s=period_s, window_s=self._window_s, budget=self._budget)
 
     def start(self, devices: Sequence[DeviceIdentity]) -> None:
         """Open every meter that can be, and begin to read."""
@@ -77,7 +86,7 @@ class Sampler:
         while not self.stopping.is_set():
             if station.wake.wait(max(0.0, due_s - time.monotonic())):
                 station.wake.clear()
-                due_s = time.monotonic() + station.period_s  # it was read just now, when it was opened
+                due_s = station.woken()
             elif not self.stopping.is_set():
                 due_s = station.step(due_s)
 
@@ -100,7 +109,7 @@ class Sampler:
         return "error", f"unknown request {request!r}"
 
     def mark(self, name: str) -> float:
-        """Read every energy counter now; returns the monotonic time just before."""
+        """Read every meter now, without waiting for the slow ones; returns the monotonic time just before."""
         monotonic_s, unix_s = time.monotonic(), time.time()
         self._writer.write(TraceRow(monotonic_s=monotonic_s, unix_s=unix_s, mark=name, meter=SAMPLER))
         for station in self._stations:
@@ -209,7 +218,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     key = bytes.fromhex(os.environ.pop(KEY_VARIABLE))
     with Listener(options.address, family="AF_UNIX", authkey=key) as listener:
         exporter = _start_exporter(options.prometheus_port, options.prometheus_address)
-        sampler = Sampler(options.trace, options.meters.split(","), period_s=options.period, exporter=exporter)
+        sampler = Sampler(
+            options.trace,
+            options.meters.split(","),
+            period_s=options.period,
+            window_s=options.window,
+            exporter=exporter,
+        )
         threading.excepthook = sampler.note_death
         # Set by a thread: the handler may run while the main thread holds the event's own lock.
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -248,6 +263,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--meters", required=True, help="names, separated by commas, in the order of preference")
     parser.add_argument("--devices", default="[]", help="JSON list of device identities")
     parser.add_argument("--period", type=float, default=0.1, help="sampling period in seconds")
+    parser.add_argument("--window", type=float, default=WINDOW_S, help="seconds of the shortest window to be measured")
     parser.add_argument("--address", required=True, help="path of the socket to listen on")
     parser.add_argument("--prometheus-port", type=int, help="serve live readings as Prometheus metrics there")
     parser.add_argument("--prometheus-address", default=ADDRESS, help="address to serve them on")

@@ -27,6 +27,9 @@ FOLDER_PREFIX = "touchstone-"
 """Of the folder a socket lies in; whoever ends last removes it."""
 _GONE = (EOFError, OSError, AuthenticationError, UnpicklingError)
 _RETRY_S = 0.05
+SOCKET = "sampler"
+MOST_PATH_BYTES = 100
+"""Of a socket's path: Linux takes 107, macOS 103 (sys/un.h)."""
 
 
 class SamplerClient:
@@ -132,6 +135,37 @@ class SamplerClient:
         return connection
 
 
+def _ending(status: int) -> str:
+    """A process's end in words."""
+    return f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+
+
+def socket_folder() -> Path:
+    """A new folder of the user's own, whose path is short enough for that of a socket.
+
+    Not in the run folder, nor in a temporary one with a long name: a socket's path has about 100 bytes.
+
+    Raises:
+        OSError: no such folder can be made.
+    """
+    for base in (_temporary(), os.environ.get("XDG_RUNTIME_DIR"), "/tmp", "/var/tmp", "/dev/shm"):
+        if not base or len(os.fsencode(base)) > MOST_PATH_BYTES - len(f"/{FOLDER_PREFIX}12345678/{SOCKET}"):
+            continue
+        with contextlib.suppress(OSError):
+            return Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=base))
+    raise OSError(
+        f"no folder for the sampler's socket: its path may have {MOST_PATH_BYTES} bytes, and neither TMPDIR, "
+        "XDG_RUNTIME_DIR nor /tmp is a writable folder with so short a name"
+    )
+
+
+def _temporary() -> str | None:
+    try:
+        return tempfile.gettempdir()
+    except OSError:
+        return None  # nothing at all is writable that Python knows of
+
+
 @dataclass(kw_only=True, slots=True)
 class SamplerProcess:
     """A running sampler."""
@@ -141,6 +175,9 @@ class SamplerProcess:
     key: str
     folder: Path
     """Holds the socket alone."""
+    problem: str | None = None
+    """Once it was stopped: why its readings do not reach to the end; null when they do."""
+    stopped: bool = False
 
     @property
     def environment(self) -> dict[str, str]:
@@ -149,10 +186,15 @@ class SamplerProcess:
 
     def stop(self, timeout_s: float = 5.0) -> int | None:
         """End it: by signal, then by force. Returns its exit status; null if not even that ended it in time."""
+        status = None if self.stopped else self.process.poll()
+        self.stopped = True
+        if status is not None:
+            self.problem = f"the sampler had ended before the run did ({_ending(status)})"
         self.process.terminate()
         try:
             self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
+            self.problem = f"the sampler did not answer within {timeout_s:g} s when it was to end, and was killed"
             self.process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout_s)
@@ -166,6 +208,7 @@ def start_sampler(
     *,
     devices: Sequence[DeviceIdentity] = (),
     period_s: float = 0.1,
+    window_s: float | None = None,
     watch_pids: Sequence[int] = (),
     log: Path | None = None,
     prometheus: tuple[str, int] | None = None,
@@ -177,18 +220,19 @@ def start_sampler(
         meters: names, in the order of preference.
         devices: what to measure, where it is known already; else `SamplerClient.devices`.
         period_s: sampling period in seconds.
+        window_s: length of the shortest window that will be measured, which no period exceeds a twentieth of.
         watch_pids: processes whose trees' memory counts; more by `SamplerClient.watch`.
         log: file for its complaints; null drops them.
         prometheus: address and port at which to serve live readings as Prometheus metrics; null serves none.
 
     Raises:
-        OSError: no process can be started.
+        OSError: no process can be started, or there is no folder for its socket.
     """
-    # Not in the run folder: the path of a socket may have about 100 characters only.
-    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
-    address, key = str(folder / "sampler"), secrets.token_hex(32)
+    folder = socket_folder()
+    address, key = str(folder / SOCKET), secrets.token_hex(32)
     command = [sys.executable, "-m", "hardware.sampler", "--trace", str(trace), "--meters", ",".join(meters)]
     command += ["--devices", json.dumps([asdict(one) for one in devices]), "--period", str(period_s)]
+    command += [] if window_s is None else ["--window", str(window_s)]
     command += ["--address", address, "--parent-pid", str(os.getpid())]
     if prometheus is not None:
         command += ["--prometheus-address", prometheus[0], "--prometheus-port", str(prometheus[1])]

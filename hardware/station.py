@@ -16,9 +16,11 @@ from hardware.trace_file import BACK, LOST, TraceRow, TraceWriter, row_of
 RETRY_S = 5.0
 """Least time between two attempts to use a meter that failed."""
 BUDGET = 0.01
-"""Share of a core that reading all meters may take; a dearer meter is read more seldom."""
-SLOWEST_S = 10.0
-"""Longest period the budget may stretch a meter's own to: below, a power is too old to stand for its time."""
+"""Share of a core that reading all meters may take; a dearer meter is read more seldom, down to LEAST_READINGS."""
+LEAST_READINGS = 20
+"""So often a meter is read in a window, whatever that costs: with fewer readings a mean power is a guess."""
+WINDOW_S = 30.0
+"""Length of the window where nobody says: that of `measure=standard`."""
 MARK_WAIT_S = 1.0
 """How long a mark waits for a reading of the same meter that is under way."""
 
@@ -38,13 +40,27 @@ class Station:
         writer: TraceWriter,
         *,
         period_s: float,
+        window_s: float = WINDOW_S,
         budget: float = BUDGET,
         reason: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         cpu: Callable[[], float] = time.thread_time,
     ) -> None:
-        """A station whose meter is closed; `meter` is null with a `reason` when there is no such meter."""
+        """A station whose meter is closed.
+
+        Args:
+            name: the meter's.
+            meter: null with a `reason` when there is no such meter.
+            writer: of the trace.
+            period_s: sampling period that is asked for.
+            window_s: length of the shortest window that will be measured.
+            budget: share of a core that reading may take.
+            reason: why there is no meter.
+            clock: monotonic seconds.
+            wall: seconds since the epoch.
+            cpu: processor seconds of this thread.
+        """
         self._name = name
         self.meter = meter
         self.reason = reason
@@ -53,6 +69,9 @@ class Station:
         self.wake = threading.Event()
         """Set when the meter was opened, or reading is to end: the next step is not when it was."""
         self._asked_period_s = period_s
+        self._longest_s = window_s / LEAST_READINGS
+        self._marked: str | None = None
+        """Name of the mark that its own thread shall read at once."""
         self._budget = budget
         self._writer = writer
         self._clock, self._wall, self._cpu = clock, wall, cpu
@@ -70,10 +89,15 @@ class Station:
 
     @property
     def period_s(self) -> float:
-        """Period in use: the one asked for or the meter's own, longer where readings cost more than the budget."""
+        """Period in use: the one asked for or the meter's own, longer where readings cost more than the budget.
+
+        Both stay below a twentieth of the window, as far as the meter can be asked so often.
+        """
         per_read_s = self._cost_cpu_s / self._reads if self._reads else 0.0
         own_s = self.meter.period_s if self.meter else 0.0
-        return max(self._asked_period_s, own_s, min(per_read_s / self._budget, SLOWEST_S))
+        least_s = self.meter.least_period_s if self.meter else 0.0
+        cheap_s = max(own_s, per_read_s / self._budget)
+        return max(self._asked_period_s, least_s, min(cheap_s, self._longest_s))
 
     def open(self, devices: Sequence[DeviceIdentity]) -> None:
         """Open the meter for these devices, closing it first, and read it once; or note the reason."""
@@ -108,14 +132,30 @@ class Station:
             return now_s + RETRY_S if self._retry_at_s is None else self._retry_at_s
 
     def mark(self, name: str) -> None:
-        """Read now, if this meter counts energy: others gain nothing from it and may be slow."""
+        """Read now. A counter is read before this returns; another meter, which may be slow, by its own thread.
+
+        What is measured goes on while a tool is running: its figures are to be those of work, not of waiting for it.
+        """
         if not self.has_counter or not self._lock.acquire(timeout=MARK_WAIT_S):
+            self._marked = name
+            self.wake.set()
             return
         try:
             if self.is_open:
                 self._read(name)
         finally:
             self._lock.release()
+
+    def woken(self) -> float:
+        """Read for a mark that did not wait, if there was one; returns when the next step is due."""
+        due_s = self._clock() + self.period_s
+        name, self._marked = self._marked, None
+        if name is not None:
+            with self._lock:
+                if self.is_open:
+                    due_s = self._clock() + self.period_s
+                    self._read(name)
+        return due_s
 
     def close(self) -> None:
         """Let go of the sensors."""
@@ -133,6 +173,7 @@ class Station:
             "reads": self._reads,
             "read_cost_s": self._cost_s / self._reads if self._reads else None,
             "read_cpu_s": self._cost_cpu_s / self._reads if self._reads else None,
+            "budget": self._budget,
         }
 
     def _try_open(self) -> bool:

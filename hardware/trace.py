@@ -8,21 +8,22 @@ Times are the machine's monotonic clock, as in events. What was not measured is 
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from math import fsum, isnan, nan
+from math import fsum, isnan
 from pathlib import Path
+from typing import Any
 
-from hardware.counters import Counter
-from hardware.energy import EnergyReading, combine, measure, nothing
+from hardware.energy import EnergyReading, combine, nothing
 from hardware.meters.base import Scope
-from hardware.power import Sample, clean, hold_steps, peak_of_sum
+from hardware.plausible import Floor, throttles
+from hardware.power import clean, hold_steps, peak_of_sum
+from hardware.series import IO_COUNTERS, Observed, Series, enough
 from hardware.trace_file import COLUMNS, LOST, TraceRow, TraceWriter, iter_trace, meters_path, read_meters, read_trace
 
 __all__ = [
     "COLUMNS",
+    "IO_COUNTERS",
     "Observed",
     "Series",
     "Trace",
@@ -37,82 +38,6 @@ HOST_PROCESSES = "processes"
 """Source of the watched processes' resident memory (`hardware.meters.host`)."""
 CLOCK_SLACK_S = 60.0
 """By how much wall clock and monotonic clock may drift apart from one row to the next."""
-IO_COUNTERS = ("disk_read_bytes", "disk_written_bytes", "network_sent_bytes", "network_received_bytes")
-"""Columns of the host's cumulative counters."""
-_NUMBERS = ("monotonic_s", "power_w", "energy_j", "temperature_c", "utilisation", "memory_used_bytes")
-
-
-@dataclass(kw_only=True, slots=True, frozen=True)
-class Observed:
-    """A figure, or why there is none."""
-
-    value: float | None
-    reason: str | None = None
-
-    def __post_init__(self) -> None:
-        assert (self.value is None) == (self.reason is not None), "null needs a reason, a value must have none"
-
-
-@dataclass(kw_only=True, slots=True)
-class Series:
-    """All readings of one source by one meter; numbers that were not told are NaN here, to keep long traces small."""
-
-    meter: str
-    source: str
-    scope: Scope
-    period_s: float | None
-    energy_wrap_j: float | None = None
-    numbers: dict[str, array[float]] = field(default_factory=lambda: {name: array("d") for name in _NUMBERS})
-    counters: dict[str, Counter] = field(default_factory=dict)
-    """Of the host: those of IO_COUNTERS that it told."""
-    throttle: list[tuple[float, str]] = field(default_factory=list)
-    tells_throttle: bool = False
-    """Whether the meter can say that there was none."""
-    board: str | None = None
-    """Of a device without a power sensor of its own: the source of its board's power."""
-    shared_by: int | None = None
-    """Of a board: the most devices that its sensor was seen to measure together."""
-    raw: str | None = None
-    """The last text that the meter did not understand."""
-
-    def add(self, row: TraceRow) -> None:
-        """Append a reading."""
-        for name in _NUMBERS:
-            value = getattr(row, name)
-            self.numbers[name].append(nan if value is None else value)
-        for name in IO_COUNTERS:
-            if (count := getattr(row, name)) is not None:
-                self.counters.setdefault(name, Counter()).add(row.monotonic_s, count)
-        self.tells_throttle |= row.throttle is not None
-        if row.throttle:
-            self.throttle.append((row.monotonic_s, row.throttle))
-        self.energy_wrap_j = self.energy_wrap_j if row.energy_wrap_j is None else row.energy_wrap_j
-        self.board = row.board or self.board
-        self.shared_by = max(filter(None, (row.shared_by, self.shared_by)), default=None)
-        self.raw = row.raw or self.raw
-
-    def samples(self) -> Iterator[Sample]:
-        """The readings as `hardware.energy` takes them."""
-        columns = (self.numbers[name] for name in ("monotonic_s", "power_w", "energy_j"))
-        for time_s, power_w, energy_j in zip(*columns, strict=True):
-            yield time_s, None if isnan(power_w) else power_w, None if isnan(energy_j) else energy_j
-
-    def within(self, name: str, start_s: float, end_s: float) -> list[float]:
-        """What was told of one figure inside a window, edges included."""
-        times = self.numbers["monotonic_s"]
-        values = self.numbers[name][bisect_left(times, start_s) : bisect_right(times, end_s)]
-        return [value for value in values if not isnan(value)]
-
-    def energy(self, start_s: float, end_s: float) -> EnergyReading:
-        """Energy of this source over a window."""
-        return measure(
-            list(self.samples()),
-            start_s=start_s,
-            end_s=end_s,
-            scope=self.scope,
-            period_s=self.period_s,
-            energy_wrap_j=self.energy_wrap_j,
-        )
 
 
 @dataclass(kw_only=True, slots=True)
@@ -124,10 +49,16 @@ class Trace:
     """Meters that were not opened or were lost on the way, with the reason."""
     marks: dict[str, float]
     """Moments by name; the last one of each."""
+    costs: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Of each meter that takes more than its share of a core: its period in seconds, and the share it takes (0..1)."""
 
     @classmethod
-    def load(cls, path: Path) -> Trace:
+    def load(cls, path: Path, *, floor: Floor | None = None) -> Trace:
         """Read a trace and what lies beside it; an absent trace is an empty one.
+
+        Args:
+            path: of the trace.
+            floor: least power of the run's devices; null where their data sheet is not known.
 
         Raises:
             ValueError: the file is no trace.
@@ -147,11 +78,14 @@ class Trace:
                     reasons[row.meter] = row.raw or "lost"
             if row.source and row.scope:
                 period_s = told.get(row.meter, {}).get("period_s")
-                series = Series(meter=row.meter, source=row.source, scope=row.scope, period_s=period_s)
-                found.setdefault((row.meter, row.source), series).add(row)
+                key = (row.meter, row.source)
+                if key not in found:
+                    found[key] = Series(meter=row.meter, source=row.source, scope=row.scope, period_s=period_s)
+                    found[key].floor = floor or Floor()
+                found[key].add(row)
         order = list(told)
         by_order = sorted(found.values(), key=lambda one: order.index(one.meter) if one.meter in order else len(order))
-        return cls(series=by_order, reasons=reasons, marks=marks)
+        return cls(series=by_order, reasons=reasons, marks=marks, costs=_costs(told))
 
     def energies(self, start_s: float, end_s: float, scope: Scope) -> dict[str, EnergyReading]:
         """Energy by source. Where several meters know a scope, the first that knows all its sources is taken alone.
@@ -228,8 +162,10 @@ class Trace:
 
     def peak(self, name: str, start_s: float, end_s: float, scope: Scope = "device") -> Observed:
         """Highest `temperature_c` or `memory_used_bytes` that any one source of a scope told inside a window."""
-        values = [max(told) for one in self._scoped(scope) if (told := one.within(name, start_s, end_s))]
-        return Observed(value=max(values)) if values else Observed(value=None, reason=self._untold(name, scope))
+        told = [values for one in self._scoped(scope) if (values := one.within(name, start_s, end_s))]
+        if not told:
+            return Observed(value=None, reason=self._untold(name, scope))
+        return enough(max(map(max, told)), min(map(len, told)))
 
     def mean_utilisation(self, start_s: float, end_s: float, scope: Scope = "device") -> Observed:
         """Mean over time of each source's utilisation (0..1), then over the sources; null if one never told it."""
@@ -237,12 +173,15 @@ class Trace:
         told = [one.within("utilisation", start_s, end_s) for one in sources]
         if not told or not all(told):
             return Observed(value=None, reason=self._untold("utilisation", scope))
-        return Observed(value=fsum(fsum(values) / len(values) for values in told) / len(told))
+        means = [one.mean("utilisation", start_s, end_s) for one in sources]
+        if any(map(isnan, means)):
+            return Observed(value=None, reason=self._untold("utilisation", scope))
+        return enough(fsum(means) / len(means), min(map(len, told)))
 
     def throttle_reasons(self, start_s: float, end_s: float) -> tuple[str, ...]:
-        """Every reason any device gave inside a window, sorted, as the vendor names them."""
+        """Every reason any device was throttled for inside a window, sorted, as the vendor names them."""
         texts = (text for one in self.series for time_s, text in one.throttle if start_s <= time_s <= end_s)
-        return tuple(sorted({reason for text in texts for reason in text.split("+")}))
+        return tuple(sorted({reason for text in texts for reason in text.split("+") if throttles(reason)}))
 
     def tells_throttling(self) -> bool:
         """Whether any meter would have told of throttling; without one, no reason says nothing."""
@@ -272,7 +211,9 @@ class Trace:
 
     def reason(self, scope: Scope) -> str:
         """Why there is nothing of a scope, from the meters that could not be used."""
-        whys = (why if why.startswith(name) else f"{name}: {why}" for name, why in self.reasons.items())
+        whys = [why if why.startswith(name) else f"{name}: {why}" for name, why in self.reasons.items()]
+        if not whys and not self.series:
+            whys = ["no sampler wrote a trace"]
         return "; ".join([f"no meter read the {scope}", *whys])
 
     def _scoped(self, scope: Scope) -> list[Series]:
@@ -284,6 +225,16 @@ class Trace:
         raw = next((one.raw for one in sources if one.raw), None)
         told = f"{name} was not told by every {scope} in this time" + (f" ({raw})" if raw else "")
         return told if sources else self.reason(scope)
+
+
+def _costs(told: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """By meter, where a reading costs more than the budget gives it; older traces do not tell the budget."""
+    costs = {}
+    for name, meter in told.items():
+        period_s, read_cpu_s, budget = (meter.get(key) for key in ("period_s", "read_cpu_s", "budget"))
+        if period_s and read_cpu_s and budget and read_cpu_s / period_s > budget:
+            costs[name] = (float(period_s), read_cpu_s / period_s)
+    return costs
 
 
 def _other_boot(before: TraceRow, after: TraceRow) -> bool:

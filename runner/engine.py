@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hardware.sampler_client import start_sampler
+from hardware.sampler_client import SamplerProcess, start_sampler
 from runner.check import check
 from runner.console import Console
 from runner.context import AUTOLOAD_VARIABLE, PARENT_VARIABLE
@@ -101,14 +101,10 @@ class Engine:
         environment = {PARENT_VARIABLE: str(os.getpid()), AUTOLOAD_VARIABLE: "0"}
         with ExitStack() as stack:
             if self.case.task.name != "inspect":
-                sampler = start_sampler(
-                    folder / "power.csv",
-                    self._meters(),
-                    period_s=self.case.measure.sampling_period_s,
-                    prometheus=self._prometheus(),
-                )
-                stack.callback(sampler.stop)
-                environment |= sampler.environment
+                sampler = self._start_sampler(folder, events)
+                if sampler is not None:
+                    stack.callback(_end_sampler, sampler, events)
+                    environment |= sampler.environment
             for left in range(self.case.run.retries, -1, -1):
                 failure = attempt(
                     self.case,
@@ -124,6 +120,20 @@ class Engine:
                 events.emit(Name.LAUNCH_END, {"exit_code": failure.exit_code, "class": "", "message": str(failure)})
                 events.emit(Name.LAUNCH_TRAINING)
         raise AssertionError("unreachable")
+
+    def _start_sampler(self, folder: Path, events: EventWriter) -> SamplerProcess | None:
+        """The process that reads the meters; a run without one has no energy, and says so."""
+        try:
+            return start_sampler(
+                folder / "power.csv",
+                self._meters(),
+                period_s=self.case.measure.sampling_period_s,
+                window_s=self.case.measure.window.min_s,
+                prometheus=self._prometheus(),
+            )
+        except OSError as error:
+            events.emit(Name.WARNING, {"message": f"No meter was read: the sampler could not be started: {error}."})
+            return None
 
     def _meters(self) -> tuple[str, ...]:
         """The vendor's meters, or the host's in its place, and what else was asked for."""
@@ -155,6 +165,13 @@ class Engine:
 
 HOST_METERS = ("rapl", "host")
 """What an emulated run may read: the host it really runs on."""
+
+
+def _end_sampler(sampler: SamplerProcess, events: EventWriter) -> None:
+    """End it; what it did not read becomes a warning of the report."""
+    sampler.stop()
+    if sampler.problem is not None:
+        events.emit(Name.WARNING, {"message": f"The meters were not read to the end: {sampler.problem}."})
 
 
 def _once(action: Callable[[], None] | None) -> Callable[[], None]:

@@ -28,6 +28,8 @@ from runner.schema import Case, load_case
 
 IDLE_S = 1.0
 """Seconds of rest before the device is used, for its idle power; only where a meter reads power."""
+IDLE_MARKS = 3
+"""Marks inside the rest, beside those at its edges."""
 
 
 def main(folder: Path) -> int:
@@ -98,7 +100,7 @@ def _connect(case: Case, folder: Path, rank: int, events: EventWriter) -> Contex
     sampler.watch(os.getpid())
     ranks = case.topology.devices
     assert isinstance(ranks, int)
-    mark = _sampler_mark(sampler, device.own_identities(ranks)) if local_rank == 0 else _no_mark
+    mark = _sampler_mark(sampler, device.own_identities(ranks), events) if local_rank == 0 else _no_mark
     if rank == 0:
         events.emit(
             Name.ENVIRONMENT, environment(device, ranks) | take_along(case, folder, device.own_identities(ranks))
@@ -120,14 +122,30 @@ def _no_mark(name: str) -> float:
     return time.monotonic()
 
 
-def _sampler_mark(client: SamplerClient, identities: list[DeviceIdentity]) -> Mark:
-    """Have the sampler measure the devices of this node's ranks alone, at rest first where their power can be read."""
+def _sampler_mark(client: SamplerClient, identities: list[DeviceIdentity], events: EventWriter) -> Mark:
+    """Have the sampler measure the devices of this node's ranks alone, at rest first where their power can be read.
+
+    A meter is read at every mark, so that the rest has as many readings as a figure needs.
+    """
     reasons = client.devices(identities)
+    told = False
+
+    def mark(name: str) -> float:
+        nonlocal told
+        moment = client.mark(name)
+        if client.reason is not None and not told:
+            told = True
+            events.emit(Name.WARNING, {"message": f"The meters were not read to the end: {client.reason}."})
+        return moment
+
     if any(name != "host" and reason is None for name, reason in reasons.items()):
-        client.mark("idle_begin")
-        time.sleep(IDLE_S)
-        client.mark("idle_end")
-    return client.mark
+        mark("idle_begin")
+        for _ in range(IDLE_MARKS):
+            time.sleep(IDLE_S / (IDLE_MARKS + 1))
+            mark("idle")
+        time.sleep(IDLE_S / (IDLE_MARKS + 1))
+        mark("idle_end")
+    return mark
 
 
 def end_with_parent() -> None:

@@ -54,6 +54,8 @@ class Meter(ABC):
     name: ClassVar[str]
     period_s: ClassVar[float] = 0.1
     """Sampling period that keeps the meter's cost far below 1 % of a core."""
+    least_period_s: ClassVar[float] = 0.0
+    """Below this a further reading tells nothing new, or disturbs what it reads; no short window makes it shorter."""
 
     @abstractmethod
     def open(self, devices: Sequence[DeviceIdentity]) -> None:

@@ -27,22 +27,26 @@ class Tool:
         Args:
             names: its names, in the order in which they are looked for.
             timeout_s: seconds after which a call is ended.
-            partial: its exit status may say that one of its fields failed, while it has printed all the others. What
-                it printed and complained of counts then; a call that was ended by a signal has failed all the same.
+            partial: what it complains of counts as output too where its exit status says that one of its fields failed.
         """
         self._names = names
         self._partial = partial
         self._timeout_s = timeout_s
         self._stuck: subprocess.Popen[str] | None = None
+        self.complaint: str | None = None
+        """What the last call that printed something ended with, and complained of; null where it ended well."""
         self.cpu_s = 0.0
         """Processor seconds of all calls so far; of other tools too that ended meanwhile, so never too few."""
 
     def run(self, *arguments: str) -> str:
-        """What the tool prints.
+        """What the tool prints, whatever its exit status: with one device lost it fails, and prints the others' rows.
+
+        A call that was ended by a signal has failed all the same, for its last row may be cut short.
 
         Raises:
-            MeterUnavailableError: not installed, ended with an error, or did not end in time.
+            MeterUnavailableError: not installed, printed nothing and ended with an error, or did not end in time.
         """
+        self.complaint = None
         path = next((path for name in self._names if (path := shutil.which(name))), None)
         if path is None:
             raise MeterUnavailableError(f"{' or '.join(self._names)} is not on PATH")
@@ -78,7 +82,10 @@ class Tool:
             return output + complaint
         if process.returncode != 0:
             said = (complaint or output).strip()[:200]
-            raise MeterUnavailableError(f"{path} ended with {process.returncode}: {said or 'no message'}")
+            problem = f"{path} ended with {process.returncode}: {said or 'no message'}"
+            if not output.strip() or not 0 < process.returncode < NOT_RUN:
+                raise MeterUnavailableError(problem)
+            self.complaint = problem
         return output
 
     def _kill(self, process: subprocess.Popen[str]) -> None:

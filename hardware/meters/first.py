@@ -26,6 +26,11 @@ class FirstOf(Meter):
         """Of the meter in use."""
         return self._active.period_s
 
+    @property
+    def least_period_s(self) -> float:  # type: ignore[override]
+        """Of the meter in use."""
+        return self._active.least_period_s
+
     def open(self, devices: Sequence[DeviceIdentity]) -> None:
         """Open the first that can be.
 

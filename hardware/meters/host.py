@@ -30,6 +30,7 @@ class Host(Meter):
 
     name: ClassVar[str] = "host"
     period_s: ClassVar[float] = 1.0
+    least_period_s: ClassVar[float] = 1.0
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -45,6 +45,7 @@ class Ipmi(Meter):
 
     name: ClassVar[str] = "ipmi"
     period_s: ClassVar[float] = 1.0
+    least_period_s: ClassVar[float] = 1.0
 
     def __init__(self, timeout_s: float = 5.0, listing_timeout_s: float = _LISTING_TIMEOUT_S) -> None:
         self._tool = Tool("ipmitool", timeout_s=timeout_s)

@@ -45,6 +45,7 @@ class Redfish(Meter):
 
     name: ClassVar[str] = "redfish"
     period_s: ClassVar[float] = 2.0
+    least_period_s: ClassVar[float] = 1.0
 
     def __init__(self, timeout_s: float = 5.0, opening_s: float = OPENING_S) -> None:
         self._timeout_s = timeout_s

@@ -77,7 +77,8 @@ class SmiMeter(Meter):
         outputs = self._outputs()
         rows = self.parse(outputs)
         if not rows:
-            raise MeterUnavailableError(f"{self.name}: no row of a known form in the output: {_shown(outputs)}")
+            why = self._tool.complaint or f"no row of a known form in the output: {_shown(outputs)}"
+            raise MeterUnavailableError(f"{self.name}: {why}")
         for device in devices:
             found = self._rows_of(device, rows)
             if len(found) != 1:
@@ -94,7 +95,8 @@ class SmiMeter(Meter):
         rows = self.parse(outputs)
         found = {source: self._rows_of(device, rows) for source, device in self._devices.items()}
         if not any(found.values()):
-            raise MeterUnavailableError(f"{self.name}: none of the devices is in the output: {_shown(outputs)}")
+            why = self._tool.complaint or f"none of the devices is in the output: {_shown(outputs)}"
+            raise MeterUnavailableError(f"{self.name}: {why}")
         readings = [_reading(source, own, rows) for source, own in found.items()]
         boards = {row.board for own in found.values() for row in own if row.board is not None}
         return readings + [_board_reading(board, rows) for board in sorted(boards) if _has_sensor(board, rows)]

@@ -156,7 +156,8 @@ def _warnings(story: Story, values: Values) -> list[str]:
         )
     told += unevenness(story)
     told += beyond_peak(values)
-    told += disturbance(values.get(OTHERS, Missing("")), on_host=case.vendor.on_host or case.emulate)
+    if window is not None and not isinstance(window, Missing):
+        told += disturbance(values.get(OTHERS, Missing("")), on_host=case.vendor.on_host or case.emulate)
     return list(dict.fromkeys(told))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import fsum, isnan
 
 from hardware.host import ISOLATED
@@ -15,6 +16,10 @@ HOST_NAMES = (
     *("host/disk_read_gib", "host/disk_written_gib", "host/network_sent_gib", "host/network_received_gib"),
     OTHERS,
 )
+
+LEAST_KNOWN = 0.5
+"""Share of the window in which the processors' times must have been read: with less nobody knows who used them."""
+_UNREAD = "the processors' times were not read in this time"
 
 
 def host(trace: Trace, spans: Sequence[Span]) -> Values:
@@ -30,18 +35,21 @@ def host(trace: Trace, spans: Sequence[Span]) -> Values:
 def others(trace: Trace, spans: Sequence[Span]) -> Value:
     """Share of all cores' time, 0..1, that others took: other processes, or other guests of the machine below.
 
-    Readings are means over the time since the one before, so that the first may begin before its stretch.
+    A reading is a mean over the time since the one before, and counts as far as that lies inside the stretches.
     """
     machine = _readings(trace, "host")
     own = _readings(trace, HOST_PROCESSES)
-    told = [
-        max(0.0, machine[at_s] - own[at_s])
-        for at_s in machine.keys() & own.keys()
-        if any(span.start_s <= at_s <= span.end_s for span in spans)
-    ]
-    if told:
-        return fsum(told) / len(told)
-    return Missing(trace.reasons.get("host", "the processors' times were not read in this time"))
+    told: list[tuple[float, float]] = []
+    for before_s, at_s in pairwise(sorted(machine)):
+        inside_s = fsum(max(0.0, min(at_s, span.end_s) - max(before_s, span.start_s)) for span in spans)
+        if at_s in own and inside_s > 0:
+            told.append((inside_s, max(0.0, machine[at_s] - own[at_s])))
+    known_s = fsum(inside_s for inside_s, _ in told)
+    share = known_s / fsum(span.end_s - span.start_s for span in spans)
+    if share >= LEAST_KNOWN:
+        return fsum(inside_s * value for inside_s, value in told) / known_s
+    read = f"the processors' times were read for {share:.0%} of the window" if told else _UNREAD
+    return Missing(trace.reasons.get("host", read))
 
 
 def isolated(share: Value) -> bool | None:
@@ -56,7 +64,10 @@ def disturbance(share: Value, *, on_host: bool) -> list[str]:
         share: as of `others`.
         on_host: whether the measured device is the host's own processor.
     """
-    if isinstance(share, Missing) or isolated(share):
+    if isinstance(share, Missing):
+        unknown = f"Whether others used the host's processors in the window is not known: {share.reason}."
+        return [unknown] if on_host else []
+    if isolated(share):
         return []
     harm = "its figures are not those of an idle machine" if on_host else "what the host does for the device was slower"
     return [

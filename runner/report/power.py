@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hardware.energy import EnergyReading
 from hardware.meters.base import Scope
-from hardware.trace import Trace
+from hardware.plausible import Floor
+from hardware.trace import Observed, Trace
+from hardware.window_energy import FEW_SAMPLES, over_window
 from runner.events import Name
+from runner.report.compute import chip_of
 from runner.report.host import HOST_NAMES, host
 from runner.report.story import Story, spans_of
-from runner.report.values import GIB, Missing, Value, Values, add, divide, known, observed
+from runner.report.values import GIB, Missing, Value, Values, divide, known, observed
 
 WINDOW_NAMES = (
     *("energy/device_j", "energy/per_sample_j", "energy/samples_per_j", "energy/node_j"),
@@ -21,20 +26,30 @@ WINDOW_NAMES = (
 
 def power(story: Story) -> tuple[Values, list[str]]:
     """`energy/*`, `power/*`, `device/*`, `host/*` and the energy to target, with what a reader must know about them."""
-    trace = Trace.load(story.folder / "power.csv")
+    trace = load_trace(story)
     spans = spans_of(story)
     values = _energy_to_target(story, trace) if story.case.task.name == "converge" else {}
     if not spans:
         return values | dict.fromkeys(WINDOW_NAMES, Missing("no window was completed")) | _idle(story, trace), []
     scope = _device_scope(story)
     readings = [device_energy(story, trace, span.start_s, span.end_s) for span in spans]
-    values |= _device(readings, sum(span.samples for span in spans)) | _idle(story, trace)
-    values |= _node([trace.total_energy(span.start_s, span.end_s, "node") for span in spans])
+    window = over_window(readings)
+    values |= _device(window, sum(span.samples for span in spans)) | _idle(story, trace)
+    values |= _node(over_window([trace.total_energy(span.start_s, span.end_s, "node") for span in spans]))
     start_s, end_s = spans[0].start_s, spans[-1].end_s
-    values["device/temperature_max_c"] = observed(trace.peak("temperature_c", start_s, end_s, scope))
-    values["device/utilisation_mean"] = observed(trace.mean_utilisation(start_s, end_s, scope))
-    values |= host(trace, spans)
-    return values, _notes(readings, trace.throttle_reasons(start_s, end_s))
+    told = {
+        "device/temperature_max_c": trace.peak("temperature_c", start_s, end_s, scope),
+        "device/utilisation_mean": trace.mean_utilisation(start_s, end_s, scope),
+    }
+    values |= {name: observed(one) for name, one in told.items()} | host(trace, spans)
+    notes = _notes(window, trace.throttle_reasons(start_s, end_s))
+    return values, [*notes, *_few(told), *_dear(trace)]
+
+
+def load_trace(story: Story) -> Trace:
+    """The run's power trace, held to what its chip draws at the least."""
+    entry = None if story.case.vendor.on_host else chip_of(story).entry
+    return Trace.load(story.folder / "power.csv", floor=Floor.of(entry.tdp_w if entry else None))
 
 
 def _device_scope(story: Story) -> Scope:
@@ -48,23 +63,21 @@ def device_energy(story: Story, trace: Trace, start_s: float, end_s: float) -> E
     return trace.device_energy(start_s, end_s) if scope == "device" else trace.total_energy(start_s, end_s, scope)
 
 
-def _device(readings: list[EnergyReading], samples: int) -> Values:
-    joules = add(*(_joules(reading) for reading in readings))
-    seconds = sum(reading.seconds for reading in readings)
-    peaks = [reading.peak_w for reading in readings if reading.peak_w is not None]
-    unknown = joules if isinstance(joules, Missing) else Missing("no power was sampled")
+def _device(window: EnergyReading, samples: int) -> Values:
+    joules = _joules(window)
+    unknown = joules if isinstance(joules, Missing) else Missing("power was not sampled, or too seldom for a peak")
     return {
         "energy/device_j": joules,
         "energy/per_sample_j": divide(joules, samples),
         "energy/samples_per_j": divide(samples, joules),
-        "power/device_mean_w": divide(joules, seconds),
-        "power/device_peak_w": max(peaks) if peaks else unknown,
+        "power/device_mean_w": divide(joules, window.seconds),
+        "power/device_peak_w": unknown if window.peak_w is None else window.peak_w,
     }
 
 
-def _node(readings: list[EnergyReading]) -> Values:
-    joules = add(*(_joules(reading) for reading in readings))
-    return {"energy/node_j": joules, "power/node_mean_w": divide(joules, sum(reading.seconds for reading in readings))}
+def _node(window: EnergyReading) -> Values:
+    joules = _joules(window)
+    return {"energy/node_j": joules, "power/node_mean_w": divide(joules, window.seconds)}
 
 
 def _idle(story: Story, trace: Trace) -> Values:
@@ -72,7 +85,7 @@ def _idle(story: Story, trace: Trace) -> Values:
     begin, end = trace.marks.get("idle_begin"), trace.marks.get("idle_end")
     if begin is None or end is None or end <= begin:
         return {"power/device_idle_w": Missing(trace.reason(scope))}
-    reading = device_energy(story, trace, begin, end)
+    reading = over_window([device_energy(story, trace, begin, end)])
     return {"power/device_idle_w": known(reading.mean_w, reading.reason or "idle power was not read")}
 
 
@@ -85,7 +98,7 @@ def _energy_to_target(story: Story, trace: Trace) -> Values:
         return {name: Missing("the target was not reached")}
     if len(begin) > 1:
         return {name: Missing("the run was resumed, and the energy of its killed part is not known to its end")}
-    return {name: _joules(device_energy(story, trace, begin[0].monotonic_s, reached.monotonic_s))}
+    return {name: _joules(over_window([device_energy(story, trace, begin[0].monotonic_s, reached.monotonic_s)]))}
 
 
 def memory(story: Story) -> Values:
@@ -103,12 +116,30 @@ def memory(story: Story) -> Values:
     return values
 
 
-def _notes(readings: list[EnergyReading], throttle: tuple[str, ...]) -> list[str]:
-    flags = sorted({flag for reading in readings if reading.joules is not None for flag in reading.flags})
-    notes = [f"Energy: {', '.join(flags)}."] if flags else []
-    if any(reading.scope == "board" and reading.joules is not None for reading in readings):
+def _notes(window: EnergyReading, throttle: tuple[str, ...]) -> list[str]:
+    told = window.joules is not None
+    notes = [f"Energy: {', '.join(window.flags)}."] if told and window.flags else []
+    if told and window.scope == "board":
         notes.append("Energy and power are of whole boards: their devices share a power sensor.")
     return notes + ([f"The device was throttled: {', '.join(throttle)}."] if throttle else [])
+
+
+def _few(told: Mapping[str, Observed]) -> list[str]:
+    """Figures that stand on few readings."""
+    few = {
+        name: one.n_samples
+        for name, one in told.items()
+        if one.value is not None and one.n_samples is not None and one.n_samples < FEW_SAMPLES
+    }
+    return [f"few_samples: {name} stands on {count} readings of the meter." for name, count in few.items()]
+
+
+def _dear(trace: Trace) -> list[str]:
+    """Meters that take more of the host than they should, for a window needs so many readings."""
+    return [
+        f"Reading {name} every {period_s:.3g} s took {share:.0%} of a core."
+        for name, (period_s, share) in sorted(trace.costs.items())
+    ]
 
 
 def _joules(reading: EnergyReading) -> Value:

@@ -68,7 +68,7 @@ def test_a_gap_lowers_coverage_and_is_flagged():
     samples = every(0.1, 2, watts=lambda t: 100.0) + every(0.1, 10, watts=lambda t: 200.0, begin_s=5)
     reading = device(samples, 0, 10, period_s=0.1)
     assert reading.joules == pytest.approx(100 * 5 + 200 * 5)
-    assert reading.coverage == pytest.approx((2 + 1 + 5) / 10)  # a held value is believed for 1 s
+    assert reading.coverage == pytest.approx((2 + 0.5 + 5) / 10)  # a value held for longer than 1/20 of 10 s is old
     assert reading.flags == ("low_coverage",)
 
 
@@ -83,7 +83,7 @@ def test_a_card_that_falls_off_the_bus_leaves_no_number():
     assert reading.joules is None
     assert reading.mean_w is None
     assert reading.method == "none"
-    assert "40%" in reading.reason
+    assert "35%" in reading.reason  # 3 s of readings and half a second
 
 
 def test_a_stale_value_from_before_the_window_is_no_peak():
@@ -201,17 +201,76 @@ def test_a_counter_must_agree_with_power(ratio, method):
     assert reading.counter_over_integral == pytest.approx(ratio)
 
 
-def test_a_short_window_does_not_judge_the_counter():
-    samples = every(0.1, 4, joules=lambda t: 0.5 * 200 * t, watts=lambda t: 200.0)
-    reading = device(samples, 0, 4, period_s=0.1)
-    assert (reading.method, reading.flags) == ("counter", ("short_window",))
-    assert reading.joules == pytest.approx(400.0)
+@pytest.mark.parametrize(
+    ("ratio", "joules", "flags"),
+    [
+        (0.5, 100.0, ()),
+        (2.0, 400.0, ()),
+        (0.2, 200.0, ("counter_disagrees",)),
+        (5.0, 200.0, ("counter_disagrees",)),
+        (1000.0, 200.0, ("counter_reset",)),
+    ],
+)
+def test_a_short_window_judges_the_counter_in_a_wider_band(ratio, joules, flags):
+    samples = every(0.1, 1.1, joules=lambda t: ratio * 200 * t, watts=lambda t: 200.0)
+    reading = device(samples, 0, 1, period_s=0.1)
+    assert reading.joules == pytest.approx(joules)  # the counter's, else the 200 J of 200 W in one second
+    assert reading.flags == (*flags, "short_window")
 
 
 def test_a_counter_beside_power_with_gaps_says_that_it_was_not_checked():
-    samples = every(1, 10, joules=lambda t: 100 * t) + every(1, 3, watts=lambda t: 10.0)
+    samples = every(1, 10, joules=lambda t: 100 * t) + every(1, 3, watts=lambda t: 100.0)
     reading = device(samples, 0, 10, period_s=1)
     assert (reading.joules, reading.flags) == (1000.0, ("counter_unchecked",))
+    assert reading.counter_over_integral is None
+
+
+def test_a_counter_a_thousand_times_too_high_is_not_believed_beside_gaps():
+    samples = every(1, 10, joules=lambda t: 1e5 * t) + every(1, 3, watts=lambda t: 100.0)
+    reading = device(samples, 0, 10, period_s=1)
+    assert reading.joules is None
+    assert "more than can be drawn" in reading.reason
+
+
+def test_a_reset_is_no_wrap():
+    # 200 W from a counter that was reset at 196,999 J: taken for a wrap, the step is 65,163 J in a tenth of a second.
+    wrap_j = 262_144.0
+    samples = every(0.1, 60, joules=lambda t: 191_000 + 200 * t if t < 30 else 200 * (t - 30))
+    reading = measure(samples, start_s=0, end_s=60, scope="package", period_s=0.1, energy_wrap_j=wrap_j)
+    assert (reading.joules, reading.flags) == (None, ("counter_reset",))
+    assert "65,1" in reading.reason
+    wraps = every(0.1, 60, joules=lambda t: (260_000 + 200 * t) % wrap_j)
+    reading = measure(wraps, start_s=0, end_s=60, scope="package", period_s=0.1, energy_wrap_j=wrap_j)
+    assert reading.joules == pytest.approx(12_000.0)
+
+
+def test_a_sensor_that_says_0_w_is_no_sensor():
+    reading = device(every(0.1, 10, watts=lambda t: 0.0), 0, 10, period_s=0.1)
+    assert (reading.joules, reading.peak_w, reading.coverage) == (None, None, 0.0)
+    counted = device(every(0.1, 10, watts=lambda t: 0.0, joules=lambda t: 300 * t), 0, 10, period_s=0.1)
+    assert (counted.joules, counted.method) == (pytest.approx(3000.0), "counter")
+
+
+def test_what_was_drawn_before_the_window_is_no_part_of_it():
+    # At rest with 70 W until 2 s before the window, then 600 W: 30 s of 600 W are 18,000 J.
+    def watts(t):
+        return 70.0 if t < -2 else 600.0
+
+    slow = [(t, watts(t), None) for t in (-13.0, -3.0, 7.0, 17.0, 27.0, 37.0)]
+    reading = device(slow, 0, 30, period_s=1.5)
+    assert reading.joules == 18_000.0
+    assert reading.peak_w == 600.0
+    at_edges = sorted([*slow, (0.0, 600.0, None), (30.0, 600.0, None)])
+    assert device(at_edges, 0, 30, period_s=10.0).joules == 18_000.0
+    often = [(t, watts(t), None) for t in (-1.4, *(0.1 + 1.5 * i for i in range(20)))]
+    reading = device(often, 0, 30, period_s=1.5)
+    assert (reading.joules, reading.flags) == (pytest.approx(18_000.0), ())
+
+
+def test_a_value_is_known_for_one_period():
+    reading = device(powers((0, 100.0), (1, 100.0), (2, 100.0), (8, 100.0), (9, 100.0)), 0, 10, period_s=1)
+    assert reading.coverage == pytest.approx(0.5)
+    assert reading.flags == ("low_coverage",)
 
 
 def part(joules, *, scope="device", method="integral", **values):
@@ -224,7 +283,7 @@ def part(joules, *, scope="device", method="integral", **values):
 def test_devices_are_added_never_averaged():
     total = combine({"a": part(100.0, flags=("x",)), "b": part(300.0, coverage=0.96, period_s=1.0)}, peak_w=77.0)
     assert (total.joules, total.mean_w, total.seconds, total.peak_w) == (400.0, 40.0, 10.0, 77.0)
-    assert (total.coverage, total.period_s, total.n_samples, total.flags) == (0.96, 1.0, 200, ("x",))
+    assert (total.coverage, total.period_s, total.n_samples, total.flags) == (0.96, 1.0, 100, ("x",))
     assert total.method == "integral"
 
 

@@ -164,3 +164,16 @@ def test_a_tool_that_fails_hangs_or_is_missing(tool: PlayedTool) -> None:
         opened()
     with pytest.raises(MeterUnavailableError, match="no device was named yet"):
         NvidiaSmi().open([])
+
+
+def test_a_lost_gpu_fails_the_tool_and_not_the_others(tool: PlayedTool) -> None:
+    lost = "Unable to determine the device handle for GPU0000:AF:00.0: Unknown Error"
+    table, known = tool.folder / "table.txt", tool.folder / "help.txt"
+    table.write_text(TWO_H100)
+    known.write_text(HELP)
+    tool.does(f'case "$1" in --help*) cat "{known}"; exit 0;; esac\ncat "{table}"; echo "{lost}" >&2; exit 15')
+    first, second = opened().read()
+    assert (first.power_w, second.power_w) == (655.21, 70.85)
+    tool.does(f'case "$1" in --help*) cat "{known}"; exit 0;; esac\necho "{lost}"; exit 15')
+    with pytest.raises(MeterUnavailableError, match=r"nvidia_smi: .* ended with 15: Unable to determine"):
+        opened()

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -16,6 +17,7 @@ from hardware.base import DeviceIdentity
 from hardware.meters.base import Meter, MeterUnavailableError, Reading
 from hardware.meters.first import FirstOf
 from hardware.sampler import Sampler, SamplerClient, start_sampler
+from hardware.sampler_client import socket_folder
 from hardware.station import RETRY_S, Station
 from hardware.trace import Trace, TraceWriter, read_meters, read_trace
 from hardware.trace_file import SAMPLER
@@ -135,7 +137,28 @@ def test_the_time_of_a_tool_counts_as_the_meters(trace):
     meter.processes_cpu_s = tool
     station = make_station(trace, meter, period_s=0.1)
     station.open([])
-    assert station.period_s == pytest.approx(2.0)
+    assert station.period_s == pytest.approx(1.5)  # 2.0 by the budget, but a twentieth of 30 s at most
+
+
+@pytest.mark.parametrize(
+    ("window_s", "own_s", "least_s", "period_s"),
+    [(30.0, 1.0, 0.0, 1.5), (60.0, 1.0, 0.0, 3.0), (600.0, 1.0, 0.0, 5.0), (1.0, 1.0, 0.0, 0.1), (1.0, 1.0, 1.0, 1.0)],
+)
+def test_no_cost_makes_a_period_longer_than_a_twentieth_of_the_window(trace, window_s, own_s, least_s, period_s):
+    spent = Clock()
+
+    def dear():
+        spent.now_s += 0.05  # 50 ms of processor time each: 5 s by the budget
+        return spent.now_s
+
+    meter = Fake(Clock(), counter=False)
+    meter.period_s, meter.least_period_s = own_s, least_s
+    if least_s:
+        dear = float  # a cheap one: what it reads is not renewed more often
+    options = {"clock": meter.clock, "wall": lambda: 1e9, "cpu": dear}
+    station = Station("fake", meter, TraceWriter(trace), period_s=0.1, window_s=window_s, **options)
+    station.open([])
+    assert station.period_s == pytest.approx(period_s)
 
 
 def test_the_first_of_several_meters_that_can_be_opened_is_read(trace):
@@ -206,7 +229,7 @@ def test_a_meter_that_cannot_be_opened_is_not_read(trace):
     assert times(trace) == [meter.clock.now_s]
 
 
-def test_a_mark_reads_counters_and_leaves_other_meters_alone(trace):
+def test_a_mark_reads_counters_and_wakes_other_meters(trace):
     clock = Clock()
     station = make_station(trace, Fake(clock))
     station.open([])
@@ -217,8 +240,15 @@ def test_a_mark_reads_counters_and_leaves_other_meters_alone(trace):
     other = make_station(trace, Fake(clock, counter=False))
     other.open([])
     rows = len(read_trace(trace))
+    other.wake.clear()
     other.mark("begin")
-    assert len(read_trace(trace)) == rows
+    assert len(read_trace(trace)) == rows  # who asked does not wait for a slow tool
+    assert other.wake.is_set()
+    assert other.woken() == pytest.approx(3.35)  # the grid of its period begins anew at the edge
+    last = read_trace(trace)[-1]
+    assert (last.mark, last.monotonic_s, last.power_w, last.energy_j) == ("begin", 3.25, 100.0, None)
+    other.woken()
+    assert len(read_trace(trace)) == rows + 1
 
 
 def test_marks_give_the_exact_energy_of_a_window(trace):
@@ -458,3 +488,41 @@ def test_it_imports_neither_torch_nor_lightning():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout
     assert not {"torch", "numpy", "pytorch_lightning", "pandas"} & set(loaded.split())
+
+
+def test_a_socket_needs_no_short_temporary_folder(trace, tmp_path, monkeypatch):
+    deep = tmp_path / ("ü" * 60)  # 120 bytes: more than a socket's path may have
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    process = start_sampler(trace, ["host"])
+    try:
+        client = SamplerClient.from_environment(process.environment)
+        assert (client.connected, client.reason) == (True, None)
+        assert len(os.fsencode(process.address)) <= 100
+    finally:
+        process.stop()
+    assert process.problem is None
+    assert not process.folder.exists()
+
+
+def test_a_machine_without_a_folder_for_the_socket_says_so(monkeypatch):
+    def refuse(prefix, dir):
+        raise PermissionError(13, "Permission denied", dir)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    with pytest.raises(OSError, match="100 bytes"):
+        socket_folder()
+
+
+def test_a_sampler_that_ended_or_hangs_is_told_when_it_is_stopped(trace):
+    killed = start_sampler(trace, ["host"])
+    killed.process.kill()
+    killed.process.wait()
+    killed.stop()
+    assert killed.problem == "the sampler had ended before the run did (killed by signal 9)"
+    frozen = start_sampler(trace, ["host"])
+    client = SamplerClient.from_environment(frozen.environment)
+    assert client.connected
+    os.kill(frozen.process.pid, signal.SIGSTOP)
+    frozen.stop(timeout_s=0.5)
+    assert frozen.problem == "the sampler did not answer within 0.5 s when it was to end, and was killed"

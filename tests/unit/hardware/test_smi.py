@@ -154,7 +154,15 @@ def test_the_tool_itself_is_run_for_each_call(tmp_path, monkeypatch) -> None:  #
     assert meter.heard == ["first\n", "second -x\n"]
     assert meter.processes_cpu_s() > 0
     (tmp_path / "fake-smi.broken").touch()
+    assert meter.read()[0].source == A  # what it printed counts, whatever its status
+    meter.rows = []
     with pytest.raises(MeterUnavailableError, match=r"fake_smi: .*fake-smi ended with 4: second -x"):
+        meter.read()
+    script.write_text("#!/bin/sh\necho broken >&2; exit 4\n")
+    with pytest.raises(MeterUnavailableError, match=r"fake_smi: .*fake-smi ended with 4: broken"):
+        meter.read()
+    script.write_text("#!/bin/sh\necho a row cut sh; kill -9 $$\n")
+    with pytest.raises(MeterUnavailableError, match=r"fake_smi: .*fake-smi ended with -9: a row cut sh"):
         meter.read()
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hardware.meters.base import Reading
+from hardware.plausible import Floor
 from hardware.trace import COLUMNS, Observed, Trace, TraceRow, TraceWriter, meters_path, read_trace
 from hardware.trace_file import SAMPLER, row_of, write_meters
 
@@ -195,19 +196,85 @@ def test_figures_beside_energy(path):
         path,
         row(1.0, temperature_c=99.0, memory_used_bytes=99),
         row(2.0, temperature_c=50.0, utilisation=0.2, memory_used_bytes=10, throttle="SwPowerCap"),
-        row(3.0, temperature_c=60.0, utilisation=0.4, memory_used_bytes=30, throttle=""),
-        row(3.0, source="GPU-b", temperature_c=70.0, utilisation=0.9, memory_used_bytes=20, throttle="A+SwPowerCap"),
-        row(4.0, source="GPU-b", throttle=""),
+        row(3.0, temperature_c=60.0, utilisation=0.5, memory_used_bytes=30, throttle=""),
+        row(4.0, temperature_c=55.0, utilisation=0.8, memory_used_bytes=20, throttle=""),
+        row(2.0, source="GPU-b", temperature_c=70.0, utilisation=0.9, memory_used_bytes=20, throttle="A+SwPowerCap"),
+        row(3.0, source="GPU-b", temperature_c=60.0, utilisation=0.9, memory_used_bytes=20, throttle=""),
+        row(4.0, source="GPU-b", temperature_c=60.0, utilisation=0.9, memory_used_bytes=20, throttle=""),
         row(5.0, temperature_c=98.0, throttle="late"),
     )
     trace = Trace.load(path)
     assert trace.peak("temperature_c", 2, 4) == Observed(value=70.0)
     assert trace.peak("memory_used_bytes", 2, 4) == Observed(value=30.0)
-    assert trace.mean_utilisation(2, 4).value == pytest.approx((0.3 + 0.9) / 2)
-    assert trace.throttle_reasons(2, 4) == ("A", "SwPowerCap")
+    assert trace.peak("memory_used_bytes", 2, 4).n_samples == 3
+    # Over 2 s: 0.2 and 0.5 for a second each; 0.8 begins when the window ends.
+    assert trace.mean_utilisation(2, 4).value == pytest.approx(((0.2 + 0.5) / 2 + 0.9) / 2)
+    assert trace.throttle_reasons(2, 3) == ("A", "SwPowerCap")
     assert trace.throttle_reasons(3.5, 4) == ()
-    assert trace.mean_utilisation(4, 5).value is None
-    assert "utilisation was not told by every device" in trace.mean_utilisation(4, 5).reason
+    assert trace.mean_utilisation(4.5, 5).value is None
+    assert "utilisation was not told by every device" in trace.mean_utilisation(4.5, 5).reason
+
+
+def test_a_figure_needs_three_readings(path):
+    write(path, *[row(t, temperature_c=50.0, utilisation=0.9, memory_used_bytes=7) for t in (0.0, 15.0)])
+    trace = Trace.load(path)
+    for observed in (
+        trace.peak("memory_used_bytes", 0, 30),
+        trace.peak("temperature_c", 0, 30),
+        trace.mean_utilisation(0, 30),
+    ):
+        assert (observed.value, observed.n_samples) == (None, 2)
+        assert "read 2 times in the window, where a figure needs 3" in observed.reason
+
+
+def test_rest_and_chosen_clocks_are_no_throttling(path):
+    harmless = "GpuIdle+ApplicationsClocksSetting+DisplayClockSetting"
+    write(
+        path,
+        row(1.0, throttle=harmless),
+        row(2.0, throttle=f"HwSlowdown+{harmless}"),
+        row(3.0, throttle="UserDefinedClocks"),
+    )
+    trace = Trace.load(path)
+    assert trace.throttle_reasons(0, 1.5) == ()
+    assert trace.throttle_reasons(0, 3) == ("HwSlowdown",)
+
+
+@pytest.mark.parametrize("watts", [1.0, 3.0])
+def test_a_working_device_draws_more_than_a_few_watts(path, watts):
+    busy = [row(float(t), power_w=watts, utilisation=0.97) for t in range(31)]
+    write(path, *busy)
+    reading = Trace.load(path).total_energy(0, 30, "device")
+    assert (reading.joules, reading.mean_w, reading.peak_w) == (None, None, None)
+    assert f"{watts:g} W at a utilisation of 97%" in reading.reason
+
+
+def test_the_least_power_is_that_of_the_chip(path):
+    # 5 % of 1,000 W while it works, 1 % while it waits.
+    write(
+        path, *[row(float(t), power_w=40.0 if t < 31 else 12.0, utilisation=0.97 if t < 31 else 0.0) for t in range(62)]
+    )
+    assert Trace.load(path).total_energy(0, 30, "device").joules == pytest.approx(1200.0)
+    trace = Trace.load(path, floor=Floor.of(1000.0))
+    assert "40 W at a utilisation of 97%" in trace.total_energy(0, 30, "device").reason
+    assert trace.total_energy(35, 60, "device").joules == pytest.approx(25 * 12.0)
+    assert Trace.load(path, floor=Floor.of(500.0)).total_energy(0, 30, "device").joules == pytest.approx(1200.0)
+
+
+def test_a_counter_is_held_to_what_a_working_device_draws(path):
+    rows = [row(float(t), energy_j=1e6 + 2.0 * t, utilisation=0.97) for t in range(31)]
+    write(path, *rows)
+    reading = Trace.load(path).total_energy(0, 30, "device")
+    assert (reading.joules, reading.method) == (None, "none")
+    assert "2 W at a utilisation of 97%" in reading.reason
+
+
+def test_what_a_meter_costs_above_its_share_is_told(path):
+    write(path)
+    dear = {"period_s": 1.5, "read_cpu_s": 0.3, "budget": 0.005}
+    cheap = {"period_s": 0.1, "read_cpu_s": 0.0001, "budget": 0.005}
+    write_meters(path, {"meters": {"npu_smi": dear, "host": cheap, "old": {"period_s": 1.0, "read_cpu_s": 5.0}}})
+    assert Trace.load(path).costs == {"npu_smi": (1.5, pytest.approx(0.2))}
 
 
 def test_resident_memory_is_that_of_the_watched_processes(path):
@@ -219,7 +286,7 @@ def test_resident_memory_is_that_of_the_watched_processes(path):
     trace = Trace.load(path)
     assert trace.peak_rss(0, 5) == Observed(value=7.0)
     assert trace.peak_rss(3, 5).reason == "the processes' memory was not read in this time"
-    assert trace.peak("memory_used_bytes", 0, 10, "host") == Observed(value=900.0)
+    assert trace.peak("memory_used_bytes", 0, 10, "host").n_samples == 1
 
 
 def test_an_absent_trace_gives_nulls_with_the_meters_reasons(path):

@@ -11,7 +11,7 @@ from toy import CPU_SPEC, toy_recipe
 
 from hardware.meters.base import Reading
 from hardware.spec import PrecisionSpec, VendorSpec
-from hardware.trace_file import TraceWriter, row_of
+from hardware.trace_file import TraceWriter, row_of, write_meters
 from models.data.spec import DataSpec
 from models.recipe import Quality
 from runner.events import EventWriter, Name
@@ -373,7 +373,7 @@ def beside_others(path: Path, made: Case, own: list[float | None]) -> Report:
     folder = Folder(path, made)
     folder.begin()
     trace = TraceWriter(path / "power.csv")
-    for at_s, share in zip((1005.0, 1015.0, 1025.0, 1035.0), own, strict=True):
+    for at_s, share in zip((1005.0, 1015.0, 1025.0, 1035.0), own, strict=False):
         for source, utilisation in (("host", 0.8), ("processes", share)):
             one = Reading(source=source, scope="host", utilisation=utilisation)
             trace.write(row_of(one, monotonic_s=at_s, unix_s=at_s, meter="host"))
@@ -388,10 +388,11 @@ def on_host() -> Case:
 
 def test_what_others_take_of_the_host_is_the_machines_less_our_own(tmp_path: Path) -> None:
     report = beside_others(tmp_path, on_host(), [0.0, 0.5, None, 0.7])
-    assert value(report, "host/others_utilisation_mean") == pytest.approx((0.3 + 0.1) / 2)
+    # 0.3 of the 5 s up to 1015, 0.1 of the 10 s up to 1035; of the others nobody knows.
+    assert value(report, "host/others_utilisation_mean") == pytest.approx((5 * 0.3 + 10 * 0.1) / 15)
     assert kept(report, "host") == "failed"
     (warning,) = [text for text in report.warnings if "Not isolated" in text]
-    assert "others took 20% of the host's processors" in warning and "idle machine" in warning
+    assert "others took 17% of the host's processors" in warning and "idle machine" in warning
 
 
 def test_beside_an_accelerator_a_disturbed_host_is_another_fault(tmp_path: Path) -> None:
@@ -412,4 +413,66 @@ def test_nobody_knows_of_others_where_the_processors_were_not_read(tmp_path: Pat
     report = beside_others(tmp_path, on_host(), [0.5, None, None, None])
     figure = report.figures["host/others_utilisation_mean"]
     assert figure.value is None and figure.reason == "the processors' times were not read in this time"
-    assert kept(report, "host") == "unknown"
+    assert kept(report, "host") == "unknown" and value(report, "run/publishable") == 0.0
+    assert any("Whether others used the host's processors in the window is not known" in one for one in report.warnings)
+    beside = beside_others(tmp_path / "beside", replace(on_host(), vendor=NVIDIA), [0.5, None, None, None])
+    assert kept(beside, "host") == "unknown"
+    assert not any("is not known" in one for one in beside.warnings)
+
+
+def test_a_sampler_that_died_in_the_window_leaves_others_unknown(tmp_path: Path) -> None:
+    report = beside_others(tmp_path, on_host(), [0.8, 0.8])  # 5 s of 30 s were seen
+    reason = report.figures["host/others_utilisation_mean"].reason
+    assert reason == "the processors' times were read for 17% of the window"
+    assert value(report, "run/publishable") == 0.0
+
+
+# --- how often the meters were read -----------------------------------------------------------------------------------
+
+
+def with_tool(path: Path, readings: int, *, throttle: str = "", watts: float = 200.0) -> Report:
+    """One window of 30 s from 1010 s on two devices, read so many times at even distances."""
+    folder = Folder(path, case(vendor=replace(NVIDIA, meters=("nvidia_smi",))))
+    folder.begin()
+    trace = TraceWriter(path / "power.csv")
+    period_s = 30 / readings
+    for number in range(readings):
+        at_s = 1010.0 + number * period_s
+        for source in ("GPU-a", "GPU-b"):
+            one = Reading(source=source, scope="device", power_w=watts, utilisation=0.9, throttle=throttle)
+            trace.write(row_of(one, monotonic_s=at_s, unix_s=at_s, meter="nvidia_smi"))
+    trace.close()
+    costs = {"period_s": period_s, "read_cpu_s": 0.2 * period_s, "budget": 0.01, "reason": None}
+    write_meters(path / "power.csv", {"meters": {"nvidia_smi": costs}})
+    folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
+    return folder.end(samples=9000, training_s=60.0, evaluate_s=10.0, core_s=40.0)
+
+
+def test_few_readings_are_said_and_fewer_are_no_figure(tmp_path: Path) -> None:
+    enough = with_tool(tmp_path / "enough", 20)
+    assert value(enough, "energy/device_j") == pytest.approx(2 * 200 * 30)
+    assert not any("few_samples" in text for text in enough.warnings)
+    assert "Reading nvidia_smi every 1.5 s took 20% of a core." in enough.warnings
+    few = with_tool(tmp_path / "few", 9)
+    assert value(few, "power/device_mean_w") == pytest.approx(400.0)
+    assert value(few, "power/device_peak_w") == pytest.approx(400.0)
+    assert "Energy: few_samples." in few.warnings
+    assert "few_samples: device/utilisation_mean stands on 9 readings of the meter." in few.warnings
+    none = with_tool(tmp_path / "none", 2)
+    for name in ("energy/device_j", "power/device_mean_w", "power/device_peak_w", "device/utilisation_mean"):
+        assert none.figures[name].value is None
+        assert "read 2 times in the window" in (none.figures[name].reason or "")
+
+
+def test_rest_is_no_throttling(tmp_path: Path) -> None:
+    idle = with_tool(tmp_path / "idle", 20, throttle="GpuIdle+ApplicationsClocksSetting")
+    assert not any("throttled" in text for text in idle.warnings)
+    hot = with_tool(tmp_path / "hot", 20, throttle="GpuIdle+SwThermalSlowdown")
+    assert "The device was throttled: SwThermalSlowdown." in hot.warnings
+
+
+def test_a_working_chip_draws_more_than_a_twentieth_of_its_design_power(tmp_path: Path) -> None:
+    # The A100 80GB SXM is one of 400 W: 19 W at 90 % are no reading, 21 W are one.
+    broken = with_tool(tmp_path / "broken", 20, watts=19.0)
+    assert "19 W at a utilisation of 90%" in (broken.figures["energy/device_j"].reason or "")
+    assert value(with_tool(tmp_path / "low", 20, watts=21.0), "power/device_mean_w") == pytest.approx(42.0)

@@ -106,7 +106,7 @@ class Maker:
         if others is not None:
             for source, utilisation in (("host", 0.5 + others), ("processes", 0.5)):
                 one = Reading(source=source, scope="host", utilisation=utilisation)
-                trace.write(*(row_of(one, monotonic_s=now_s, unix_s=now_s, meter="host") for now_s in (2.0, 6.0, 7.0)))
+                trace.write(*(row_of(one, monotonic_s=now_s, unix_s=now_s, meter="host") for now_s in range(2, 60)))
         trace.close()
         meters = {"rapl": {"opened": True, "reason": None, "period_s": 0.1}}
         write_meters(self.folder / "power.csv", {"meters": meters})

@@ -1,0 +1,74 @@
+"""A sampler that does not answer, or is not there, is told; it never ends a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hardware.base import DeviceIdentity
+from runner import engine, worker
+from runner.engine import Engine
+from runner.events import EventWriter, Name, read_events
+
+CHIP = DeviceIdentity(index=0, uuid="a", pci_bus_id=None, name="chip")
+
+
+class Client:
+    """A sampler that stops to answer at the mark of a name."""
+
+    def __init__(self, until: str | None = None) -> None:
+        self.until = until
+        self.reason: str | None = None
+        self.marks: list[str] = []
+
+    def devices(self, identities: list[DeviceIdentity]) -> dict[str, str | None]:
+        return {"tool": None, "host": None}
+
+    def mark(self, name: str) -> float:
+        self.marks.append(name)
+        if name == self.until:
+            self.reason = "the sampler did not answer within 5 s"
+        return 7.0
+
+
+def warnings(path: Path) -> list[str]:
+    return [event.value["message"] for event in read_events(path)[0] if event.name == Name.WARNING]
+
+
+def test_a_sampler_that_hangs_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker.time, "sleep", lambda seconds: None)
+    path = tmp_path / "rank0.log"
+    client: Any = Client(until="segment_begin:0")
+    mark = worker._sampler_mark(client, [CHIP], EventWriter(path, rank=0))
+    assert client.marks == ["idle_begin", "idle", "idle", "idle", "idle_end"]  # five readings of the rest
+    assert warnings(path) == []
+    assert mark("segment_begin:0") == mark("segment_end:0") == 7.0
+    assert warnings(path) == ["The meters were not read to the end: the sampler did not answer within 5 s."]
+
+
+def test_a_sampler_that_cannot_be_started_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise OSError("no folder for the sampler's socket")
+
+    monkeypatch.setattr(engine, "start_sampler", refuse)
+    measure = SimpleNamespace(sampling_period_s=0.1, window=SimpleNamespace(min_s=30.0))
+    meters = SimpleNamespace(extra=(), prometheus_port=None)
+    case = SimpleNamespace(emulate=True, measure=measure, meters=meters)
+    made: Any = SimpleNamespace(case=case, _meters=lambda: ("host",), _prometheus=lambda: None)
+    path = tmp_path / "parent.log"
+    assert Engine._start_sampler(made, tmp_path, EventWriter(path, rank=-1)) is None
+    (warning,) = warnings(path)
+    assert "the sampler could not be started: no folder for the sampler's socket" in warning
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"), [(None, []), ("it was killed", ["The meters were not read to the end: it was killed."])]
+)
+def test_a_sampler_that_ended_early_is_a_warning(tmp_path: Path, problem: str | None, told: list[str]) -> None:
+    sampler: Any = SimpleNamespace(stop=lambda: 0, problem=problem)
+    path = tmp_path / "parent.log"
+    engine._end_sampler(sampler, EventWriter(path, rank=-1))
+    assert warnings(path) == told
