@@ -12,6 +12,8 @@ from runner.schema import Case
 
 PARENT_VARIABLE = "TOUCHSTONE_PARENT_PID"
 """Environment variable: process id of the runner; its workers end with it."""
+ROOT_VARIABLE = "TOUCHSTONE_ROOT"
+"""Environment variable: the folder the runner's own packages came from; a worker's must come from there, too."""
 AUTOLOAD_VARIABLE = "TORCH_DEVICE_BACKEND_AUTOLOAD"
 """Set to 0 keeps torch from importing every vendor's package it finds; `Device.connect` imports the case's own."""
 Mark = Callable[[str], float]

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import psutil
 
+import runner
 from hardware.base import DeviceIdentity
 from hardware.registry import load_device
 from hardware.sampler_client import SamplerClient
-from runner.context import PARENT_VARIABLE, Context, Mark
+from runner.context import PARENT_VARIABLE, ROOT_VARIABLE, Context, Mark
 from runner.environment import environment
-from runner.errors import HardwareError, TargetNotReachedError, classify
+from runner.errors import DependencyError, HardwareError, TargetNotReachedError, classify
 from runner.events import EventWriter, Name
 from runner.peaks.file import take_along
 from runner.schema import Case, load_case
@@ -38,6 +39,7 @@ def main(folder: Path) -> int:
     events.emit(Name.INIT_START, {"pid": os.getpid()})
     end_with_parent()
     try:
+        check_root(runner.__file__)
         case = load_case(folder)
         context = _connect(case, folder, rank, events)
         events.emit(Name.INIT_END, {"seconds": time.monotonic() - began})
@@ -124,6 +126,21 @@ def _sampler_mark(client: SamplerClient, identities: list[DeviceIdentity]) -> Ma
         time.sleep(IDLE_S)
         client.mark("idle_end")
     return client.mark
+
+
+def check_root(imported: str | None) -> None:
+    """Refuse to measure with another installation than the one whose parent started this worker.
+
+    Raises:
+        DependencyError: says which one was imported, and which one should have been.
+    """
+    wanted = os.environ.get(ROOT_VARIABLE)
+    found = str(Path(imported or "").resolve().parents[1])
+    if wanted is not None and found != wanted:
+        raise DependencyError(
+            f"The worker imported the engine from {found}, and was started by that in {wanted}. "
+            "Something sets sys.path before it starts (a sitecustomize.py, a .pth file): start without it."
+        )
 
 
 def end_with_parent() -> None:

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+import runner
 from hardware.base import Device, DeviceIdentity
 from hardware.registry import load_device
 from hardware.sampler_client import SamplerClient
@@ -34,7 +35,7 @@ from runner.peaks.figures import (
 from runner.peaks.measure import Bench
 from runner.peaks.plan import Plan, load_plan
 from runner.peaks.ranks import UnmeasurableError, first_line, join
-from runner.worker import end_with_parent
+from runner.worker import check_root, end_with_parent
 
 Measurement = Callable[[Bench], dict[str, Peak]]
 
@@ -47,6 +48,7 @@ def main(folder: Path) -> int:
     events.emit(Name.INIT_START, {"pid": os.getpid()})
     end_with_parent()
     try:
+        check_root(runner.__file__)
         plan = load_plan(folder)
         bench = _connect(plan, events)
         events.emit(Name.INIT_END, {"seconds": time.monotonic() - began})
