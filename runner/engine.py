@@ -18,6 +18,7 @@ from runner.events import Event, EventWriter, Name
 from runner.fairness import require
 from runner.folder import claim
 from runner.launch import attempt
+from runner.lock import let_go
 from runner.report.build import build
 from runner.report.names import is_quality
 from runner.report.plots import draw_plots
@@ -69,7 +70,10 @@ class Engine:
         failure: TouchstoneError | None = None
         for number in range(1, repeats + 1):
             folder = claim(single, self.folder / REPEATS / str(number))
-            failure = replace(self, case=single, folder=folder)._part(folder, begin_tracking)
+            try:
+                failure = replace(self, case=single, folder=folder)._part(folder, begin_tracking)
+            finally:
+                let_go(folder)
             if failure is not None:
                 break
         _tell_end(events, failure)

@@ -10,9 +10,10 @@ from omegaconf import DictConfig
 
 from runner.check import with_devices
 from runner.compose import to_case
-from runner.errors import InterruptedRunError
+from runner.errors import ConfigurationError, InterruptedRunError
 from runner.fairness import division_of
 from runner.folder import claim, find_earlier, is_done, remove_if_empty
+from runner.lock import OwnedError, let_go
 from runner.report.schema import Division
 from runner.schema import Case
 from runner.sweep import end_sweep
@@ -51,6 +52,28 @@ def run_case(case: Case, wanted: Path, changes: Division, *, is_sweep: bool, ven
         if is_done(folder):
             console.skip(folder)
             return 0
+        _continue(folder)
+    try:
+        console.start(folder, vendor_detected=vendor_detected)
+        return Engine(case=case, folder=folder, division=changes, console=console, forked=is_sweep).run()
+    finally:
+        let_go(folder)
+
+
+def _continue(folder: Path) -> None:
+    """Own the folder of an earlier run that is gone on with.
+
+    Raises:
+        ConfigurationError: it cannot be owned.
+    """
+    try:
         write_parent(folder)
-    console.start(folder, vendor_detected=vendor_detected)
-    return Engine(case=case, folder=folder, division=changes, console=console, forked=is_sweep).run()
+    except OwnedError as error:
+        raise ConfigurationError(
+            f"The run in {folder} was just taken up by another process. Wait for its end, or leave resume=true out."
+        ) from error
+    except OSError as error:
+        let_go(folder)
+        raise ConfigurationError(
+            f"The run in {folder} cannot be gone on with: {error.strerror}. Leave resume=true out, or mend that."
+        ) from error

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, flag_override
 
 SHOWN = ("task=", "model=", "vendor=", "precision=", "topology=", "compiler=", "scale=")
 """Choices that the name of a sweep's MLflow run tells."""
@@ -18,11 +19,12 @@ class Sweep(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Declare the sweep's folder, and have the workers' server import everything meanwhile."""
+        from runner.folder import claim_sweep
         from runner.processes import start_server
         from runner.tracking import declare_sweep
 
-        folder = Path(config.hydra.sweep.dir)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = claim_sweep(Path(config.hydra.sweep.dir))
+        _use(config, folder)
         chosen = (str(override) for override in config.hydra.overrides.task)
         varied = [override.partition("=")[2] for override in chosen if override.startswith(SHOWN)]
         declare_sweep(folder, " ".join([folder.name, *varied]))
@@ -31,6 +33,19 @@ class Sweep(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Show the cases side by side and end the process with the worst of their exit codes."""
         end_sweep(Path(config.hydra.sweep.dir))
+
+
+def _use(config: DictConfig, folder: Path) -> None:
+    """Have Hydra put the cases below this folder: it composes each of them anew, from its own overrides."""
+    with flag_override(config, ["readonly", "struct"], False):
+        config.hydra.sweep.dir = str(folder)
+        config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(folder))}")
+
+
+def quoted(text: str) -> str:
+    """A text as a value of Hydra's grammar."""
+    escaped = re.sub(r"(\\+)(?='|$)", r"\1\1", text).replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def end_sweep(folder: Path) -> NoReturn:

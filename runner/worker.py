@@ -14,16 +14,15 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-
 import runner
 from hardware.base import DeviceIdentity
 from hardware.registry import load_device
 from hardware.sampler_client import SamplerClient
 from runner.context import PARENT_VARIABLE, ROOT_VARIABLE, Context, Mark
 from runner.environment import environment
-from runner.errors import DependencyError, HardwareError, TargetNotReachedError, classify
+from runner.errors import DependencyError, HardwareError, TargetNotReachedError, WorkerCrashedError, classify
 from runner.events import EventWriter, Name
+from runner.lock import wait_until_gone
 from runner.peaks.file import take_along
 from runner.schema import Case, load_case
 
@@ -37,7 +36,7 @@ def main(folder: Path) -> int:
     events = EventWriter(folder / "events" / f"rank{rank}.log", rank=rank)
     began = time.monotonic()
     events.emit(Name.INIT_START, {"pid": os.getpid()})
-    end_with_parent()
+    end_with_parent(folder)
     try:
         check_root(runner.__file__)
         case = load_case(folder)
@@ -143,20 +142,14 @@ def check_root(imported: str | None) -> None:
         )
 
 
-def end_with_parent() -> None:
-    """End this rank when the parent is gone: nobody would record what it does."""
-    parent = os.environ.get(PARENT_VARIABLE)
-    if parent is None:
+def end_with_parent(folder: Path) -> None:
+    """End this rank when the parent no longer owns the run folder: nobody would record what it does."""
+    if os.environ.get(PARENT_VARIABLE) is None:
         return
-    try:
-        watched = psutil.Process(int(parent))
-    except psutil.NoSuchProcess:
-        os._exit(10)
 
     def watch() -> None:
-        while watched.is_running():
-            time.sleep(1.0)
-        os._exit(10)
+        wait_until_gone(folder)
+        os._exit(WorkerCrashedError.exit_code)
 
     threading.Thread(target=watch, daemon=True, name="parent-watch").start()
 

@@ -13,6 +13,7 @@ from runner.context import AUTOLOAD_VARIABLE, PARENT_VARIABLE
 from runner.errors import TouchstoneError
 from runner.events import Event, Name
 from runner.launch import attempt
+from runner.lock import let_go, take
 from runner.peaks.plan import Plan
 
 TRACE = "power.csv"
@@ -50,6 +51,7 @@ def launch(plan: Plan, folder: Path, on_event: Callable[[Event], None]) -> Told:
         told.take(event)
         on_event(event)
 
+    take(folder)  # the workers end when it is given back, or when this process ends
     sampler = start_sampler(folder / TRACE, plan.case.vendor.meters, period_s=plan.case.measure.sampling_period_s)
     environment = {PARENT_VARIABLE: str(os.getpid()), AUTOLOAD_VARIABLE: "0"} | sampler.environment
     try:
@@ -64,4 +66,5 @@ def launch(plan: Plan, folder: Path, on_event: Callable[[Event], None]) -> Told:
         )
     finally:
         sampler.stop()
+        let_go(folder)
     return told

@@ -46,7 +46,7 @@ def main(folder: Path) -> int:
     events = EventWriter(folder / "events" / f"rank{rank}.log", rank=rank)
     began = time.monotonic()
     events.emit(Name.INIT_START, {"pid": os.getpid()})
-    end_with_parent()
+    end_with_parent(folder)
     try:
         check_root(runner.__file__)
         plan = load_plan(folder)
