@@ -7,6 +7,7 @@ is no terminal.
 from __future__ import annotations
 
 import atexit
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,9 +19,10 @@ from rich.progress import Progress as Bar
 from rich.table import Column
 from rich.text import Text
 
-from runner.errors import BY_NAME
+from runner.errors import BY_NAME, TouchstoneError
 from runner.events import Event, Name
 from runner.header import case_marks, header, targets
+from runner.lasting_output import LastingOutput
 from runner.progress import Progress, Snapshot, Stage, duration
 from runner.report import compare
 from runner.report.compare import Run
@@ -57,7 +59,7 @@ class Console:
             clock: monotonic seconds, of the same clock as the events'.
         """
         self._case, self._clock = case, clock
-        self._screen = screen(file, terminal=terminal)
+        self._screen = screen(file or LastingOutput(sys.stdout), terminal=terminal)
         self._is_stdout = file is None
         self._progress = Progress(case=case)
         self._bar: Bar | None = None
@@ -122,6 +124,17 @@ class Console:
         self._screen.print()
         self._print(f"Run folder   {run_folder}")
         self._print(f"All figures  python -m runner.report {run_folder}")
+
+    def say(self, text: str) -> None:
+        """One line with the time since start, about what the engine itself does."""
+        self._say(text)
+
+    def fail(self, failure: TouchstoneError) -> None:
+        """Say why there is not even a result."""
+        self.stop()
+        self._print("")
+        self._print(f"{type(failure).__name__} (exit {failure.exit_code}).", style="bold red")
+        self._print(str(failure), style="red")
 
     def skip(self, run_folder: Path) -> None:
         """Say that this very case is done already."""
@@ -208,7 +221,7 @@ def show_sweep(folder: Path, reports: Mapping[Path, Report], *, file: IO[str] | 
     ]
     if rows:
         page.blocks.append(Grid(header=["Case", "Status"], rows=rows))
-    on = screen(file)
+    on = screen(file or LastingOutput(sys.stdout))
     runs = [Run(report=report, folder=path) for path, report in reports.items()]
     for part in [page, *(compare.page(group) for group in compare.groups(runs) if len(group) > 1)]:
         on.print()

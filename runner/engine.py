@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from hardware.sampler_client import start_sampler
+from hardware.sampler_client import SamplerProcess, start_sampler
 from runner.check import check
 from runner.console import Console
 from runner.context import AUTOLOAD_VARIABLE, PARENT_VARIABLE
@@ -17,6 +17,7 @@ from runner.errors import InterruptedRunError, TouchstoneError, WorkerCrashedErr
 from runner.events import Event, EventWriter, Name
 from runner.fairness import require
 from runner.folder import claim
+from runner.interrupts import Interrupts
 from runner.launch import attempt
 from runner.lock import let_go
 from runner.report.build import build
@@ -27,6 +28,7 @@ from runner.report.schema import Division, Report
 from runner.report.story import PARENT_LOG
 from runner.schema import Case
 from runner.steps_file import StepsFile
+from runner.storage import free_reserve, reserve, storage_error
 from runner.tracking import Tracker
 
 
@@ -40,9 +42,16 @@ class Engine:
     console: Console
     forked: bool
     """Whether the worker comes from a sweep's server."""
+    interrupts: Interrupts = field(default_factory=Interrupts)
 
     def run(self) -> int:
         """Run the case, file it, show it; returns the exit code."""
+        try:
+            return self._run()
+        except OSError as error:
+            return self._lost(storage_error(error, self.folder))
+
+    def _run(self) -> int:
         tracker: Tracker | None = None
         if self.case.tracking.name == "mlflow":
             tracker = Tracker(self.folder, self.case.tracking)
@@ -53,14 +62,30 @@ class Engine:
         else:
             self._repeat(repeats, begin_tracking)
         report = _save(self.folder)
-        draw_plots(self.folder, report)
+        with suppress(OSError):  # the result is written; pictures of it are not worth an error
+            draw_plots(self.folder, report)
+        if tracker:
+            self.console.say("filing the result in MLflow")
         begin_tracking()
         warning = tracker.finish(report) if tracker else None
         if warning:
             report = replace(report, warnings=[*report.warnings, warning])
-            report.save(self.folder / "report.json")
+            with suppress(OSError):
+                report.save(self.folder / "report.json")
         self.console.finish(report, self.folder)
         return report.exit_code
+
+    def _lost(self, failure: TouchstoneError) -> int:
+        """Nothing can be written any more: keep what the room set aside allows, and say the rest."""
+        free_reserve(self.folder)
+        try:
+            _tell_end(EventWriter(self.folder / "events" / PARENT_LOG, rank=-1), failure)
+            report = _save(self.folder)
+        except (OSError, ValueError):
+            self.console.fail(failure)
+        else:
+            self.console.finish(report, self.folder)
+        return failure.exit_code
 
     def _repeat(self, repeats: int, begin_tracking: Callable[[], None]) -> None:
         """Run the case in fresh processes, one after the other; the first failure ends it."""
@@ -83,13 +108,18 @@ class Engine:
         events = self._parent_events(folder)
         events.emit(Name.LAUNCH_TRAINING)
         try:
-            require(self.case, self.division)
-            check(self.case)
-            failure = self._attempts(folder, events, begin_tracking)
+            with self.interrupts.allowed():
+                require(self.case, self.division)
+                check(self.case)
+                reserve(folder)
+                failure = self._attempts(folder, events, begin_tracking)
         except TouchstoneError as error:
             failure = error
+        except OSError as error:
+            failure = storage_error(error, folder)
         except KeyboardInterrupt:
-            failure = InterruptedRunError("Interrupted before the worker was started.")
+            failure = InterruptedRunError("Interrupted before the worker was started. Nothing was measured.")
+        free_reserve(folder)
         _tell_end(events, failure)
         report = _save(folder)
         if self.case.task.name != "inspect":
@@ -109,7 +139,7 @@ class Engine:
                     period_s=self.case.measure.sampling_period_s,
                     prometheus=self._prometheus(),
                 )
-                stack.callback(sampler.stop)
+                stack.callback(self._stop_sampler, sampler)
                 environment |= sampler.environment
             for left in range(self.case.run.retries, -1, -1):
                 failure = attempt(
@@ -126,6 +156,10 @@ class Engine:
                 events.emit(Name.LAUNCH_END, {"exit_code": failure.exit_code, "class": "", "message": str(failure)})
                 events.emit(Name.LAUNCH_TRAINING)
         raise AssertionError("unreachable")
+
+    def _stop_sampler(self, sampler: SamplerProcess) -> None:
+        """End it; whoever asked the run to end will not wait long for it."""
+        sampler.stop(SOON_S if self.interrupts.asked else SAMPLER_S)
 
     def _meters(self) -> tuple[str, ...]:
         """The vendor's meters, or the host's in its place, and what else was asked for."""
@@ -155,6 +189,8 @@ class Engine:
         return events
 
 
+SAMPLER_S, SOON_S = 5.0, 1.0
+"""How long the sampler may take to finish its files; and when somebody has asked the run to end."""
 HOST_METERS = ("rapl", "host")
 """What an emulated run may read: the host it really runs on."""
 

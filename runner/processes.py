@@ -20,7 +20,7 @@ from hardware.child import ROOT, environment_of_child, python
 from runner.context import ROOT_VARIABLE
 from runner.schema import Case
 
-GRACE_S = 3.0
+GRACE_S = 2.0
 """Between asking a worker to end and ending it."""
 
 

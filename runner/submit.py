@@ -13,6 +13,7 @@ from runner.compose import to_case
 from runner.errors import ConfigurationError, InterruptedRunError
 from runner.fairness import division_of
 from runner.folder import claim, find_earlier, is_done, remove_if_empty
+from runner.interrupts import Interrupts
 from runner.lock import OwnedError, let_go
 from runner.report.schema import Division
 from runner.schema import Case
@@ -29,7 +30,7 @@ def run_composed(config: DictConfig, *, vendor_detected: bool) -> tuple[int, boo
     wanted = from_here(Path(hydra.runtime.output_dir))
     code = run_case(case, wanted, changes, is_sweep=is_sweep, vendor_detected=vendor_detected)
     if is_sweep and code == InterruptedRunError.exit_code:
-        end_sweep(Path(hydra.sweep.dir))
+        end_sweep(Path(hydra.sweep.dir), uri=case.tracking.uri, at_least=code)
     return code, is_sweep
 
 
@@ -55,7 +56,13 @@ def run_case(case: Case, wanted: Path, changes: Division, *, is_sweep: bool, ven
         _continue(folder)
     try:
         console.start(folder, vendor_detected=vendor_detected)
-        return Engine(case=case, folder=folder, division=changes, console=console, forked=is_sweep).run()
+        with Interrupts() as interrupts:
+            engine = Engine(
+                case=case, folder=folder, division=changes, console=console, forked=is_sweep, interrupts=interrupts
+            )
+            code = engine.run()
+        # Asked for while the result was filed: the run is done, the sweep goes no further.
+        return InterruptedRunError.exit_code if is_sweep and interrupts.asked else code
     finally:
         let_go(folder)
 

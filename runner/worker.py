@@ -25,6 +25,7 @@ from runner.events import EventWriter, Name
 from runner.lock import wait_until_gone
 from runner.peaks.file import take_along
 from runner.schema import Case, load_case
+from runner.storage import CANNOT_WRITE
 
 IDLE_S = 1.0
 """Seconds of rest before the device is used, for its idle power; only where a meter reads power."""
@@ -44,12 +45,20 @@ def main(folder: Path) -> int:
         events.emit(Name.INIT_END, {"seconds": time.monotonic() - began})
         _run(context)
     except Exception as error:  # noqa: BLE001 -- whatever happened becomes a recorded result
-        cause = classify(error)
-        traceback.print_exc()
-        told = {"class": type(cause).__name__, "message": str(cause), "exit_code": cause.exit_code}
-        events.emit(Name.ERROR, told)
-        return cause.exit_code
+        return tell_failure(error, events)
     return 0
+
+
+def tell_failure(error: Exception, events: EventWriter) -> int:
+    """Tell why this rank ends; returns its exit code. On a full disk not even that can be written."""
+    cause = classify(error)
+    told = {"class": type(cause).__name__, "message": str(cause), "exit_code": cause.exit_code}
+    try:
+        traceback.print_exc()
+        events.emit(Name.ERROR, told)
+    except OSError:
+        return CANNOT_WRITE
+    return cause.exit_code
 
 
 def _run(context: Context) -> None:

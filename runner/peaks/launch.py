@@ -12,6 +12,7 @@ from hardware.sampler_client import start_sampler
 from runner.context import AUTOLOAD_VARIABLE, PARENT_VARIABLE
 from runner.errors import TouchstoneError
 from runner.events import Event, Name
+from runner.interrupts import Interrupts
 from runner.launch import attempt
 from runner.lock import let_go, take
 from runner.peaks.plan import Plan
@@ -55,15 +56,16 @@ def launch(plan: Plan, folder: Path, on_event: Callable[[Event], None]) -> Told:
     sampler = start_sampler(folder / TRACE, plan.case.vendor.meters, period_s=plan.case.measure.sampling_period_s)
     environment = {PARENT_VARIABLE: str(os.getpid()), AUTOLOAD_VARIABLE: "0"} | sampler.environment
     try:
-        told.failure = attempt(
-            plan.case,
-            folder,
-            environment,
-            forked=False,
-            on_event=listen,
-            on_tick=lambda: None,
-            module="runner.peaks.worker",
-        )
+        with Interrupts() as interrupts, interrupts.allowed():
+            told.failure = attempt(
+                plan.case,
+                folder,
+                environment,
+                forked=False,
+                on_event=listen,
+                on_tick=lambda: None,
+                module="runner.peaks.worker",
+            )
     finally:
         sampler.stop()
         let_go(folder)

@@ -29,6 +29,7 @@ class Tracker:
 
     def __init__(self, run_folder: Path, tracking: Tracking, *, grace_s: float = GRACE_S) -> None:
         self._folder = run_folder
+        self._uri = tracking.uri  # with its credentials, which no file of the run holds
         self._flush_s = tracking.flush_s
         self._grace_s = grace_s
         self._ending = threading.Event()
@@ -82,7 +83,7 @@ class Tracker:
                 import mlflow  # noqa: F401 -- the seconds this takes are not the store's
             finally:
                 self._imported.set()
-            with Uploader(self._folder, source=git_tags(), cancelled=self._cancelled) as uploader:
+            with Uploader(self._folder, uri=self._uri, source=git_tags(), cancelled=self._cancelled) as uploader:
                 self._attempt(uploader.flush, uploader.uri)
                 while not self._ending.wait(self._flush_s):
                     self._attempt(uploader.flush, uploader.uri)
@@ -106,8 +107,13 @@ class Tracker:
         return True
 
 
-def close_sweep(folder: Path, *, grace_s: float = GRACE_S) -> str | None:
+def close_sweep(folder: Path, *, uri: str | None = None, grace_s: float = GRACE_S) -> str | None:
     """Give a sweep's run its status; waits at most `grace_s`.
+
+    Args:
+        folder: the sweep's.
+        uri: the store's address with its credentials; null: the one its cases name.
+        grace_s: seconds.
 
     Returns:
         A warning that says what was not filed and what to do, or null.
@@ -116,7 +122,7 @@ def close_sweep(folder: Path, *, grace_s: float = GRACE_S) -> str | None:
 
     def act() -> None:
         try:
-            finish_sweep(folder)
+            finish_sweep(folder, uri=uri)
             problems.clear()
         except store.failures() as error:
             problems[:] = [type(error).__name__]
