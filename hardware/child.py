@@ -48,4 +48,4 @@ def without_job(values: Mapping[str, str]) -> dict[str, str]:
 
 def environment_of_child(added: Mapping[str, str], inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
     """All environment variables of a worker: what this process has, less a surrounding job's, and what is added."""
-    return with_own_root(without_job(inherited)) | added
+    return with_own_root(without_job(inherited)) | dict(added)

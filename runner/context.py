@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hardware.base import Device
-from runner.events import EventWriter
+from runner.events import EventWriter, Name
 from runner.schema import Case
 
 PARENT_VARIABLE = "TOUCHSTONE_PARENT_PID"
@@ -32,6 +32,10 @@ class Context:
     events: EventWriter
     device: Device
     mark: Mark
+
+    def preparing(self, what: str) -> None:
+        """Tell what is done next before training begins: people wait for it."""
+        self.events.emit(Name.PREPARE, {"what": what})
 
     @property
     def global_batch(self) -> int:

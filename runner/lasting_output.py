@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from typing import IO, Any
+import sys
+from typing import IO, Any, cast
 
 
 class LastingOutput(io.TextIOBase):
@@ -67,3 +68,8 @@ class LastingOutput(io.TextIOBase):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
+
+
+def standard_output() -> IO[str]:
+    """Standard output, as one that never ends a run."""
+    return cast(IO[str], LastingOutput(sys.stdout))

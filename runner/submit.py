@@ -9,7 +9,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from runner.check import with_devices
-from runner.compose import to_case
+from runner.compose import to_case, tuning_in_use
 from runner.errors import ConfigurationError, InterruptedRunError
 from runner.fairness import division_of
 from runner.folder import claim, find_earlier, is_done, remove_if_empty
@@ -28,7 +28,8 @@ def run_composed(config: DictConfig, *, vendor_detected: bool) -> tuple[int, boo
     case = with_devices(to_case(config))
     changes = division_of(case, list(hydra.searchpath), dict(hydra.runtime.choices))
     wanted = from_here(Path(hydra.runtime.output_dir))
-    code = run_case(case, wanted, changes, is_sweep=is_sweep, vendor_detected=vendor_detected)
+    tuning = tuning_in_use(hydra.runtime.choices)
+    code = run_case(case, wanted, changes, is_sweep=is_sweep, vendor_detected=vendor_detected, tuning=tuning)
     if is_sweep and code == InterruptedRunError.exit_code:
         end_sweep(Path(hydra.sweep.dir), uri=case.tracking.uri, at_least=code)
     return code, is_sweep
@@ -39,7 +40,15 @@ def from_here(folder: Path) -> Path:
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
-def run_case(case: Case, wanted: Path, changes: Division, *, is_sweep: bool, vendor_detected: bool) -> int:
+def run_case(
+    case: Case,
+    wanted: Path,
+    changes: Division,
+    *,
+    is_sweep: bool,
+    vendor_detected: bool,
+    tuning: str | None = None,
+) -> int:
     """Claim a folder, or find the earlier one that `resume=true` asks for, and run the case in it."""
     from runner.console import Console
     from runner.engine import Engine
@@ -55,7 +64,7 @@ def run_case(case: Case, wanted: Path, changes: Division, *, is_sweep: bool, ven
             return 0
         _continue(folder)
     try:
-        console.start(folder, vendor_detected=vendor_detected)
+        console.start(folder, vendor_detected=vendor_detected, tuning=tuning)
         with Interrupts() as interrupts:
             engine = Engine(
                 case=case, folder=folder, division=changes, console=console, forked=is_sweep, interrupts=interrupts
