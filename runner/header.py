@@ -9,7 +9,7 @@ from runner.report.tables import EMULATED, NOT_PUBLISHABLE, TINY
 from runner.schema import Case
 
 SLOW_FLOAT16 = (
-    "SLOW: this processor has no float16 arithmetic, software does it. fp32 and bf16 are likely to be much faster."
+    "SLOW: this processor has no float16 arithmetic, software does it. fp32 and bf16 are likely to be faster."
 )
 
 
