@@ -8,7 +8,6 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 from hardware.base import DeviceIdentity
+from hardware.child import python, with_own_root
 
 KEY_VARIABLE = "TOUCHSTONE_SAMPLER_KEY"
 ADDRESS_VARIABLE = "TOUCHSTONE_SAMPLER_ADDRESS"
@@ -230,22 +230,20 @@ def start_sampler(
     """
     folder = socket_folder()
     address, key = str(folder / SOCKET), secrets.token_hex(32)
-    command = [sys.executable, "-m", "hardware.sampler", "--trace", str(trace), "--meters", ",".join(meters)]
+    command = python("hardware.sampler", "--trace", str(trace), "--meters", ",".join(meters))
     command += ["--devices", json.dumps([asdict(one) for one in devices]), "--period", str(period_s)]
     command += [] if window_s is None else ["--window", str(window_s)]
     command += ["--address", address, "--parent-pid", str(os.getpid())]
     if prometheus is not None:
         command += ["--prometheus-address", prometheus[0], "--prometheus-port", str(prometheus[1])]
     command += [part for pid in watch_pids for part in ("--watch-pid", str(pid))]
-    root = str(Path(__file__).resolve().parents[1])
-    python_path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     with log.open("ab") if log else contextlib.nullcontext(subprocess.DEVNULL) as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=os.environ | {KEY_VARIABLE: key, "PYTHONPATH": python_path},
+            env=with_own_root(os.environ) | {KEY_VARIABLE: key},
             start_new_session=True,  # Ctrl-C is for the run; what it used up to then is still written down
         )
     return SamplerProcess(process=process, address=address, key=key, folder=folder)

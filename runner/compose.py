@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,6 +42,18 @@ def reference_case(choices: dict[str, Any], scale: str, search_path: Sequence[st
     overrides += ["data.root=null"] if choices["data"] == "dataset" else []
     overrides += [f"hydra.searchpath=[{','.join(search_path)}]"] if search_path else []
     return to_case(compose("config", overrides=[*overrides, "~tuning", f"scale={scale}"]))
+
+
+def tuning_in_use(choices: Mapping[str, Any]) -> str | None:
+    """The file of `conf/tuning` that a composed case took values from, `vendor/model`; None where there is none.
+
+    Hydra names the optional choice whether its file exists or not.
+    """
+    chosen = choices.get("tuning")
+    if not chosen or not GlobalHydra.instance().is_initialized():
+        return None
+    folder, _, name = str(chosen).rpartition("/")
+    return str(chosen) if name in GlobalHydra.instance().config_loader().get_group_options(f"tuning/{folder}") else None
 
 
 @contextmanager

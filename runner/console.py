@@ -18,9 +18,10 @@ from rich.progress import Progress as Bar
 from rich.table import Column
 from rich.text import Text
 
-from runner.errors import BY_NAME
+from runner.errors import BY_NAME, TouchstoneError
 from runner.events import Event, Name
 from runner.header import case_marks, header, targets
+from runner.lasting_output import standard_output
 from runner.progress import Progress, Snapshot, Stage, duration
 from runner.report import compare
 from runner.report.compare import Run
@@ -34,6 +35,8 @@ REFRESH_S = 0.25
 """Between two drawings of the progress line."""
 PLAIN_S = 10.0
 """Without a terminal: between two lines when nothing else is said."""
+SAME_S = 60.0
+"""Without a terminal: between two lines that say the same."""
 _TRACEBACK = "Traceback (most recent call last)"
 
 
@@ -57,21 +60,21 @@ class Console:
             clock: monotonic seconds, of the same clock as the events'.
         """
         self._case, self._clock = case, clock
-        self._screen = screen(file, terminal=terminal)
+        self._screen = screen(file or standard_output(), terminal=terminal)
         self._is_stdout = file is None
         self._progress = Progress(case=case)
         self._bar: Bar | None = None
         self._bar_task = TaskID(0)
         self._began_s = self._last_s = clock()
-        self._stage: Stage | None = None
+        self._doing = self._last_plain = ""
         self._parts = 0
         self._said: set[str] = set()
 
-    def start(self, run_folder: Path, vendor_detected: bool) -> None:
+    def start(self, run_folder: Path, vendor_detected: bool, tuning: str | None = None) -> None:
         """Say what runs, and begin to show progress."""
         case = self._case
         self._print(f"{case.task.name} {case.model.name}", style="bold")
-        for label, text in header(case, run_folder, vendor_detected):
+        for label, text in header(case, run_folder, vendor_detected, tuning):
             self._print(f"  {label:<10} {text}")
         for mark in case_marks(case):
             self._print(f"  {mark}", style="bold yellow")
@@ -123,6 +126,17 @@ class Console:
         self._print(f"Run folder   {run_folder}")
         self._print(f"All figures  python -m runner.report {run_folder}")
 
+    def say(self, text: str) -> None:
+        """One line with the time since start, about what the engine itself does."""
+        self._say(text)
+
+    def fail(self, failure: TouchstoneError) -> None:
+        """Say why there is not even a result."""
+        self.stop()
+        self._print("")
+        self._print(f"{type(failure).__name__} (exit {failure.exit_code}).", style="bold red")
+        self._print(str(failure), style="red")
+
     def skip(self, run_folder: Path) -> None:
         """Say that this very case is done already."""
         self._print(f"{self._case.name} is done already (resume=true): {run_folder}")
@@ -143,17 +157,24 @@ class Console:
     def _show(self) -> None:
         now_s = self._clock()
         snapshot = self._progress.at(now_s)
-        changed = snapshot.stage is not self._stage
-        self._stage = snapshot.stage
+        doing = _doing(snapshot)
+        changed, self._doing = doing != self._doing, doing
         if self._bar is not None:
             if now_s - self._last_s >= REFRESH_S:
                 self._last_s = now_s
                 self._draw(self._bar, snapshot)
         elif changed:
-            self._say(snapshot.stage.value)
+            self._plain(doing)
         elif now_s - self._last_s >= PLAIN_S:
             done = "" if snapshot.fraction is None else f"{snapshot.fraction:.0%}"
-            self._say(", ".join(part for part in (snapshot.stage.value, done, snapshot.left, snapshot.detail) if part))
+            detail = "" if snapshot.stage is Stage.PREPARING else snapshot.detail
+            self._plain(", ".join(part for part in (doing, done, snapshot.left, detail) if part))
+
+    def _plain(self, text: str) -> None:
+        """A line of progress without a terminal; the same one again only after `SAME_S`."""
+        if text != self._last_plain or self._clock() - self._last_s >= SAME_S:
+            self._last_plain = text
+            self._say(text)
 
     def _draw(self, bar: Bar, snapshot: Snapshot) -> None:
         total = None if snapshot.fraction is None else 1.0
@@ -212,7 +233,7 @@ def show_sweep(folder: Path, reports: Mapping[Path, Report], *, file: IO[str] | 
     ]
     if rows:
         page.blocks.append(Grid(header=["Case", "Status"], rows=rows))
-    on = screen(file)
+    on = screen(file or standard_output())
     runs = [Run(report=report, folder=path) for path, report in reports.items()]
     for part in [page, *(compare.page(group) for group in compare.groups(runs) if len(group) > 1)]:
         on.print()
@@ -227,6 +248,12 @@ def last_traceback(run_folder: Path) -> str:
     text = logs[-1].read_text(errors="replace") if logs else ""
     begin = text.rfind(_TRACEBACK)
     return text[begin:].strip() if begin >= 0 else "No traceback was written: the worker ended without one."
+
+
+def _doing(snapshot: Snapshot) -> str:
+    """What goes on, in words: the stage, and what is being prepared."""
+    named = snapshot.stage is Stage.PREPARING and snapshot.detail
+    return f"{snapshot.stage.value}: {snapshot.detail}" if named else snapshot.stage.value
 
 
 def _bar(on: RichConsole, *, redirect: bool) -> Bar:

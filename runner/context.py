@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hardware.base import Device
-from runner.events import EventWriter
+from runner.events import EventWriter, Name
 from runner.schema import Case
 
 PARENT_VARIABLE = "TOUCHSTONE_PARENT_PID"
 """Environment variable: process id of the runner; its workers end with it."""
+ROOT_VARIABLE = "TOUCHSTONE_ROOT"
+"""Environment variable: the folder the runner's own packages came from; a worker's must come from there, too."""
 AUTOLOAD_VARIABLE = "TORCH_DEVICE_BACKEND_AUTOLOAD"
 """Set to 0 keeps torch from importing every vendor's package it finds; `Device.connect` imports the case's own."""
 Mark = Callable[[str], float]
@@ -30,6 +32,10 @@ class Context:
     events: EventWriter
     device: Device
     mark: Mark
+
+    def preparing(self, what: str) -> None:
+        """Tell what is done next before training begins: people wait for it."""
+        self.events.emit(Name.PREPARE, {"what": what})
 
     @property
     def global_batch(self) -> int:

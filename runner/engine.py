@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from hardware.sampler_client import SamplerProcess, start_sampler
@@ -17,7 +17,9 @@ from runner.errors import InterruptedRunError, TouchstoneError, WorkerCrashedErr
 from runner.events import Event, EventWriter, Name
 from runner.fairness import require
 from runner.folder import claim
+from runner.interrupts import Interrupts
 from runner.launch import attempt
+from runner.lock import let_go
 from runner.report.build import build
 from runner.report.names import is_quality
 from runner.report.plots import draw_plots
@@ -26,6 +28,7 @@ from runner.report.schema import Division, Report
 from runner.report.story import PARENT_LOG
 from runner.schema import Case
 from runner.steps_file import StepsFile
+from runner.storage import free_reserve, reserve, storage_error
 from runner.tracking import Tracker
 
 
@@ -39,12 +42,19 @@ class Engine:
     console: Console
     forked: bool
     """Whether the worker comes from a sweep's server."""
+    interrupts: Interrupts = field(default_factory=Interrupts)
 
     def run(self) -> int:
         """Run the case, file it, show it; returns the exit code."""
+        try:
+            return self._run()
+        except OSError as error:
+            return self._lost(storage_error(error, self.folder))
+
+    def _run(self) -> int:
         tracker: Tracker | None = None
         if self.case.tracking.name == "mlflow":
-            tracker = Tracker(self.folder, self.case.tracking)
+            tracker = Tracker(self.folder, self.case.tracking, say=self.console.say)
         begin_tracking = _once(tracker.start if tracker else None)
         repeats = self.case.measure.repeats if self.case.task.name != "inspect" else 1
         if repeats == 1:
@@ -52,16 +62,32 @@ class Engine:
         else:
             self._repeat(repeats, begin_tracking)
         report = _save(self.folder)
-        draw_plots(self.folder, report)
-        report.save(self.folder / "report.json")  # once more: its hash covers the plots too
+        with suppress(OSError):  # the result is written; pictures of it are not worth an error
+            draw_plots(self.folder, report)
+            report.save(self.folder / "report.json")  # once more: its hash covers the plots too
+        if tracker:
+            self.console.say("filing the result in MLflow")
         begin_tracking()
         warning = tracker.finish(report) if tracker else None
         if warning:
-            # As an event, so that the report with it still follows from the folder.
-            EventWriter(self.folder / "events" / PARENT_LOG, rank=-1).emit(Name.WARNING, {"message": warning})
-            report = _save(self.folder)
+            with suppress(OSError):
+                # As an event, so that the report with it still follows from the folder.
+                EventWriter(self.folder / "events" / PARENT_LOG, rank=-1).emit(Name.WARNING, {"message": warning})
+                report = _save(self.folder)
         self.console.finish(report, self.folder)
         return report.exit_code
+
+    def _lost(self, failure: TouchstoneError) -> int:
+        """Nothing can be written any more: keep what the room set aside allows, and say the rest."""
+        free_reserve(self.folder)
+        try:
+            _tell_end(EventWriter(self.folder / "events" / PARENT_LOG, rank=-1), failure)
+            report = _save(self.folder)
+        except (OSError, ValueError):
+            self.console.fail(failure)
+        else:
+            self.console.finish(report, self.folder)
+        return failure.exit_code
 
     def _repeat(self, repeats: int, begin_tracking: Callable[[], None]) -> None:
         """Run the case in fresh processes, one after the other; the first failure ends it."""
@@ -71,7 +97,10 @@ class Engine:
         failure: TouchstoneError | None = None
         for number in range(1, repeats + 1):
             folder = claim(single, self.folder / REPEATS / str(number))
-            failure = replace(self, case=single, folder=folder)._part(folder, begin_tracking)
+            try:
+                failure = replace(self, case=single, folder=folder)._part(folder, begin_tracking)
+            finally:
+                let_go(folder)
             if failure is not None:
                 break
         _tell_end(events, failure)
@@ -81,13 +110,18 @@ class Engine:
         events = self._parent_events(folder)
         events.emit(Name.LAUNCH_TRAINING)
         try:
-            require(self.case, self.division)
-            check(self.case)
-            failure = self._attempts(folder, events, begin_tracking)
+            with self.interrupts.allowed():
+                require(self.case, self.division)
+                check(self.case)
+                reserve(folder)
+                failure = self._attempts(folder, events, begin_tracking)
         except TouchstoneError as error:
             failure = error
+        except OSError as error:
+            failure = storage_error(error, folder)
         except KeyboardInterrupt:
-            failure = InterruptedRunError("Interrupted before the worker was started.")
+            failure = InterruptedRunError("Interrupted before the worker was started. Nothing was measured.")
+        free_reserve(folder)
         _tell_end(events, failure)
         if self.case.task.name != "inspect":
             _tell_finished(folder, build(folder, by_run=True))
@@ -103,7 +137,7 @@ class Engine:
             if self.case.task.name != "inspect":
                 sampler = self._start_sampler(folder, events)
                 if sampler is not None:
-                    stack.callback(_end_sampler, sampler, events)
+                    stack.callback(self._end_sampler, sampler, events)
                     environment |= sampler.environment
             for left in range(self.case.run.retries, -1, -1):
                 failure = attempt(
@@ -135,6 +169,12 @@ class Engine:
             events.emit(Name.WARNING, {"message": f"No meter was read: the sampler could not be started: {error}."})
             return None
 
+    def _end_sampler(self, sampler: SamplerProcess, events: EventWriter) -> None:
+        """End it; what it did not read becomes a warning. Whoever asked the run to end will not wait long for it."""
+        sampler.stop(SOON_S if self.interrupts.asked else SAMPLER_S)
+        if sampler.problem is not None:
+            events.emit(Name.WARNING, {"message": f"The meters were not read to the end: {sampler.problem}."})
+
     def _meters(self) -> tuple[str, ...]:
         """The vendor's meters, or the host's in its place, and what else was asked for."""
         own = HOST_METERS if self.case.emulate else self.case.vendor.meters
@@ -163,15 +203,10 @@ class Engine:
         return events
 
 
+SAMPLER_S, SOON_S = 5.0, 1.0
+"""How long the sampler may take to finish its files; and when somebody has asked the run to end."""
 HOST_METERS = ("rapl", "host")
 """What an emulated run may read: the host it really runs on."""
-
-
-def _end_sampler(sampler: SamplerProcess, events: EventWriter) -> None:
-    """End it; what it did not read becomes a warning of the report."""
-    sampler.stop()
-    if sampler.problem is not None:
-        events.emit(Name.WARNING, {"message": f"The meters were not read to the end: {sampler.problem}."})
 
 
 def _once(action: Callable[[], None] | None) -> Callable[[], None]:

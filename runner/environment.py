@@ -13,6 +13,7 @@ import psutil
 
 from hardware.base import Device
 from hardware.host import cpu_name
+from runner.redact import without_secrets
 
 PACKAGES = (
     "touchstone",
@@ -62,8 +63,8 @@ def environment(device: Device, ranks: int) -> dict[str, Any]:
 
 
 def variables(values: Mapping[str, str], beginnings: tuple[str, ...]) -> dict[str, str]:
-    """Those whose name has one of the beginnings, by name."""
-    return {name: values[name] for name in sorted(values) if name.startswith(beginnings)}
+    """Those whose name has one of the beginnings and is not that of a secret, by name."""
+    return without_secrets({name: values[name] for name in sorted(values) if name.startswith(beginnings)})
 
 
 def _version(package: str) -> str | None:

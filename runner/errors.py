@@ -66,6 +66,12 @@ class WorkerCrashedError(TouchstoneError):
     exit_code = 10
 
 
+class StorageError(TouchstoneError):
+    """What the run writes could not be written."""
+
+    exit_code = 10
+
+
 class InterruptedRunError(TouchstoneError):
     """Ctrl-C or SIGTERM."""
 
@@ -110,6 +116,12 @@ def classify(error: BaseException) -> TouchstoneError:
             f"Not enough memory: {_first_line(error)}. Lower model.batch_size (raise model.accumulate to keep the "
             "global batch), or use scale=tiny."
         )
+    if _is_full_disk(error):
+        place = getattr(error, "filename", None) or "the run folder"
+        return StorageError(
+            f"The disk that holds {place} is full: {_first_line(error)}. Free space there, or choose another place "
+            "with run.root=FOLDER."
+        )
     if _is_data_error(error):
         return DataMissingError(_own_words(error))
     if "bus error" in str(error).lower():
@@ -136,6 +148,15 @@ def _own_words(error: BaseException) -> str:
     if text.startswith("Caught ") and "Original Traceback" in text:
         return text.splitlines()[-1].partition(": ")[2] or text
     return text
+
+
+def _is_full_disk(error: BaseException) -> bool:
+    """Whether a write found no room; torch and HDF5 tell that in their text alone. Shared memory is no disk."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    text = str(error).lower()
+    told = ("no space left on device", "disk quota exceeded", "pytorchstreamwriter failed writing", "disk is full")
+    return any(part in text for part in told) and "</torch_" not in text and "shared memory" not in text
 
 
 def _is_data_error(error: BaseException) -> bool:

@@ -17,6 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from runner.storage import write_all
+
 PREFIX = "[PerfLog] "
 
 
@@ -33,6 +35,7 @@ class Name(StrEnum):
     STEP_END = "STEP_END"
     EVALUATE = "EVALUATE"
     FINISHED = "FINISHED"
+    PREPARE = "PREPARE"
     ENVIRONMENT = "ENVIRONMENT"
     PRECISION = "PRECISION"
     ACCOUNT = "ACCOUNT"
@@ -67,7 +70,8 @@ class EventWriter:
     def __init__(self, path: Path, *, rank: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.rank = rank
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._cut = _is_cut(self._file)
 
     def emit(self, name: Name, value: dict[str, Any] | None = None, *, at: tuple[int, float] | None = None) -> None:
         """Append one event.
@@ -87,11 +91,20 @@ class EventWriter:
             "rank": self.rank,
         }
         line = {"event": name.value, "value": finite(value or {}), "metadata": metadata}
-        os.write(self._file, f"{PREFIX}{json.dumps(line)}\n".encode())
+        # A line that a full disk cut off must not take the next one with it.
+        before, self._cut = "\n" if self._cut else "", True
+        write_all(self._file, f"{before}{PREFIX}{json.dumps(line)}\n".encode())
+        self._cut = False
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def _is_cut(file: int) -> bool:
+    """Whether an open file ends in the middle of a line."""
+    size = os.fstat(file).st_size
+    return size > 0 and os.pread(file, 1, size - 1) != b"\n"
 
 
 def finite(value: Any) -> Any:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from runner.errors import ConfigurationError
+from runner.lock import OwnedError, let_go, take
 from runner.report.find import walk_runs
 from runner.report.reading import UnreadableFolderError, reading
 from runner.report.schema import load_report
@@ -16,19 +17,22 @@ from runner.tracking.owner import parent_state, write_parent
 
 
 def claim(case: Case, wanted: Path) -> Path:
-    """Make a folder that is this run's alone and write `run.yaml` into it; a taken name gets a number.
+    """Make a folder that is this run's alone, own it and write `run.yaml` into it; a taken name gets a number.
+
+    The lock is won first, so that no two runs share a folder, then `run.yaml`, and only then is said whose it is. Give
+    it back with `runner.lock.let_go`.
 
     Raises:
         ConfigurationError: the folder cannot be written.
     """
-    for number in itertools.count(1):
-        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
+    for folder in _numbered(wanted):
         if (folder / "run.yaml").exists():
             continue
         try:
-            write_parent(folder)
-            case.save(folder / "run.yaml")
-        except FileExistsError:
+            folder.mkdir(parents=True, exist_ok=True)
+            take(folder)
+            _fill(case, folder)
+        except (OwnedError, FileExistsError):
             continue
         except OSError as error:
             raise ConfigurationError(
@@ -37,6 +41,48 @@ def claim(case: Case, wanted: Path) -> Path:
             ) from error
         return folder
     raise AssertionError("unreachable")
+
+
+def _fill(case: Case, folder: Path) -> None:
+    """Write what a new run folder begins with; whatever fails leaves no half of it."""
+    path = folder / "run.yaml"
+    try:
+        case.save(path)
+        write_parent(folder)
+    except FileExistsError:  # a run that has ended since it was looked for
+        let_go(folder)
+        raise
+    except OSError:
+        path.unlink(missing_ok=True)
+        let_go(folder)
+        raise
+
+
+def claim_sweep(wanted: Path) -> Path:
+    """A folder that is this sweep's alone, owned until the process ends; a taken name gets a number.
+
+    Raises:
+        ConfigurationError: the folder cannot be written.
+    """
+    for folder in _numbered(wanted):
+        try:
+            folder.mkdir(parents=True)
+            take(folder)
+        except (OwnedError, FileExistsError):
+            continue
+        except OSError as error:
+            raise ConfigurationError(
+                f"The sweep's folder {folder} cannot be written: {error.strerror}. "
+                "Choose another place with run.root=FOLDER."
+            ) from error
+        return folder
+    raise AssertionError("unreachable")
+
+
+def _numbered(wanted: Path) -> Iterator[Path]:
+    """The wanted name, then the same with numbers from 2 on."""
+    yield wanted
+    yield from (wanted.with_name(f"{wanted.name}_{number}") for number in itertools.count(2))
 
 
 def find_earlier(case: Case, root: Path, say: Callable[[str], None] = lambda _: None) -> Path | None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hardware.cpu_features import has_float16
 from runner.report.tables import EMULATED, NOT_PUBLISHABLE, TINY
 from runner.schema import Case
 
+SLOW_FLOAT16 = (
+    "SLOW: this processor has no float16 arithmetic, software does it. fp32 and bf16 are likely to be faster."
+)
 
-def header(case: Case, run_folder: Path, vendor_detected: bool) -> list[tuple[str, str]]:
-    """What runs, as (label, text) lines."""
+
+def header(case: Case, run_folder: Path, vendor_detected: bool, tuning: str | None = None) -> list[tuple[str, str]]:
+    """What runs, as (label, text) lines; `tuning` is the file of `conf/tuning` that changed the case."""
     model, precision, vendor = case.model, case.precision, case.vendor
     passes = f", {model.accumulate} passes per step" if model.accumulate > 1 else ""
     products = precision.autocast or precision.weights
@@ -24,6 +29,8 @@ def header(case: Case, run_folder: Path, vendor_detected: bool) -> list[tuple[st
         ("topology", f"{case.topology.name}, {_devices(case.topology.devices)}"),
         ("data", f"{case.data.name}{f' in {case.data.root}' if case.data.root else ''}"),
     ]
+    if tuning is not None:
+        lines.append(("tuning", f"conf/tuning/{tuning}.yaml, this vendor's for this model; '~tuning' leaves it out"))
     if case.task.name == "train":
         window = case.measure.window
         lines.append(
@@ -42,6 +49,9 @@ def case_marks(case: Case) -> list[str]:
     marks = [EMULATED] if case.emulate else []
     marks += [TINY] if case.scale == "tiny" else []
     measured = case.task.name != "inspect"
+    on_host = case.vendor.on_host or case.emulate
+    if measured and on_host and "float16" in (case.precision.autocast, case.precision.weights):
+        marks += [SLOW_FLOAT16] if has_float16() is False else []
     return marks + (
         [NOT_PUBLISHABLE.format(measure=case.measure.name)] if measured and not case.measure.publishable else []
     )

@@ -5,10 +5,8 @@ from __future__ import annotations
 import resource
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 from runner.errors import (
     BUS_ERROR,
@@ -22,6 +20,7 @@ from runner.errors import (
 from runner.events import Event, Name, event_files, read_events
 from runner.processes import WORKER, end_worker, start_worker
 from runner.schema import Case
+from runner.storage import could_not_write, full
 
 TICK_S = 0.25
 """Between two looks at the event files."""
@@ -72,25 +71,30 @@ def attempt(
     worker = start_worker(case, folder, environment, forked=forked, module=module)
     deadline = time.monotonic() + (case.run.timeout_s or float("inf"))
     try:
-        with _terminate_as_interrupt():
-            while not worker.wait(TICK_S):
+        while not worker.wait(TICK_S):
+            follow()
+            on_tick()
+            if time.monotonic() > deadline:
+                end_worker(worker)
                 follow()
-                on_tick()
-                if time.monotonic() > deadline:
-                    end_worker(worker)
-                    follow()
-                    return TimedOutError(
-                        f"The worker was still running after run.timeout_s={case.run.timeout_s:g} seconds and was "
-                        "ended. Raise run.timeout_s, or look at worker.log for what it waited on."
-                    )
+                return TimedOutError(
+                    f"The worker was still running after run.timeout_s={case.run.timeout_s:g} seconds and was "
+                    "ended. Raise run.timeout_s, or look at worker.log for what it waited on."
+                )
     except KeyboardInterrupt:
         end_worker(worker)
         follow()
-        return InterruptedRunError("Interrupted. What was measured so far is kept.")
+        return InterruptedRunError(f"Interrupted. What was measured so far is kept. {_how_to_go_on(case, folder)}")
     follow()
     if told:
         return _as_error(told[0])
     return None if worker.returncode == 0 else _crash(worker.returncode, folder)
+
+
+def _how_to_go_on(case: Case, folder: Path) -> str:
+    if case.task.name == "converge" and (folder / "checkpoints" / "last.ckpt").exists():
+        return "Go on from the last evaluation with the same command and resume=true: python -m runner … resume=true"
+    return "Nothing was saved that could be gone on from: give the same command again to start afresh."
 
 
 def _as_error(event: Event) -> TouchstoneError:
@@ -101,6 +105,8 @@ def _as_error(event: Event) -> TouchstoneError:
 
 def _crash(returncode: int | None, folder: Path) -> TouchstoneError:
     """What ended a worker that could not say so itself, by its status and its last words."""
+    if could_not_write(returncode, folder):
+        return full(folder)
     log = folder / "worker.log"
     lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:] if log.exists() else []
     tail = " The end of worker.log:\n" + "\n".join(lines) if lines else ""
@@ -128,17 +134,3 @@ def _address_space_limit() -> str:
     return (
         f" The shell limits address space to {soft / 2**30:.1f} GiB (ulimit -v); training needs far more than it uses."
     )
-
-
-@contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C while the worker runs."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

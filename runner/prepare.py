@@ -72,6 +72,7 @@ def workload_class(recipe: Recipe, framework: str) -> type[Workload]:
 def build_workload(context: Context) -> Workload:
     """The case's workload with random weights; the same weights on every rank."""
     case = context.case
+    context.preparing("building the model")
     context.device.seed(case.seed)
     try:
         workload = workload_class(case.model, case.framework.name)(case.model)
@@ -124,6 +125,7 @@ def build_evaluation_loader(context: Context, workload: Workload, datasets: Data
 def build_trainer(context: Context, callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:
     """Lightning's Trainer with everything off that would disturb a measurement."""
     case, device = context.case, context.device
+    context.preparing("starting the trainer")
     trainer = pl.Trainer(
         accelerator=device.accelerator(),
         devices=context.world,

@@ -16,9 +16,11 @@ from typing import Protocol
 
 import psutil
 
+from hardware.child import ROOT, environment_of_child, python
+from runner.context import ROOT_VARIABLE
 from runner.schema import Case
 
-GRACE_S = 3.0
+GRACE_S = 2.0
 """Between asking a worker to end and ending it."""
 
 
@@ -42,7 +44,7 @@ class Spawned:
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,
-                env={**os.environ, **environment},
+                env=_variables(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -71,7 +73,8 @@ class Forked:
 
     def __init__(self, folder: Path, environment: Mapping[str, str], log: Path) -> None:
         context = multiprocessing.get_context("forkserver")
-        self._process: BaseProcess = context.Process(target=_forked_main, args=(folder, dict(environment), log))
+        variables = _variables(environment)
+        self._process: BaseProcess = context.Process(target=_forked_main, args=(folder, variables, log))
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -87,20 +90,33 @@ class Forked:
         return self._process.exitcode
 
 
+def _variables(added: Mapping[str, str]) -> dict[str, str]:
+    """All environment variables of a worker."""
+    return environment_of_child({ROOT_VARIABLE: str(ROOT), **added})
+
+
 def start_server() -> None:
     """Have the sweep's server import everything, while the parent goes on."""
     from multiprocessing import forkserver
 
     multiprocessing.get_context("forkserver").set_forkserver_preload(["runner.preload"])
-    forkserver.ensure_running()
+    # The server is a `python -c`, which searches the working directory; it takes its variables from this process.
+    before = dict(os.environ)
+    os.environ.update(environment_of_child({"PYTHONSAFEPATH": "1"}))
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
-def _forked_main(folder: Path, environment: Mapping[str, str], log: Path) -> None:
+def _forked_main(folder: Path, variables: Mapping[str, str], log: Path) -> None:
     os.setsid()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    os.environ.update(environment)
+    os.environ.clear()  # the server's were those of the sweep's start
+    os.environ.update(variables)
     from runner.worker import main
 
     sys.exit(main(folder))
@@ -124,11 +140,11 @@ def start_worker(
     if ranks == 1 and forked:
         return Forked(folder, environment, log)
     if ranks == 1:
-        return Spawned([sys.executable, "-m", module, str(folder)], environment, log)
+        return Spawned(python(module, str(folder)), environment, log)
     threads = max(1, (psutil.cpu_count(logical=False) or 1) // ranks)
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-    command = [sys.executable, *torchrun, "-m", module, str(folder)]
-    return Spawned(command, {"OMP_NUM_THREADS": str(threads), **environment}, log)
+    # `--no-python`: torchrun itself would start the ranks without `-P`.
+    torchrun = python("torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "--no-python")
+    return Spawned([*torchrun, *python(module, str(folder))], {"OMP_NUM_THREADS": str(threads), **environment}, log)
 
 
 def end_worker(worker: WorkerProcess) -> None:

@@ -40,7 +40,7 @@ class Snapshot:
     left: str
     """How long it will take; empty where nobody knows."""
     detail: str
-    """Step, loss, speed, quality."""
+    """Step, loss, speed, quality; what is being prepared."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -49,6 +49,7 @@ class Progress:
 
     case: Case
     stage: Stage = Stage.STARTING
+    _preparing: str = ""
     _step: int | None = None
     _speed: float | None = None
     _loss: float | None = None
@@ -66,8 +67,11 @@ class Progress:
         value = event.value
         if event.name == Name.INIT_END:
             self.stage = Stage.COUNTING if self.case.task.name == "inspect" else Stage.PREPARING
+            self._preparing = "loading the framework"
         elif event.name == Name.INIT_START:
-            self.stage = Stage.PREPARING
+            self.stage, self._preparing = Stage.PREPARING, "connecting the device"
+        elif event.name == Name.PREPARE:
+            self.stage, self._preparing = Stage.PREPARING, str(value.get("what"))
         elif event.name == Name.TRAIN_START:
             self.stage = Stage.WARMING_UP
             self._training_began = (event.monotonic_s, value.get("step") or 0)
@@ -152,7 +156,9 @@ class Progress:
     def _detail(self) -> str:
         if self.stage is Stage.MEASURING:
             return f"{self._planned:,} steps, read back when they are done" if self._planned else ""
-        if self.stage in (Stage.COUNTING, Stage.ENDING):
+        if self.stage is Stage.PREPARING:
+            return self._preparing
+        if self.stage in (Stage.STARTING, Stage.COUNTING, Stage.ENDING):
             return ""
         quality = self.case.model.quality
         parts = [f"step {self._step:,}"] if self._step is not None else []

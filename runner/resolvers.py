@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -21,7 +22,9 @@ def _scale(reference: Any, tiny: Any, *, _root_: DictConfig) -> Any:
 def _case_name(*, _root_: DictConfig) -> str:
     """`${case_name:}`: what a run folder is called after its time."""
     parts = [_root_.task.name, _root_.model.name, _root_.scale, _root_.precision.name, _root_.vendor.name]
-    return "_".join(parts) + ("_emulated" if _root_.emulate else "")
+    # Hydra makes the folder before the names are checked: none may lead out of `run.root`.
+    shown = (re.sub(r"[^A-Za-z0-9._-]", "-", str(part)) for part in parts)
+    return "_".join(shown) + ("_emulated" if _root_.emulate else "")
 
 
 def register() -> None:

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter, field_validator
 from pydantic.dataclasses import dataclass
 
 from hardware.spec import PrecisionSpec, VendorSpec
 from models.data.spec import DataSpec
 from models.recipe import Recipe
+from runner.redact import public_uri
 
 STRICT = ConfigDict(extra="forbid")
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+"""What a choice may be called."""
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
@@ -151,6 +155,17 @@ class Case:
     meters: Meters = field(default_factory=Meters)
     fairness: Fairness = field(default_factory=Fairness)
 
+    @field_validator("task", "model", "vendor", "precision", "topology", "data", "measure", mode="after")
+    @classmethod
+    def _check_name(cls, part: Any) -> Any:
+        """Names become parts of paths and of addresses."""
+        if not NAME.fullmatch(part.name):
+            raise ValueError(
+                f"the name {part.name[:80]!r} may hold only letters of a to z, digits, '.', '_' and '-', and must not "
+                "begin with '.'"
+            )
+        return part
+
     @property
     def name(self) -> str:
         """Short name for folders, tables and MLflow, e.g. `converge_bert_tiny_fp32_cpu`."""
@@ -175,13 +190,16 @@ class Case:
         return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
 
     def save(self, path: Path) -> None:
-        """Write `run.yaml`; the file must not exist yet.
+        """Write `run.yaml`, without the credentials of `tracking.uri`; the file must not exist yet.
 
         Raises:
             FileExistsError: another run owns this folder.
         """
+        values = self.to_dict()
+        if self.tracking.uri is not None:
+            values["tracking"]["uri"] = public_uri(self.tracking.uri)
         with path.open("x") as file:
-            yaml.safe_dump(self.to_dict(), file, sort_keys=False)
+            yaml.safe_dump(values, file, sort_keys=False)
 
 
 NOT_DECIDING = frozenset({"tracking", "resume", "debug", "run", "meters", "fairness"})

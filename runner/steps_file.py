@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.storage import write_all
+
 
 @dataclass(kw_only=True, slots=True, frozen=True)
 class StepRecord:
@@ -54,8 +56,10 @@ class StepsFile:
             row = (record.step, phase, _text(record.seconds), _text(record.core_seconds), record.samples)
             writer.writerow((self._rank, *row, "" if record.tokens is None else record.tokens, record.loss))
         file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.write(file, text.getvalue().encode())
-        os.close(file)
+        try:
+            write_all(file, text.getvalue().encode())
+        finally:
+            os.close(file)
 
 
 def _text(seconds: float | None) -> float | str:

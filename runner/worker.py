@@ -14,17 +14,18 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-
+import runner
 from hardware.base import DeviceIdentity
 from hardware.registry import load_device
 from hardware.sampler_client import SamplerClient
-from runner.context import PARENT_VARIABLE, Context, Mark
+from runner.context import PARENT_VARIABLE, ROOT_VARIABLE, Context, Mark
 from runner.environment import environment
-from runner.errors import HardwareError, TargetNotReachedError, classify
+from runner.errors import DependencyError, HardwareError, TargetNotReachedError, WorkerCrashedError, classify
 from runner.events import EventWriter, Name
+from runner.lock import wait_until_gone
 from runner.peaks.file import take_along
 from runner.schema import Case, load_case
+from runner.storage import CANNOT_WRITE
 
 IDLE_S = 1.0
 """Seconds of rest before the device is used, for its idle power; only where a meter reads power."""
@@ -38,19 +39,28 @@ def main(folder: Path) -> int:
     events = EventWriter(folder / "events" / f"rank{rank}.log", rank=rank)
     began = time.monotonic()
     events.emit(Name.INIT_START, {"pid": os.getpid()})
-    end_with_parent()
+    end_with_parent(folder)
     try:
+        check_root(runner.__file__)
         case = load_case(folder)
         context = _connect(case, folder, rank, events)
         events.emit(Name.INIT_END, {"seconds": time.monotonic() - began})
         _run(context)
     except Exception as error:  # noqa: BLE001 -- whatever happened becomes a recorded result
-        cause = classify(error)
-        traceback.print_exc()
-        told = {"class": type(cause).__name__, "message": str(cause), "exit_code": cause.exit_code}
-        events.emit(Name.ERROR, told)
-        return cause.exit_code
+        return tell_failure(error, events)
     return 0
+
+
+def tell_failure(error: Exception, events: EventWriter) -> int:
+    """Tell why this rank ends; returns its exit code. On a full disk not even that can be written."""
+    cause = classify(error)
+    told = {"class": type(cause).__name__, "message": str(cause), "exit_code": cause.exit_code}
+    try:
+        traceback.print_exc()
+        events.emit(Name.ERROR, told)
+    except OSError:
+        return CANNOT_WRITE
+    return cause.exit_code
 
 
 def _run(context: Context) -> None:
@@ -148,20 +158,29 @@ def _sampler_mark(client: SamplerClient, identities: list[DeviceIdentity], event
     return mark
 
 
-def end_with_parent() -> None:
-    """End this rank when the parent is gone: nobody would record what it does."""
-    parent = os.environ.get(PARENT_VARIABLE)
-    if parent is None:
+def check_root(imported: str | None) -> None:
+    """Refuse to measure with another installation than the one whose parent started this worker.
+
+    Raises:
+        DependencyError: says which one was imported, and which one should have been.
+    """
+    wanted = os.environ.get(ROOT_VARIABLE)
+    found = str(Path(imported or "").resolve().parents[1])
+    if wanted is not None and found != wanted:
+        raise DependencyError(
+            f"The worker imported the engine from {found}, and was started by that in {wanted}. "
+            "Something sets sys.path before it starts (a sitecustomize.py, a .pth file): start without it."
+        )
+
+
+def end_with_parent(folder: Path) -> None:
+    """End this rank when the parent no longer owns the run folder: nobody would record what it does."""
+    if os.environ.get(PARENT_VARIABLE) is None:
         return
-    try:
-        watched = psutil.Process(int(parent))
-    except psutil.NoSuchProcess:
-        os._exit(10)
 
     def watch() -> None:
-        while watched.is_running():
-            time.sleep(1.0)
-        os._exit(10)
+        wait_until_gone(folder)
+        os._exit(WorkerCrashedError.exit_code)
 
     threading.Thread(target=watch, daemon=True, name="parent-watch").start()
 

@@ -7,14 +7,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
-import runner
+from hardware.child import environment_of_child, python
 from runner.doctor.findings import Details
 
 LIMIT_S, DEEP_LIMIT_S = 30.0, 180.0
@@ -36,7 +35,7 @@ def inquire(vendor: str, *, deep: bool, limit_s: float | None = None, module: st
     limit_s = limit_s or (DEEP_LIMIT_S if deep else LIMIT_S)
     with tempfile.TemporaryDirectory(prefix="touchstone-") as place:
         file, log = Path(place) / "found.json", Path(place) / "log"
-        command = [sys.executable, "-m", module, vendor, str(file), *(["--deep"] if deep else [])]
+        command = python(module, vendor, str(file), *(["--deep"] if deep else []))
         ending = _run(command, log, limit_s)
         stage, found = _read(file)
         if ending is None and found is None:
@@ -51,15 +50,13 @@ def inquire(vendor: str, *, deep: bool, limit_s: float | None = None, module: st
 
 def _run(command: list[str], log: Path, limit_s: float) -> str | None:
     """How the process ended, when it did not end well."""
-    root = str(Path(runner.__file__).resolve().parents[1])
-    python_path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=os.environ | {"PYTHONPATH": python_path},
+            env=environment_of_child({}),
             start_new_session=True,  # its tools go with it
         )
     try:

@@ -12,7 +12,9 @@ from hardware.sampler_client import start_sampler
 from runner.context import AUTOLOAD_VARIABLE, PARENT_VARIABLE
 from runner.errors import TouchstoneError
 from runner.events import Event, Name
+from runner.interrupts import Interrupts
 from runner.launch import attempt
+from runner.lock import let_go, take
 from runner.peaks.plan import Plan
 
 TRACE = "power.csv"
@@ -50,18 +52,21 @@ def launch(plan: Plan, folder: Path, on_event: Callable[[Event], None]) -> Told:
         told.take(event)
         on_event(event)
 
+    take(folder)  # the workers end when it is given back, or when this process ends
     sampler = start_sampler(folder / TRACE, plan.case.vendor.meters, period_s=plan.case.measure.sampling_period_s)
     environment = {PARENT_VARIABLE: str(os.getpid()), AUTOLOAD_VARIABLE: "0"} | sampler.environment
     try:
-        told.failure = attempt(
-            plan.case,
-            folder,
-            environment,
-            forked=False,
-            on_event=listen,
-            on_tick=lambda: None,
-            module="runner.peaks.worker",
-        )
+        with Interrupts() as interrupts, interrupts.allowed():
+            told.failure = attempt(
+                plan.case,
+                folder,
+                environment,
+                forked=False,
+                on_event=listen,
+                on_tick=lambda: None,
+                module="runner.peaks.worker",
+            )
     finally:
         sampler.stop()
+        let_go(folder)
     return told

@@ -14,11 +14,12 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+import runner
 from hardware.base import Device, DeviceIdentity
 from hardware.registry import load_device
 from hardware.sampler_client import SamplerClient
 from runner.environment import environment
-from runner.errors import HardwareError, classify
+from runner.errors import HardwareError
 from runner.events import EventWriter, Name
 from runner.peaks import collectives, copies, memory, products
 from runner.peaks.figures import (
@@ -34,7 +35,7 @@ from runner.peaks.figures import (
 from runner.peaks.measure import Bench
 from runner.peaks.plan import Plan, load_plan
 from runner.peaks.ranks import UnmeasurableError, first_line, join
-from runner.worker import end_with_parent
+from runner.worker import check_root, end_with_parent, tell_failure
 
 Measurement = Callable[[Bench], dict[str, Peak]]
 
@@ -45,8 +46,9 @@ def main(folder: Path) -> int:
     events = EventWriter(folder / "events" / f"rank{rank}.log", rank=rank)
     began = time.monotonic()
     events.emit(Name.INIT_START, {"pid": os.getpid()})
-    end_with_parent()
+    end_with_parent(folder)
     try:
+        check_root(runner.__file__)
         plan = load_plan(folder)
         bench = _connect(plan, events)
         events.emit(Name.INIT_END, {"seconds": time.monotonic() - began})
@@ -57,11 +59,7 @@ def main(folder: Path) -> int:
                 events.emit(Name.METRICS, {"step": number, "metrics": told})
         bench.ranks.close()
     except Exception as error:  # noqa: BLE001 -- whatever happened becomes the parent's message and exit code
-        cause = classify(error)
-        traceback.print_exc()
-        ending = {"class": type(cause).__name__, "message": str(cause), "exit_code": cause.exit_code}
-        events.emit(Name.ERROR, ending)
-        return cause.exit_code
+        return tell_failure(error, events)
     return 0
 
 

@@ -20,6 +20,7 @@ def run(context: Context) -> None:
     """
     case = context.case
     workload = build_workload(context)
+    context.preparing("reading the data")
     datasets = workload.datasets(case.data)
     done_steps = steps_done(context)
     training = build_training_loader(context, workload, datasets, done_steps=done_steps)
@@ -39,6 +40,8 @@ def run(context: Context) -> None:
     )
     if done_steps:
         context.events.emit(Name.RESUMED, {"step": done_steps})
+    else:
+        context.preparing("evaluating before the first step")
     checkpoint = context.checkpoint if done_steps else None
     trainer.fit(workload, training, evaluation, ckpt_path=checkpoint)
     if not convergence.reached:

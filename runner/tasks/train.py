@@ -12,6 +12,7 @@ def run(context: Context) -> None:
     """Train until the window is complete."""
     case = context.case
     workload = build_workload(context)
+    context.preparing("reading the data")
     datasets = None if case.data.name == "synthetic" else workload.datasets(case.data)
     loader = build_training_loader(context, workload, datasets)
 

@@ -1,4 +1,7 @@
-"""`parent.pid`: which process looks after a run folder, and whether it still does."""
+"""Who looks after a run folder: whoever holds its lock (`runner.lock`).
+
+`parent.pid` beside it is for people, and says on which machine to look.
+"""
 
 from __future__ import annotations
 
@@ -7,46 +10,37 @@ import socket
 from pathlib import Path
 from typing import Literal
 
-import psutil
+from runner.lock import held_here, is_locked, take
 
 FILE = "parent.pid"
-CLOCK_TOLERANCE_S = 2.0
-"""Start times are derived from the boot time, which moves when the clock is set."""
 
 ParentState = Literal["alive", "gone", "elsewhere"]
 
 
 def write_parent(folder: Path) -> None:
-    """Write `<pid> <create time> <host>` of this process; before `run.yaml`, so that no run is ownerless."""
+    """Own a folder, made if need be, and write `<pid> <host>` of this process for people to read.
+
+    Raises:
+        OwnedError: another process owns it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    process = psutil.Process()
-    (folder / FILE).write_text(f"{process.pid} {process.create_time()} {socket.gethostname()}\n")
+    if not held_here(folder):
+        take(folder)
+    (folder / FILE).write_text(f"{os.getpid()} {socket.gethostname()}\n")
 
 
 def parent_state(folder: Path) -> ParentState:
-    """Whether the process named in `parent.pid` still runs; `elsewhere` when it ran on another machine.
+    """Whether the run in a folder goes on; `elsewhere` when it was another machine's, whose locks are not seen here.
 
     Raises:
-        ValueError: the file is malformed.
+        ValueError: `parent.pid` is malformed.
     """
+    if is_locked(folder):
+        return "alive"
     path = folder / FILE
     if not path.exists():
         return "gone"
-    words = path.read_text().split()
-    try:
-        pid, create_time = int(words[0]), float(words[1])
-    except (IndexError, ValueError) as error:
-        raise ValueError(f"{path} is malformed: {' '.join(words)!r}") from error
-    if words[2:] and words[2] != socket.gethostname():
-        return "elsewhere"
-    return "alive" if _is_alive(pid, create_time) else "gone"
-
-
-def _is_alive(pid: int, create_time: float) -> bool:
-    """Whether `pid` is that very process: numbers are used again."""
-    try:
-        process = psutil.Process(pid)
-        same = abs(process.create_time() - create_time) <= CLOCK_TOLERANCE_S
-        return same and (pid == os.getpid() or process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+    words = path.read_text(errors="replace").split()
+    if not words or not words[0].isdigit():
+        raise ValueError(f"{path} is malformed: {' '.join(words)[:80]!r}")
+    return "gone" if len(words) == 1 or words[-1] == socket.gethostname() else "elsewhere"

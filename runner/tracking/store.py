@@ -11,13 +11,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
+from runner.redact import public_uri
 from runner.schema import Case
 from runner.tracking import local
 from runner.tracking.local import StoreUnusableError
+
+__all__ = ["public_uri"]
 
 MIGRATION_TIMEOUT_S = 600.0
 """The first process makes the tables of a fresh database, in seconds, on a busy machine minutes; the others wait."""
@@ -68,14 +71,6 @@ def _root_above(run_folder: Path, root: str) -> Path:
         if parts and above.parts[-len(parts) :] == parts:
             return above
     return Path(root).resolve()
-
-
-def public_uri(uri: str) -> str:
-    """`uri` without user, password and query, fit to be shown and stored."""
-    if uri.startswith("sqlite:"):
-        return uri
-    parts = urlsplit(uri)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def redact(text: str, uri: str) -> str:

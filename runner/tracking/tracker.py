@@ -43,6 +43,7 @@ class Tracker:
         say: Callable[[str], object] | None = None,
     ) -> None:
         self._folder = run_folder
+        self._uri = tracking.uri  # with its credentials, which no file of the run holds
         self._flush_s = tracking.flush_s
         self._is_local = tracking.uri is None or tracking.uri.startswith(local.SQLITE)
         self._grace_s = grace_s
@@ -112,7 +113,7 @@ class Tracker:
                 import mlflow  # noqa: F401 -- the seconds this takes are not the store's
             finally:
                 self._imported.set()
-            with Uploader(self._folder, source=git_tags(), cancelled=self._cancelled) as uploader:
+            with Uploader(self._folder, uri=self._uri, source=git_tags(), cancelled=self._cancelled) as uploader:
                 self._is_local = uploader.uri.startswith(local.SQLITE)
                 self._attempt(lambda: store.make_ready(uploader.uri), uploader.uri)
                 self._ready.set()
@@ -141,8 +142,13 @@ class Tracker:
         return True
 
 
-def close_sweep(folder: Path, *, grace_s: float = GRACE_S) -> str | None:
+def close_sweep(folder: Path, *, uri: str | None = None, grace_s: float = GRACE_S) -> str | None:
     """Give a sweep's run its status; waits at most `grace_s`.
+
+    Args:
+        folder: the sweep's.
+        uri: the store's address with its credentials; null: the one its cases name.
+        grace_s: seconds.
 
     Returns:
         A warning that says what was not filed and what to do, or null.
@@ -151,7 +157,7 @@ def close_sweep(folder: Path, *, grace_s: float = GRACE_S) -> str | None:
 
     def act() -> None:
         try:
-            finish_sweep(folder)
+            finish_sweep(folder, uri=uri)
             problems.clear()
         except store.failures() as error:
             unusable = isinstance(error, local.StoreUnusableError)

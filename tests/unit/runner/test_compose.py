@@ -11,7 +11,7 @@ import pytest
 from hydra import compose, initialize_config_module
 
 from runner import resolvers
-from runner.compose import reference_case, to_case
+from runner.compose import composing, reference_case, to_case, tuning_in_use
 from runner.division import division
 from runner.schema import Case, load_case
 
@@ -123,3 +123,11 @@ def test_a_vendors_tuning_is_found_against_the_reference() -> None:
     found = division(tuned, reference_case(all_choices(), "reference"))
     assert found.name == "closed"
     assert {change["key"] for change in found.changed} == {"model.batch_size", "model.memory_format"}
+
+
+def test_the_tuning_file_in_use_is_known() -> None:
+    """Hydra names `vendor/model` as the choice also where no such file is."""
+    with composing():
+        assert tuning_in_use({"tuning": "nvidia/resnet50"}) == "nvidia/resnet50"
+        assert tuning_in_use({"tuning": "nvidia/bert"}) is None
+        assert tuning_in_use({}) is None

@@ -7,6 +7,7 @@ import pytest
 from case_samples import make_case
 from report_samples import failed, report
 
+from hardware.cpu_features import has_float16
 from runner.console import Console, show_sweep
 from runner.events import Event
 from runner.progress import duration
@@ -108,8 +109,8 @@ def test_plain_lines_follow_the_stages_of_train():
     stage.tell("TRAIN_END")
     assert stage.stamped() == [
         "starting worker",
-        "preparing",
-        "warming up",
+        "preparing: connecting the device",
+        "preparing: loading the framework",
         "warming up",
         "steady after 10 steps of warm-up",
         "measuring",
@@ -215,7 +216,7 @@ def test_inspect_has_no_training_stages():
     stage = Stage("inspect").start()
     stage.tell("INIT_START")
     stage.tell("INIT_END", seconds=1.0)
-    assert stage.stamped() == ["starting worker", "preparing", "counting FLOPs"]
+    assert stage.stamped() == ["starting worker", "preparing: connecting the device", "counting FLOPs"]
     assert "measure " not in stage.text
 
 
@@ -266,7 +267,64 @@ def test_worker_that_has_failed_is_ending():
     stage = converging()
     stage.tell("ERROR", rank=1, **ERROR)
     stage.wait(11)
-    assert stage.stamped()[-2:] == ["ending worker", "ending worker"]
+    assert stage.stamped()[-1] == "ending worker"
+
+
+def test_what_is_prepared_is_said():
+    stage = Stage().start()
+    stage.tell("INIT_START")
+    stage.tell("INIT_END", seconds=1.0)
+    for what in ("building the model", "reading the data"):
+        stage.tell("PREPARE", what=what)
+        stage.wait(59)
+    assert stage.stamped() == [
+        "starting worker",
+        "preparing: connecting the device",
+        "preparing: loading the framework",
+        "preparing: building the model",
+        "preparing: reading the data",
+    ]
+    stage.wait(1)
+    assert stage.stamped()[-2:] == ["preparing: reading the data"] * 2, "still alive, once a minute"
+
+
+def test_a_terminal_says_what_is_prepared():
+    stage = Stage(terminal=True).start()
+    stage.tell("INIT_START")
+    stage.tell("PREPARE", what="reading the data")
+    stage.wait(1)
+    assert "reading the data" in stage.text
+
+
+def test_header_names_the_tuning_file_in_use():
+    stage = Stage()
+    stage.console.start(FOLDER, False, tuning="nvidia/resnet50")
+    assert "tuning     conf/tuning/nvidia/resnet50.yaml" in stage.text
+    assert "tuning " not in Stage().start().text
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ("flags : fpu avx512f avx512_bf16", True),
+        ("flags : avx512_fp16", False),
+        ("Features : asimdhp", False),
+        ("", False),
+    ],
+)
+@pytest.mark.parametrize("name", ["fp16", "fp32"])
+def test_float16_on_a_processor_without_it_is_said_to_be_slow(monkeypatch, tmp_path, flags, says, name):
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\n{flags}\n")
+    monkeypatch.setattr("runner.header.has_float16", lambda: has_float16(tmp_path / "cpuinfo"))
+    precision = {
+        "name": name,
+        "weights": "float32",
+        "autocast": "float16" if name == "fp16" else None,
+        "matmul": "ieee",
+    }
+    text = Stage(precision=precision, vendor={"on_host": True}).start().text
+    assert ("SLOW: this processor has no float16 arithmetic" in text) == (says and name == "fp16")
+    assert "SLOW" not in Stage(precision=precision, vendor={"on_host": False}).start().text, "a chip is not the host"
 
 
 def test_counting_ends_with_the_account():

@@ -21,6 +21,7 @@ from tracking_samples import (
 )
 
 from runner.events import EventWriter, Name
+from runner.lock import let_go
 from runner.report.schema import load_report
 from runner.sync import main
 from runner.tracking import declare_sweep, store, write_parent
@@ -167,7 +168,7 @@ def test_a_sweep_whose_parent_was_killed_is_closed(root: Path) -> None:
     assert main([]) == 0
     status = {run.info.run_name: run.info.status for run in all_runs(root)}
     assert status["sweep"] == "RUNNING", "its process, this one, is alive"
-    (sweep / "parent.pid").unlink()
+    let_go(sweep)
     make_run(root, name="sweep/1_case")
     assert main([]) == 0
     status = {run.info.run_name: run.info.status for run in all_runs(root)}

@@ -28,6 +28,7 @@ from tracking_samples import (
 )
 
 from runner.events import Event, EventWriter, Name
+from runner.lock import let_go
 from runner.report.schema import Figure
 from runner.schema import Tracking, case_from_dict
 from runner.tracking import Tracker, Uploader, close_sweep, declare_sweep, describe, store
@@ -432,10 +433,10 @@ def test_parent_state(tmp_path: Path) -> None:
     assert parent_state(tmp_path) == "gone"
     write_parent(tmp_path)
     assert parent_state(tmp_path) == "alive"
-    pid, created, host = (tmp_path / "parent.pid").read_text().split()
-    (tmp_path / "parent.pid").write_text(f"{pid} {float(created) - 100} {host}\n")
-    assert parent_state(tmp_path) == "gone", "the number was used again by another process"
-    (tmp_path / "parent.pid").write_text(f"{pid} {created} elsewhere.example\n")
+    let_go(tmp_path)
+    assert parent_state(tmp_path) == "gone", "this process still runs, but no longer looks after the folder"
+    pid, _ = (tmp_path / "parent.pid").read_text().split()
+    (tmp_path / "parent.pid").write_text(f"{pid} elsewhere.example\n")
     assert parent_state(tmp_path) == "elsewhere"
     (tmp_path / "parent.pid").write_text("half")
     with pytest.raises(ValueError, match="malformed"):
@@ -448,6 +449,7 @@ def test_an_ended_child_that_nobody_waited_for_is_gone(tmp_path: Path) -> None:
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
     wait_for(lambda: (tmp_path / "parent.pid").exists() and parent_state(tmp_path) == "gone")
+    assert process.returncode is None, "nobody has collected it"
     process.wait()
 
 
