@@ -220,7 +220,10 @@ def _outside(report: Report, *, same_rules: bool) -> str | None:
 def _labels(reports: list[Report]) -> list[str]:
     """What tells each run from the others, as short as it can be said."""
     differ = [key for key in _LABELLED if len({str(report.case.get(key)) for report in reports}) > 1]
-    labels = [" ".join(_say(key, report.case[key]) for key in differ if report.case.get(key)) for report in reports]
+    labels = [
+        " ".join(_say(key, report.case[key]) for key in differ if report.case.get(key) is not None)
+        for report in reports
+    ]
     if len({emulated(report) for report in reports}) > 1:
         labels = [
             f"{label} emulated" if emulated(report) else label for label, report in zip(labels, reports, strict=True)

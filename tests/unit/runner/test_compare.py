@@ -291,8 +291,10 @@ def test_rows_of_figures_are_looked_up_once_per_figure_and_run(monkeypatch):
     """The work grows with the number of runs: twice the runs, twice the look-ups."""
     counts = []
     for size in (50, 100):
-        looked = []
-        monkeypatch.setattr(compare, "value_of", lambda one, name: looked.append(name) or value_of(one, name))
+        looked: list[str] = []
+        monkeypatch.setattr(
+            compare, "value_of", lambda one, name, looked=looked: looked.append(name) or value_of(one, name)
+        )
         page(runs(*(report(seed=index) for index in range(size))))
         counts.append(len(looked))
     assert counts[1] <= 2.1 * counts[0]

@@ -178,7 +178,9 @@ def test_an_unknown_ending_is_refused_with_the_known_ones(sweep, tmp_path, capsy
     assert target.read_text().startswith("## ")
 
 
-@pytest.mark.parametrize(("name", "kind"), [("r.MD", "markdown"), ("r.json", "json"), ("r.csv", "csv"), ("r.htm", "html")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("r.MD", "markdown"), ("r.json", "json"), ("r.csv", "csv"), ("r.htm", "html")]
+)
 def test_what_was_written_is_said(sweep, tmp_path, capsys, name, kind):
     assert main([str(sweep), "--out", str(tmp_path / name)]) == 0
     told = capsys.readouterr()
