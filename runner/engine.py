@@ -10,12 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hardware.sampler_client import start_sampler
-from runner.check import check
 from runner.console import Console
 from runner.context import AUTOLOAD_VARIABLE, PARENT_VARIABLE
 from runner.errors import InterruptedRunError, TouchstoneError, WorkerCrashedError
 from runner.events import Event, EventWriter, Name
-from runner.fairness import require
 from runner.folder import claim
 from runner.launch import attempt
 from runner.report.build import build
@@ -79,8 +77,6 @@ class Engine:
         events = self._parent_events(folder)
         events.emit(Name.LAUNCH_TRAINING)
         try:
-            require(self.case, self.division)
-            check(self.case)
             failure = self._attempts(folder, events, begin_tracking)
         except TouchstoneError as error:
             failure = error

@@ -48,6 +48,8 @@ class Sync:
     def folder(self, folder: Path) -> tuple[Outcome, str]:
         """File one run; what became of it, and a remark."""
         try:
+            if self._never_valid(folder):
+                return "skipped", "a value of its case was not valid: there is nothing to file"
             uploader = Uploader(folder, uri=self.uri)
             with uploader:
                 report = self._report(folder)
@@ -58,6 +60,11 @@ class Sync:
             return "skipped", "it is running, or another process is filing it"
         except (ValueError, OSError, yaml.YAMLError) as error:
             return "bad folder", _first_lines(error)
+
+    def _never_valid(self, folder: Path) -> bool:
+        """Whether it is a case of a sweep that was refused for a value, and has no valid `run.yaml`."""
+        path = folder / "report.json"
+        return path.exists() and load_report(path).case.get("identity", "") is None
 
     def _report(self, folder: Path) -> Report | None:
         """The run's report, built now if its parent was killed before it could; null while the parent lives."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from models.ranges import Workers
 from models.recipe import STRICT
 
 
@@ -18,7 +19,7 @@ class DataSpec:
     name: Literal["sample", "synthetic", "dataset"]
     root: str | None = None
     """Folder of the real data set (`data=dataset` only)."""
-    workers: int = 0
+    workers: Workers = 0
     """Data-loader processes per rank."""
     cache: str = "~/.cache/touchstone"
     """Where prepared samples and trained tokenizers are kept between runs."""

@@ -207,7 +207,7 @@ def test_a_refusal_comes_before_anything_heavy_and_is_a_result(
     GlobalHydra.instance().clear()
     fixed = ["model=resnet50", "vendor=cpu", "tracking=none", f"run.root={tmp_path}"]
     assert run([*fixed, "seed=3", "model.optimizer.lr=9", "fairness.require=closed"]) == 2
-    told = " ".join(capfd.readouterr().out.split())
+    told = " ".join(capfd.readouterr().err.split())
     assert "fairness.require=closed, and this run is open" in told and "seed=3 (the reference has 1234)" in told
     (folder,) = (path.parent for path in tmp_path.glob("*/*/report.json"))
     report = load_report(folder / "report.json")
