@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 
-from runner.catalogue import keys, nearest
+from runner.catalogue import choices, groups, keys, nearest
 from runner.errors import ConfigurationError
 from runner.mistakes import stands_alone, unreadable
 from runner.quoting import quoted, shown
@@ -27,6 +27,9 @@ NOT_HERE = ("-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir
 """Hydra's flags that would replace the engine's own configuration."""
 NO_EFFECT = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper", "hydra.mode")
 """Overrides of what the engine does itself."""
+
+LONGEST_NAME = 200
+"""Characters of a choice for which a file can be looked for."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -106,6 +109,9 @@ def _read(word: str) -> Override:
         override = OverridesParser.create().parse_override(word)
     except (HydraException, ValueError) as error:
         raise ConfigurationError(unreadable(word, error)) from error
+    single = override.value_type != ValueType.SIMPLE_CHOICE_SWEEP
+    if single and override.key_or_group in groups() and len(word) > LONGEST_NAME:
+        raise ConfigurationError(f"{shown(word)} does not exist. Choices: {', '.join(choices(override.key_or_group))}.")
     if override.key_or_group.startswith(NO_EFFECT):
         raise ConfigurationError(f"{override.key_or_group} has no effect: the engine runs its cases itself; -m sweeps.")
     return override

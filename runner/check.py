@@ -167,7 +167,8 @@ def _check_chip(case: Case) -> None:
     name = case.vendor.chip
     if case.task.name != "inspect" or name is None or find_chip(name) is not None:
         return
-    near = get_close_matches(name, [chip.name for chip in load_chips()], n=1, cutoff=0.5)
+    known = [one for chip in load_chips() for one in (chip.name, *chip.aliases)]
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f" Did you mean vendor.chip={shlex.quote(near[0])}?" if near else ""
     raise ConfigurationError(f"vendor.chip={name} is not in hardware/chips.yaml, so its rates are unknown.{hint}")
 

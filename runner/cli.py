@@ -61,7 +61,7 @@ def _run(arguments: list[str]) -> int:
         if error.filename is None:
             raise
         hint = "Choose another place with run.root=FOLDER."
-        sys.stderr.write(f"Error: {error.filename} cannot be written: {error.strerror}. {hint}\n")
+        sys.stderr.write(f"Error: {shown(str(error.filename))} cannot be written: {error.strerror}. {hint}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")

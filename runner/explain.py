@@ -85,8 +85,9 @@ def _explain_key(key: str) -> str:
     parent = key.rpartition(".")[0]
     siblings = dict.fromkeys(name.rpartition(".")[2] for name in keys() if name.rpartition(".")[0] == parent)
     there = f" Keys there: {', '.join(siblings)}." if siblings else ""
-    where = "this case" if key in keys() else "the configuration"
-    return f"{shown(key)} is not a key of {where}.{nearest_key(key)}{there} See: python -m runner --cfg job"
+    if key in keys():
+        return f"{key} has no value in this case, where it would be new. Write: +{key}=VALUE"
+    return f"{shown(key)} is not a key of the configuration.{nearest_key(key)}{there} See: python -m runner --cfg job"
 
 
 def _explain_values(error: ValidationError) -> str:
