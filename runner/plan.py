@@ -20,6 +20,7 @@ from runner.compose import compose_with_engine, plain_values
 from runner.errors import ConfigurationError, TouchstoneError
 from runner.explain import explain
 from runner.fairness import division_of
+from runner.quoting import without_secrets
 from runner.report.schema import Division
 from runner.schema import Case, case_from_dict
 
@@ -108,7 +109,7 @@ def _expanded(arguments: Arguments) -> Iterator[tuple[str, ...]]:
 def _planned(overrides: tuple[str, ...]) -> Planned:
     config = compose_with_engine(overrides)
     values: dict[str, Any] = {}
-    nothing = Division(name="open")
+    nothing = Division(name="closed")
     try:
         values = plain_values(config)
         case = with_devices(case_from_dict(values))
@@ -127,9 +128,13 @@ def without_twins(plans: Sequence[Planned]) -> tuple[list[Planned], list[str]]:
     said: list[str] = []
     seen: set[str] = set()
     for one in plans:
-        if one.case is not None and one.case.identity in seen:
-            said.append(f"{one.case.name} stands twice in this sweep and is run once. Repeats: measure.repeats=N.")
+        what = one.case.identity if one.case is not None else " ".join(one.overrides)
+        if what in seen:
+            name = one.case.name if one.case is not None else what
+            said.append(
+                f"{without_secrets(name)} stands twice in this sweep and counts once. Repeats: measure.repeats=N."
+            )
             continue
-        seen |= {one.case.identity} if one.case is not None else set()
+        seen.add(what)
         kept.append(one)
     return kept, said

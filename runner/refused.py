@@ -78,7 +78,7 @@ def _report(values: dict[str, Any], error: dict[str, str], exit_code: int) -> Re
         case=case,
         figures=figures,
         precision={},
-        division=Division(name="open"),
+        division=Division(name="closed"),
         environment={},
         warnings=[],
     )

@@ -18,6 +18,7 @@ from runner.errors import ConfigurationError, HardwareError
 from runner.plan import Planned, plan
 from runner.report.find import find_runs
 from runner.report.schema import load_report
+from runner.tracking import store
 
 BAD = {
     "unknown model": (["model=bertt"], 2, "Did you mean bert?"),
@@ -193,12 +194,25 @@ def test_an_invalid_case_of_a_sweep_is_a_recorded_failure_and_the_others_are_sho
     assert sync.main([str(tmp_path), "--uri", f"sqlite:///{tmp_path}/m.db"]) == 0
 
 
+def test_a_sweep_whose_first_case_is_invalid_gets_its_status(tmp_path: Path) -> None:
+    assert run(["-m", "seed=-1,5", "vendor=nvidia", "tracking=none", f"run.root={tmp_path}"]) == 3
+    (folder,) = tmp_path.glob("*/*_sweep")
+    address = f"sqlite:///{tmp_path}/m.db"
+    assert sync.main([str(folder), "--uri", address]) == 0
+    client, experiment = store.connect(address, "touchstone")
+    runs = client.search_runs([experiment])
+    assert sorted(run.info.status for run in runs) == ["FAILED", "FAILED"], "the sweep and its one valid case"
+
+
 def test_a_case_that_stands_twice_in_a_sweep_is_said_and_recorded_once(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["-m", "model=bert,bert", "vendor=nvidia", "tracking=none", f"run.root={tmp_path}"]) == 3
-    assert "train_bert_reference_fp32_nvidia stands twice in this sweep" in capfd.readouterr().err
-    assert len(list(tmp_path.glob("*/*_sweep/*/report.json"))) == 1
+    words = ["-m", "model=bert,bert", "seed=1,-1", "vendor=nvidia", "tracking=none", f"run.root={tmp_path}"]
+    assert run(words) == 3
+    told = capfd.readouterr().err
+    assert "train_bert_reference_fp32_nvidia stands twice in this sweep" in told
+    assert told.count("stands twice") == 2, "the valid case and the invalid one"
+    assert len(list(tmp_path.glob("*/*_sweep/*/report.json"))) == 2
 
 
 def test_two_sweeps_of_one_moment_have_folders_of_their_own(tmp_path: Path) -> None:
