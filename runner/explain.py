@@ -40,7 +40,7 @@ def _explain(error: Exception) -> str:
     text = str(cause)
     said = _explain_prefix(text)
     if said is None and (missing := re.search(r"Could not find '([^/']+)/([^']*)'", text)):
-        said = _explain_choice(missing[1], missing[2], re.findall(r"^\t(\S+)", text, re.M))
+        said = _explain_choice(missing[1], missing[2], re.findall(r"^\t([\w-]+)$", text, re.M))
     if said is None and (unknown := _UNKNOWN.search(text)):
         said = _explain_key(next(filter(None, unknown.groups())))
     if said is None and ("mandatory value" in text or "Missing mandatory" in text):
@@ -54,7 +54,9 @@ _UNKNOWN = re.compile(
 
 
 def _explain_prefix(text: str) -> str | None:
-    """What is wrong with a `+` in front of a key; null when nothing is."""
+    """What is wrong with a choice, or with a `+` in front of a key; null when nothing is."""
+    if "interpolation '${vendor}/${model}'" in text:
+        return "vendor and model have one choice each: vendor=NAME model=NAME. A sweep over several needs -m."
     if there := re.search(r"An item is already at '([^']+)'", text):
         return f"{there[1]} is there already: write {there[1]}=VALUE, without +."
     if twice := re.search(r"Multiple values for (\S+?)\.", text):
@@ -85,7 +87,7 @@ def _explain_key(key: str) -> str:
     parent = key.rpartition(".")[0]
     siblings = dict.fromkeys(name.rpartition(".")[2] for name in keys() if name.rpartition(".")[0] == parent)
     there = f" Keys there: {', '.join(siblings)}." if siblings else ""
-    if key in keys():
+    if "." in key and key in keys():
         return f"{key} has no value in this case, where it would be new. Write: +{key}=VALUE"
     return f"{shown(key)} is not a key of the configuration.{nearest_key(key)}{there} See: python -m runner --cfg job"
 

@@ -19,6 +19,7 @@ from runner.plan import Planned, plan
 from runner.report.find import find_runs
 from runner.report.schema import load_report
 from runner.tracking import store
+from runner.tracking.sweep import finish_sweep
 
 BAD = {
     "unknown model": (["model=bertt"], 2, "Did you mean bert?"),
@@ -89,6 +90,8 @@ BAD = {
     "a number of 5,000 digits": (["seed=" + "1" * 5000], 2, "a number of 5,000 digits is too long"),
     "a value of 5,000 letters": (["model=" + "x" * 5000], 2, "(5,006 characters) does not exist"),
     "no key": (["=bert"], 2, "no spaces around"),
+    "a list as a choice": (["model=[bert,gpt2]"], 2, "vendor and model have one choice each"),
+    "an unknown choice": (["framework=tensorflow"], 2, "Choices of framework: pytorch."),
     "no choice": (["model="], 2, "model= names no choice"),
     "a plus too many": (["+model.batch_size=4"], 2, "write model.batch_size=VALUE"),
     "a plus before a group": (["+model=gpt2"], 2, "write model=CHOICE"),
@@ -199,6 +202,7 @@ def test_a_sweep_whose_first_case_is_invalid_gets_its_status(tmp_path: Path) -> 
     (folder,) = tmp_path.glob("*/*_sweep")
     address = f"sqlite:///{tmp_path}/m.db"
     assert sync.main([str(folder), "--uri", address]) == 0
+    assert finish_sweep(folder, uri=address), "`sync` leaves a sweep alone whose process, this one, is alive"
     client, experiment = store.connect(address, "touchstone")
     runs = client.search_runs([experiment])
     assert sorted(run.info.status for run in runs) == ["FAILED", "FAILED"], "the sweep and its one valid case"
