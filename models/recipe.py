@@ -6,7 +6,10 @@ Pure data, no torch: the parent process validates a case with it before anything
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
+
+from models.ranges import Count, Finite, NotNegative, Positive, Ratio, Share, WholeNumber, check_architecture
 
 STRICT: dict[str, str] = {"extra": "forbid"}
 """pydantic reads this: a key that is not a field is an error."""
@@ -19,11 +22,11 @@ class Optimizer:
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
     name: Literal["sgd", "adam", "adamw", "lamb"]
-    lr: float
-    weight_decay: float = 0.0
-    momentum: float | None = None
-    betas: tuple[float, float] | None = None
-    eps: float | None = None
+    lr: Positive
+    weight_decay: NotNegative = 0.0
+    momentum: Share | None = None
+    betas: tuple[Share, Share] | None = None
+    eps: Positive | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -33,13 +36,13 @@ class Schedule:
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
     name: Literal["constant", "linear", "cosine", "multistep"]
-    warmup_steps: int = 0
-    total_steps: int | None = None
+    warmup_steps: WholeNumber = 0
+    total_steps: Count | None = None
     """Step at which linear and cosine reach `final_ratio`."""
-    final_ratio: float = 0.0
+    final_ratio: Ratio = 0.0
     """Last learning rate divided by the peak one."""
-    milestones: tuple[int, ...] = ()
-    gammas: tuple[float, ...] = ()
+    milestones: tuple[Count, ...] = ()
+    gammas: tuple[NotNegative, ...] = ()
     """Factor of the peak rate from each milestone on; as many as milestones."""
 
 
@@ -49,12 +52,12 @@ class Quality:
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
-    targets: dict[str, float]
+    targets: dict[str, Finite]
     """Metric name to target; all must be reached. The first is the one shown. Rates are fractions, not percent."""
     mode: Literal["max", "min"]
-    every_samples: int
+    every_samples: Count
     """Training examples between two evaluations, over all devices; counted like `batch_size`."""
-    samples: int | None = None
+    samples: Count | None = None
     """Evaluation examples used; null uses the whole evaluation set."""
 
     @property
@@ -81,11 +84,11 @@ class Published:
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
     chip: str
-    devices: int
+    devices: Count
     precision: str
     figure: str
     """Our name for it, e.g. `throughput/core`; always the whole job's."""
-    value: float
+    value: Positive
     source: str
 
 
@@ -101,27 +104,32 @@ class Recipe:
     unit: str
     """What throughput counts, in the plural: sequences, images, mel frames …"""
     architecture: dict[str, Any]
-    batch_size: int
+    batch_size: Count
     """Examples per device and forward pass: rows of a batch. `unit` may be finer, as the mel frames of clips are."""
-    accumulate: int = 1
+    accumulate: Count = 1
     """Forward passes per optimizer step."""
-    clip_norm: float | None = None
+    clip_norm: Positive | None = None
     memory_format: Literal["contiguous", "channels_last"] = "contiguous"
     optimizer: Optimizer
     schedule: Schedule
     quality: Quality
-    budget_samples: int
+    budget_samples: Count
     """Training examples after which `task=converge` gives up; counted like `batch_size`."""
     dataset: str
     """The real data set's name and where it is to be had; shown when `data=dataset` finds nothing."""
+    dataset_files: tuple[str, ...] = ()
+    """What must be below `data.root`, as glob patterns; `a|b` where either will do. A first look, before anything
+    starts."""
     published: list[Published] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        positive = {"batch_size": self.batch_size, "accumulate": self.accumulate, "budget_samples": self.budget_samples}
-        for name, value in positive.items():
-            if value <= 0:
-                raise ValueError(f"model.{name} must be at least 1, not {value}")
+        check_architecture(self.architecture)
+        schedule = self.schedule
         if not self.quality.targets:
             raise ValueError("model.quality.targets names no metric")
-        if len(self.schedule.milestones) != len(self.schedule.gammas):
+        if len(schedule.milestones) != len(schedule.gammas):
             raise ValueError("model.schedule needs as many gammas as milestones")
+        if any(later <= earlier for earlier, later in pairwise(schedule.milestones)):
+            raise ValueError(f"model.schedule.milestones must rise, not {list(schedule.milestones)}")
+        if schedule.name in ("linear", "cosine") and schedule.total_steps is None:
+            raise ValueError(f"model.schedule.total_steps is needed with model.schedule.name={schedule.name}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 from dataclasses import replace
 from difflib import get_close_matches
@@ -10,11 +11,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args, get_type_hints
 
-from hardware.detect import visible_count
+from hardware.chips import find_chip, load_chips
+from hardware.detect import device_nodes, visible_count
 from hardware.exporter import PACKAGE
 from hardware.meters.registry import meter_names
 from hardware.registry import load_device
 from runner.errors import ConfigurationError, DataMissingError, DependencyError, HardwareError
+from runner.kinds import check_kinds
+from runner.report.schema import Division
 from runner.schema import Case, Task
 
 TASKS = get_args(get_type_hints(Task)["name"])
@@ -25,21 +29,27 @@ SMALLEST_FLOAT16 = 2.0**-24
 """Smallest positive number of IEEE 754 binary16."""
 
 
-def check(case: Case) -> None:
+def check(case: Case, changes: Division | None = None) -> None:
     """Look at everything that can be known without torch.
+
+    Args:
+        case: what shall run.
+        changes: its differences to the reference composition, where they are known.
 
     Raises:
         ConfigurationError: choices that do not go together.
-        HardwareError: the vendor's chip or stack is not here.
-        DataMissingError: `data.root` is no folder.
+        HardwareError: the vendor's chip or stack is not here, or too few devices are.
+        DataMissingError: `data.root` is no folder, or lacks what the model's data set consists of.
     """
     _check_choices(case)
+    if changes is not None:
+        check_kinds(changes)
     _check_numerics(case)
     _check_topology(case)
     _check_data(case)
     _check_meters(case)
-    if case.task.name != "inspect":
-        _check_hardware(case)
+    _check_chip(case)
+    _check_hardware(case)
 
 
 def with_devices(case: Case) -> Case:
@@ -129,11 +139,42 @@ def _check_data(case: Case) -> None:
             raise DataMissingError(
                 f"data.root={data.root} is not a folder. Give the folder that holds {case.model.dataset}."
             )
+        if case.task.name != "inspect":
+            _check_layout(Path(data.root).expanduser(), case)
         return
     if data.root is not None:
         raise ConfigurationError(
             f"data.root has no effect with data={data.name}. Choose data=dataset, or leave data.root out."
         )
+
+
+def _check_layout(root: Path, case: Case) -> None:
+    """A first look: whether anything of what the data set consists of is there; the worker reads it."""
+    missing = [needed for needed in case.model.dataset_files if not _is_there(root, needed)]
+    if missing:
+        raise DataMissingError(
+            f"data.root={root} lacks {', '.join(one.replace('|', ' or ') for one in missing)}. "
+            f"model={case.model.name} reads {case.model.dataset}; docs/data.md shows the layout."
+        )
+
+
+def _is_there(root: Path, needed: str) -> bool:
+    """Whether one of the patterns, `a|b`, matches something below `root`; a folder that may not be read does not."""
+    try:
+        return any(next(root.glob(pattern), None) is not None for pattern in needed.split("|"))
+    except OSError:
+        return False
+
+
+def _check_chip(case: Case) -> None:
+    """`task=inspect` has nothing but the catalogue to take a chip's rates from."""
+    name = case.vendor.chip
+    if case.task.name != "inspect" or name is None or find_chip(name) is not None:
+        return
+    known = [one for chip in load_chips() for one in (chip.name, *chip.aliases)]
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f" Did you mean vendor.chip={shlex.quote(near[0])}?" if near else ""
+    raise ConfigurationError(f"vendor.chip={name} is not in hardware/chips.yaml, so its rates are unknown.{hint}")
 
 
 def _check_meters(case: Case) -> None:
@@ -162,12 +203,34 @@ def _check_meters(case: Case) -> None:
 
 def _check_hardware(case: Case) -> None:
     try:
-        reason = load_device(case.vendor, emulate=case.emulate).unavailable_reason()
+        device = load_device(case.vendor, emulate=case.emulate)
     except ValueError as error:
         raise ConfigurationError(f"vendor={case.vendor.name}: {error}") from error
+    if case.task.name == "inspect":
+        return
+    reason = device.unavailable_reason()
     if reason is not None:
         raise HardwareError(
             f"vendor={case.vendor.name} is not available on this machine: {reason.rstrip('.')}. "
             f"{case.vendor.install.rstrip('.')}. "
             "To try the configuration out on the host CPU, add: emulate=true scale=tiny"
         )
+    check_enough(case)
+
+
+def check_enough(case: Case) -> None:
+    """Refuse more ranks than devices are visible, where that can be counted without the vendor's stack."""
+    devices, variable = case.topology.devices, case.vendor.visible_devices_env
+    assert isinstance(devices, int)
+    listed = os.environ.get(variable) if variable else None
+    # A render node is a card, which may show itself as several devices.
+    cards = any(node.name.startswith("renderD") for node in device_nodes(case.vendor.name))
+    if on_host(case) or (listed is None and cards):
+        return
+    visible = visible_count(case.vendor.name, variable)
+    if (visible == 0 and listed is None) or devices <= visible:
+        return
+    seen = f"{variable}={listed} shows {visible}" if listed is not None else f"there are {visible}"
+    raise HardwareError(
+        f"topology.devices={devices}, but {seen} of {case.vendor.title} here. Give topology.devices={visible} or less."
+    )

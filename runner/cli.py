@@ -6,23 +6,14 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 from hardware.detect import detect_vendor
 from runner.errors import DependencyError
-
-TOOLS = {
-    "run": ("runner.cli", "one case, or a sweep with -m"),
-    "report": ("runner.report.__main__", "show and compare results"),
-    "verify": ("runner.verify.__main__", "whether a result is intact and may be published"),
-    "sync": ("runner.sync", "file results in MLflow"),
-    "ui": ("runner.ui", "show results in MLflow's page"),
-    "doctor": ("runner.doctor.__main__", "what is on this machine, what is missing, what to do"),
-    "peaks": ("runner.peaks.__main__", "measure what this device really reaches"),
-    "support": ("runner.support", "print what is supported"),
-}
-"""Sub-command to its module and what it does; a tool's module has `main(arguments) -> exit code`."""
+from runner.quoting import shown
+from runner.tools import TOOLS
 
 
 def main() -> int:
@@ -33,6 +24,8 @@ def main() -> int:
     if tool in TOOLS:
         code: int = import_module(TOOLS[tool][0]).main(arguments)
         return code
+    if tool not in ("", "-h", "--help"):
+        sys.stderr.write(f"{_no_tool(tool, arguments)}\n\n")
     lines = [f"  touchstone {name:<8}{what}" for name, (_, what) in TOOLS.items()]
     sys.stderr.write("\n".join(["Touchstone, the benchmark engine for AI hardware.", "", *lines, ""]))
     return 0 if tool in ("-h", "--help") else 2
@@ -50,51 +43,90 @@ def run(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    import hydra
-
     from runner import resolvers
     from runner.explain import USER_ERRORS, explain
-    from runner.search_path import take_search_path
 
     resolvers.register()
-    complete = with_vendor(arguments)
+    try:
+        return _answer(arguments)
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except USER_ERRORS as error:
+        sys.stderr.write(f"Error: {explain(error)}\n")
+        return getattr(error, "exit_code", 2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        hint = "Choose another place with run.root=FOLDER."
+        sys.stderr.write(f"Error: {shown(str(error.filename))} cannot be written: {error.strerror}. {hint}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        return 130
+
+
+def _answer(arguments: list[str]) -> int:
+    """Show what a flag asks for, or run."""
+    from runner.arguments import read_arguments
+    from runner.search_path import take_search_path
+
+    read = read_arguments(arguments)
+    take_search_path(read.overrides)
+    added = added_vendor(read.overrides)
+    if read.flags:
+        _show([*read.flags, *read.overrides, *added])
+        return 0
+    from runner.compose import composing
+    from runner.plan import plan
+
+    with composing():
+        plans = plan(read, added)
+    if read.sweep:
+        from runner.sweep import run_sweep
+
+        return run_sweep(plans, vendor_detected=bool(added), typed=read.overrides)
+    from runner.submit import run_case
+
+    (one,) = plans
+    if one.case is None:
+        raise one.error or AssertionError("an invalid case has an error")
+    detected = bool(added)
+    return run_case(one.case, one.folder(), one.division, forked=False, vendor_detected=detected, tuning=one.tuning)
+
+
+def _show(arguments: list[str]) -> None:
+    """Hydra's own answers: `--help`, `--cfg job` and the like. It ends the process, or raises."""
+    import hydra
 
     @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
-    def task(config: Any) -> None:
-        from runner.submit import run_composed
+    def nothing(_config: Any) -> None:
+        """What Hydra would run, had it not been asked to show something."""
 
-        code, is_sweep = run_composed(config, vendor_detected=complete is not arguments)
-        if not is_sweep:
-            sys.exit(code)
-
-    with _arguments(complete), _plain_errors():
-        try:
-            take_search_path(arguments)
-            task()
-        except SystemExit as ending:
-            return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
-        except BrokenPipeError:  # the reader, such as `head`, has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        except USER_ERRORS as error:
-            sys.stderr.write(f"{explain(error, arguments)}\n")
-            return 2
-        except OSError as error:
-            if error.filename is None:
-                raise
-            hint = "Choose another place with run.root=FOLDER."
-            sys.stderr.write(f"Error: {error.filename} cannot be written: {error.strerror}. {hint}\n")
-            return 2
-        except KeyboardInterrupt:
-            sys.stderr.write("Interrupted.\n")
-            return 130
-    return 0
+    with _arguments(arguments), _plain_errors():
+        nothing()
 
 
 def with_vendor(arguments: list[str]) -> list[str]:
     """The arguments with the vendor found on this machine, unless they name one."""
-    named = any(argument.lstrip("+").startswith("vendor=") for argument in arguments)
-    return arguments if named else [*arguments, f"vendor={detect_vendor()}"]
+    return [*arguments, *added_vendor(arguments)]
+
+
+def added_vendor(overrides: list[str]) -> list[str]:
+    """The vendor found on this machine, unless the overrides name one."""
+    named = any(override.lstrip("+").startswith("vendor=") for override in overrides)
+    return [] if named else [f"vendor={detect_vendor()}"]
+
+
+def _no_tool(word: str, rest: list[str]) -> str:
+    near = get_close_matches(word, TOOLS, n=1, cutoff=0.5)
+    if near:
+        return f"There is no command {word}. Did you mean touchstone {near[0]}?"
+    if word.startswith("-") or "=" in word:
+        return f"Cases are run by: touchstone run {shown(' '.join([word, *rest]))}"
+    return f"There is no command {shown(word)}."
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from runner import resolvers
+from runner.errors import ConfigurationError
 from runner.schema import Case, case_from_dict
 
 NOT_SECTIONS = ("hydra", "tuning")
@@ -24,9 +26,37 @@ def to_case(config: DictConfig) -> Case:
     Raises:
         pydantic.ValidationError: a value has the wrong type or range; names its key.
     """
-    values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    return case_from_dict(plain_values(config))
+
+
+def plain_values(config: DictConfig) -> dict[str, Any]:
+    """A composed case as plain values, not yet checked.
+
+    Raises:
+        omegaconf.errors.OmegaConfBaseException: a value is missing, or refers to one that is.
+    """
+    sections = OmegaConf.masked_copy(config, [str(key) for key in config if key not in NOT_SECTIONS])
+    values = OmegaConf.to_container(sections, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
-    return case_from_dict({str(key): value for key, value in values.items() if key not in NOT_SECTIONS})
+    return {str(key): value for key, value in values.items()}
+
+
+def compose_with_engine(overrides: Sequence[str]) -> DictConfig:
+    """Compose a case together with Hydra's own section, which says where it runs.
+
+    Raises:
+        ConfigurationError: a search path leads nowhere.
+        hydra.errors.HydraException: a group, a choice or a key that there is not.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".* is not available", category=UserWarning)
+        try:
+            return compose("config", overrides=list(overrides), return_hydra_config=True)
+        except UserWarning as warning:
+            place = str(warning).partition("path=")[2].removesuffix(" is not available.")
+            raise ConfigurationError(
+                f"hydra.searchpath: there is no {place}. A folder is file:///PATH, an installed package pkg://NAME."
+            ) from warning
 
 
 def reference_case(choices: dict[str, Any], scale: str, search_path: Sequence[str] = ()) -> Case:

@@ -10,12 +10,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from hardware.sampler_client import SamplerProcess, start_sampler
-from runner.check import check
 from runner.console import Console
 from runner.context import AUTOLOAD_VARIABLE, PARENT_VARIABLE
 from runner.errors import InterruptedRunError, TouchstoneError, WorkerCrashedError
 from runner.events import Event, EventWriter, Name
-from runner.fairness import require
 from runner.folder import claim
 from runner.interrupts import Interrupts
 from runner.launch import attempt
@@ -111,8 +109,6 @@ class Engine:
         events.emit(Name.LAUNCH_TRAINING)
         try:
             with self.interrupts.allowed():
-                require(self.case, self.division)
-                check(self.case)
                 reserve(folder)
                 failure = self._attempts(folder, events, begin_tracking)
         except TouchstoneError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,7 +117,27 @@ def can_go_on(folder: Path) -> bool:
     return (folder / "checkpoints" / "last.ckpt").exists()
 
 
-def remove_if_empty(folder: Path) -> None:
-    """Remove a folder that Hydra made and nobody used."""
-    if folder.is_dir() and not any(folder.iterdir()):
-        os.rmdir(folder)  # noqa: PTH106 -- fails on anything but an empty folder
+def make_own(wanted: Path) -> Path:
+    """Make a folder that nobody else has: a taken name gets a number.
+
+    Raises:
+        ConfigurationError: it cannot be made.
+    """
+    for number in itertools.count(1):
+        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if folder.parent.is_dir():
+                continue
+            raise _not_writable(folder, "a file is in the way") from None
+        except OSError as error:
+            raise _not_writable(folder, str(error.strerror)) from error
+        return folder
+    raise AssertionError("unreachable")
+
+
+def _not_writable(folder: Path, reason: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The folder {folder} cannot be written: {reason}. Choose another place with run.root=FOLDER."
+    )

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner import search_path
 from runner.errors import ConfigurationError
+from runner.schema import case_name
 
 
 def _scale(reference: Any, tiny: Any, *, _root_: DictConfig) -> Any:
@@ -16,15 +17,15 @@ def _scale(reference: Any, tiny: Any, *, _root_: DictConfig) -> Any:
     scale = _root_.scale
     if scale not in ("reference", "tiny"):
         raise ConfigurationError(f"scale={scale} is unknown. Choose reference or tiny.")
-    return reference if scale == "reference" else tiny
+    chosen = reference if scale == "reference" else tiny
+    # OmegaConf writes an interpolation's result back (`--cfg job --resolve`) only where it is a node or a plain value.
+    return OmegaConf.create(chosen) if isinstance(chosen, list | dict) else chosen
 
 
 def _case_name(*, _root_: DictConfig) -> str:
     """`${case_name:}`: what a run folder is called after its time."""
-    parts = [_root_.task.name, _root_.model.name, _root_.scale, _root_.precision.name, _root_.vendor.name]
     # Hydra makes the folder before the names are checked: none may lead out of `run.root`.
-    shown = (re.sub(r"[^A-Za-z0-9._-]", "-", str(part)) for part in parts)
-    return "_".join(shown) + ("_emulated" if _root_.emulate else "")
+    return re.sub(r"[^A-Za-z0-9._-]", "-", case_name(_root_))
 
 
 def register() -> None:

@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import asdict, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, field_validator
@@ -19,6 +19,7 @@ from pydantic.dataclasses import dataclass
 
 from hardware.spec import PrecisionSpec, VendorSpec
 from models.data.spec import DataSpec
+from models.ranges import Count, Devices, Port, Positive, Repeats, Retries, Seconds, Seed
 from models.recipe import Recipe
 from runner.redact import public_uri
 
@@ -32,7 +33,7 @@ class Task:
     """What is done."""
 
     name: Literal["train", "converge", "inspect"]
-    segment_s: float = Field(default=10.0, gt=0)
+    segment_s: Seconds = 10.0
     """`converge`: seconds between two stops of the clock to read losses back."""
 
 
@@ -57,27 +58,31 @@ class Topology:
     """How many devices, and where."""
 
     name: Literal["single", "node"]
-    devices: int | Literal["auto"] = 1
+    devices: Devices | Literal["auto"] = 1
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
 class WarmUp:
     """When the engine believes that the speed no longer changes."""
 
-    block_steps: int = Field(gt=0)
-    blocks: int = Field(gt=1)
-    tolerance: float = Field(gt=0)
-    max_steps: int = Field(gt=0)
-    max_s: float = Field(gt=0)
+    block_steps: Count
+    blocks: Annotated[Count, Field(ge=2, le=1000)]
+    tolerance: Positive
+    max_steps: Count
+    max_s: Seconds
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
 class WindowSpec:
     """How long the measured stretch lasts."""
 
-    min_s: float = Field(gt=0)
-    min_steps: int = Field(gt=0)
-    max_s: float = Field(gt=0)
+    min_s: Seconds
+    min_steps: Count
+    max_s: Seconds
+
+    def __post_init__(self) -> None:
+        if self.min_s > self.max_s:
+            raise ValueError(f"min_s={self.min_s:g} is more than max_s={self.max_s:g}: no window can be both")
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
@@ -88,8 +93,8 @@ class Measure:
     publishable: bool
     warmup: WarmUp
     window: WindowSpec
-    repeats: int = Field(default=1, gt=0)
-    sampling_period_s: float = Field(default=0.1, ge=0.01)
+    repeats: Repeats = 1
+    sampling_period_s: Annotated[Seconds, Field(ge=0.01, le=60)] = 0.1
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
@@ -99,7 +104,7 @@ class Tracking:
     name: Literal["mlflow", "none"]
     uri: str | None = None
     experiment: str = "touchstone"
-    flush_s: float = Field(default=5.0, gt=0)
+    flush_s: Seconds = 5.0
     system_metrics: bool = False
     """File what the meters read as MLflow's system metrics, while the run goes on."""
 
@@ -110,7 +115,7 @@ class Meters:
 
     extra: tuple[str, ...] = ()
     """Further meters: `ipmi` or `redfish` for the node's power."""
-    prometheus_port: int | None = Field(default=None, ge=1, le=65535)
+    prometheus_port: Port | None = None
     """Serve live readings as Prometheus metrics at this port, while the case runs."""
     prometheus_address: str = "127.0.0.1"
 
@@ -128,8 +133,8 @@ class Run:
     """How the worker is looked after; decides nothing about the result."""
 
     root: str = "outputs"
-    timeout_s: float | None = Field(default=None, gt=0)
-    retries: int = Field(default=0, ge=0)
+    timeout_s: Seconds | None = None
+    retries: Retries = 0
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
@@ -148,7 +153,7 @@ class Case:
     tracking: Tracking
     scale: Literal["reference", "tiny"] = "reference"
     emulate: bool = False
-    seed: int = Field(default=1234, ge=0)
+    seed: Seed = 1234
     resume: bool = False
     debug: bool = False
     run: Run = field(default_factory=Run)
@@ -169,10 +174,7 @@ class Case:
     @property
     def name(self) -> str:
         """Short name for folders, tables and MLflow, e.g. `converge_bert_tiny_fp32_cpu`."""
-        parts = [self.task.name, self.model.name, self.scale, self.precision.name, self.vendor.name]
-        parts += [f"x{self.topology.devices}"] if self.topology.name != "single" else []
-        parts += [self.compiler.name] if self.compiler.name != "eager" else []
-        return "_".join(parts) + ("_emulated" if self.emulate else "")
+        return case_name(self)
 
     @property
     def identity(self) -> str:
@@ -200,6 +202,14 @@ class Case:
             values["tracking"]["uri"] = public_uri(self.tracking.uri)
         with path.open("x") as file:
             yaml.safe_dump(values, file, sort_keys=False)
+
+
+def case_name(case: Any) -> str:
+    """The one rule by which a case is called; `case` is a `Case` or a composed configuration with the same keys."""
+    parts = [case.task.name, case.model.name, case.scale, case.precision.name, case.vendor.name]
+    parts += [f"x{case.topology.devices}"] if case.topology.name != "single" else []
+    parts += [case.compiler.name] if case.compiler.name != "eager" else []
+    return "_".join(map(str, parts)) + ("_emulated" if case.emulate else "")
 
 
 NOT_DECIDING = frozenset({"tracking", "resume", "debug", "run", "meters", "fairness"})

@@ -1,77 +1,72 @@
-"""From a composed configuration to the case's folder and its run."""
+"""From a checked case to its folder and its run, or to a recorded refusal."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
-
-from runner.check import with_devices
-from runner.compose import to_case, tuning_in_use
-from runner.errors import ConfigurationError, InterruptedRunError
-from runner.fairness import division_of
-from runner.folder import claim, find_earlier, is_done, remove_if_empty
+from runner.check import check
+from runner.errors import ConfigurationError, InterruptedRunError, TouchstoneError
+from runner.fairness import require
+from runner.folder import claim, find_earlier, is_done
 from runner.interrupts import Interrupts
 from runner.lock import OwnedError, let_go
+from runner.refused import record
 from runner.report.schema import Division
 from runner.schema import Case
-from runner.sweep import end_sweep
 from runner.tracking.owner import write_parent
 
 
-def run_composed(config: DictConfig, *, vendor_detected: bool) -> tuple[int, bool]:
-    """Run one composed case; returns its exit code and whether it belongs to a sweep."""
-    hydra = HydraConfig.get()
-    is_sweep = hydra.mode == RunMode.MULTIRUN
-    case = with_devices(to_case(config))
-    changes = division_of(case, list(hydra.searchpath), dict(hydra.runtime.choices))
-    wanted = from_here(Path(hydra.runtime.output_dir))
-    tuning = tuning_in_use(hydra.runtime.choices)
-    code = run_case(case, wanted, changes, is_sweep=is_sweep, vendor_detected=vendor_detected, tuning=tuning)
-    if is_sweep and code == InterruptedRunError.exit_code:
-        end_sweep(Path(hydra.sweep.dir), uri=case.tracking.uri, at_least=code)
-    return code, is_sweep
-
-
-def from_here(folder: Path) -> Path:
-    """The folder relative to the working directory where it lies below it, as people write it."""
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+def refusal(case: Case, changes: Division) -> TouchstoneError | None:
+    """Why a case cannot be run here, as far as that is known without starting anything; null when nothing is."""
+    try:
+        require(case, changes)
+        check(case, changes)
+    except TouchstoneError as error:
+        return error
+    return None
 
 
 def run_case(
-    case: Case,
-    wanted: Path,
-    changes: Division,
-    *,
-    is_sweep: bool,
-    vendor_detected: bool,
-    tuning: str | None = None,
+    case: Case, wanted: Path, changes: Division, *, forked: bool, vendor_detected: bool, tuning: str | None = None
 ) -> int:
-    """Claim a folder, or find the earlier one that `resume=true` asks for, and run the case in it."""
+    """Run a case in a folder of its own, or in the earlier one that `resume=true` asks for.
+
+    Args:
+        case: what runs.
+        wanted: the folder; a taken name gets a number.
+        changes: against the reference composition.
+        forked: whether the worker comes from a sweep's server.
+        vendor_detected: whether the vendor was found on this machine, not named.
+        tuning: the tuning file that the case took values from.
+
+    Returns:
+        The exit code; that of an interrupted run where somebody asked the sweep around it to end.
+    """
     from runner.console import Console
-    from runner.engine import Engine
 
     console = Console(case)
     folder = find_earlier(case, Path(case.run.root), console.warn) if case.resume else None
+    if folder is not None and is_done(folder):
+        console.skip(folder)
+        return 0
+    if (error := refusal(case, changes)) is not None:
+        record(case, wanted, changes, error)
+        return error.exit_code
+    from runner.engine import Engine
+
     if folder is None:
         folder = claim(case, wanted)
     else:
-        remove_if_empty(wanted)
-        if is_done(folder):
-            console.skip(folder)
-            return 0
         _continue(folder)
     try:
         console.start(folder, vendor_detected=vendor_detected, tuning=tuning)
         with Interrupts() as interrupts:
             engine = Engine(
-                case=case, folder=folder, division=changes, console=console, forked=is_sweep, interrupts=interrupts
+                case=case, folder=folder, division=changes, console=console, forked=forked, interrupts=interrupts
             )
             code = engine.run()
         # Asked for while the result was filed: the run is done, the sweep goes no further.
-        return InterruptedRunError.exit_code if is_sweep and interrupts.asked else code
+        return InterruptedRunError.exit_code if forked and interrupts.asked else code
     finally:
         let_go(folder)
 

@@ -1,94 +1,113 @@
-"""What a sweep (`-m`) adds to its cases: a run they hang under, workers that start fast, one closing status."""
+"""A sweep (`-m`): cases that were all checked before the first starts, one after another, and one closing table."""
 
 from __future__ import annotations
 
-import os
-import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
 
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, flag_override
-
-from runner.redact import public_uri
+from runner.errors import InterruptedRunError, TouchstoneError
+from runner.folder import claim_sweep
+from runner.plan import Planned, without_twins
+from runner.refused import record, record_invalid, say
+from runner.schema import Case
+from runner.submit import refusal, run_case
 
 SHOWN = ("task=", "model=", "vendor=", "precision=", "topology=", "compiler=", "scale=")
 """Choices that the name of a sweep's MLflow run tells."""
 
-URI_VARIABLE = "TOUCHSTONE_TRACKING_URI"
-"""Environment variable by which a sweep's cases get an address that must not be written down."""
 
-
-class Sweep(Callback):
-    """Hydra's callback, called in the process that launches the cases."""
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Declare the sweep's folder, and have the workers' server import everything meanwhile."""
-        from runner.folder import claim_sweep
-        from runner.processes import start_server
-        from runner.tracking import declare_sweep
-
-        self._uri = config.tracking.get("uri")
-        folder = claim_sweep(Path(config.hydra.sweep.dir))
-        chosen = [str(override) for override in config.hydra.overrides.task]
-        _use(config, folder)
-        _hide_credentials(config)
-        varied = [override.partition("=")[2] for override in chosen if override.startswith(SHOWN)]
-        declare_sweep(folder, " ".join([folder.name, *varied]))
-        start_server()
-
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Show the cases side by side and end the process with the worst of their exit codes."""
-        end_sweep(Path(config.hydra.sweep.dir), uri=self._uri)
-
-
-def _use(config: DictConfig, folder: Path) -> None:
-    """Have Hydra put the cases below this folder: it composes each of them anew, from its own overrides."""
-    with flag_override(config, ["readonly", "struct"], False):
-        config.hydra.sweep.dir = str(folder)
-        config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(folder))}")
-
-
-def _hide_credentials(config: DictConfig) -> None:
-    """Have the cases take a `tracking.uri` with a password from the environment: Hydra writes this down for itself."""
-    uri = config.tracking.get("uri")
-    if uri is None or public_uri(uri) == uri:
-        return
-    os.environ[URI_VARIABLE] = uri
-    hidden = f"${{oc.env:{URI_VARIABLE}}}"
-    tasks = [str(override) for override in config.hydra.overrides.task]
-    names = [override.partition("=")[0] for override in tasks]
-    with flag_override(config, ["readonly", "struct"], False):
-        config.tracking.uri = hidden
-        config.hydra.job.override_dirname = ""
-        config.hydra.overrides.task = [
-            f"{name}={hidden}" if name.lstrip("+") == "tracking.uri" else override
-            for name, override in zip(names, tasks, strict=True)
-        ]
-
-
-def quoted(text: str) -> str:
-    """A text as a value of Hydra's grammar."""
-    escaped = re.sub(r"(\\+)(?='|$)", r"\1\1", text).replace("'", "\\'")
-    return f"'{escaped}'"
-
-
-def end_sweep(folder: Path, *, uri: str | None = None, at_least: int = 0) -> NoReturn:
-    """Show what the sweep has so far, file it, and end the process with the worst exit code of its cases.
+def run_sweep(plans: Sequence[Planned], *, vendor_detected: bool, typed: Sequence[str] = ()) -> int:
+    """Record the cases that cannot be run, run the others; returns the worst exit code.
 
     Args:
-        folder: the sweep's.
-        uri: `tracking.uri`, with its credentials.
-        at_least: the exit code where no case has a worse one: a sweep that was cut short is not done.
+        plans: all cases.
+        vendor_detected: whether the vendor was found on this machine, not named.
+        typed: the command line's overrides, which name the sweep.
     """
+    plans, twins = without_twins(plans)
+    for sentence in twins:
+        say(sentence)
+    folder = claim_sweep(plans[0].sweep_folder())
+    _declare(folder, typed)
+    codes: list[int] = []
+    runnable: list[tuple[Case, Path, Planned]] = []
+    refused: list[tuple[Path, Case]] = []
+    for number, one in enumerate(plans):
+        wanted = folder / one.name_in_sweep(number)
+        error = one.error if one.case is None else _known_refusal(one)
+        if error is None:
+            assert one.case is not None
+            runnable.append((one.case, wanted, one))
+            continue
+        codes.append(error.exit_code)
+        if one.case is None:
+            record_invalid(one.values, wanted, error)
+        else:
+            refused.append((record(one.case, wanted, one.division, error, in_sweep=True), one.case))
+    if runnable:
+        _start_server()
+    for case, wanted, one in runnable:
+        codes.append(
+            run_case(case, wanted, one.division, forked=True, vendor_detected=vendor_detected, tuning=one.tuning)
+        )
+        if codes[-1] == InterruptedRunError.exit_code:
+            break
+    if InterruptedRunError.exit_code not in codes and runnable:
+        _file(refused)
+    _close(folder, uri=next((one.case.tracking.uri for one in plans if one.case is not None), None))
+    return max(codes)
+
+
+def _known_refusal(one: Planned) -> TouchstoneError | None:
+    """Why a case cannot be run; a case to resume may be done already, and is asked in its turn."""
+    assert one.case is not None
+    return None if one.case.resume else refusal(one.case, one.division)
+
+
+def _declare(folder: Path, typed: Sequence[str]) -> None:
+    from runner.tracking import declare_sweep
+
+    varied = [override.partition("=")[2] for override in typed if override.startswith(SHOWN)]
+    declare_sweep(folder, " ".join([folder.name, *varied]))
+
+
+def _start_server() -> None:
+    """Have the workers' server import everything, while the parent goes on."""
+    from runner.processes import start_server
+
+    start_server()
+
+
+def _file(refused: Sequence[tuple[Path, Case]]) -> None:
+    """File the refused cases beside the others; this late it holds up no measurement."""
+    from runner.report.schema import load_report
+    from runner.tracking import Tracker
+
+    for folder, case in refused:
+        if case.tracking.name == "none":
+            continue
+        tracker = Tracker(folder, case.tracking)
+        tracker.start()
+        if warning := tracker.finish(load_report(folder / "report.json")):
+            say(f"Warning: {warning}")
+
+
+def _close(folder: Path, *, uri: str | None) -> None:
+    """Show what the sweep has, and file its status."""
     from runner.console import show_sweep
+    from runner.report.reading import UnreadableFolderError, reading
     from runner.report.schema import load_report
     from runner.tracking import close_sweep
 
-    reports = {path.parent: load_report(path) for path in sorted(folder.glob("*/report.json"))}
+    reports, problems = {}, []
+    for path in sorted(folder.glob("*/report.json")):
+        try:
+            with reading(path.parent):
+                reports[path.parent] = load_report(path)
+        except UnreadableFolderError as error:
+            problems.append(str(error))
     warning = close_sweep(folder, uri=uri)
     show_sweep(folder, reports)
-    if warning:
-        sys.stderr.write(f"Warning: {warning}\n")
-    sys.exit(max((at_least, *(report.exit_code for report in reports.values()))))
+    for problem in [*problems, *([warning] if warning else [])]:
+        sys.stderr.write(f"Warning: {problem}\n")

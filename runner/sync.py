@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from runner.errors import ConfigurationError
 from runner.report.find import find_runs
 from runner.report.reading import UnreadableFolderError, reading
-from runner.report.schema import CHANGED, Report, parse_report
+from runner.report.schema import load_report, CHANGED, Report, parse_report
 from runner.tracking import store
 from runner.tracking.cursor import load_cursor
 from runner.tracking.local import StoreUnusableError
@@ -58,6 +58,8 @@ class Sync:
 
     def _read_and_file(self, folder: Path) -> tuple[Outcome, str]:
         try:
+            if self._never_valid(folder):
+                return "skipped", "a value of its case was not valid: there is nothing to file"
             with Uploader(folder, uri=self.uri) as uploader:
                 report = self._report(folder)
                 if report is None:
@@ -65,6 +67,11 @@ class Sync:
                 return self._file(uploader, report)
         except Timeout:
             return "skipped", "it is running, or another process is filing it"
+
+    def _never_valid(self, folder: Path) -> bool:
+        """Whether it is a case of a sweep that was refused for a value, and has no valid `run.yaml`."""
+        path = folder / "report.json"
+        return path.exists() and load_report(path).case.get("identity", "") is None
 
     def _report(self, folder: Path) -> Report | None:
         """The run's report, built now if its parent was killed before it could; null while the parent lives."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from models.data.cache import home_folder
+from models.ranges import Workers
 from models.recipe import STRICT
 
 
@@ -19,7 +20,7 @@ class DataSpec:
     name: Literal["sample", "synthetic", "dataset"]
     root: str | None = None
     """Folder of the real data set (`data=dataset` only)."""
-    workers: int = 0
+    workers: Workers = 0
     """Data-loader processes per rank."""
     cache: str = "~/.cache/touchstone"
     """Where prepared samples and trained tokenizers are kept between runs."""

@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         plan = make_plan(options.overrides, options.seconds)
         folder = _claim(plan)
     except USER_ERRORS as error:
-        sys.stderr.write(f"{explain(error, options.overrides)}\n")
+        sys.stderr.write(f"Error: {explain(error)}\n")
         return getattr(error, "exit_code", ConfigurationError.exit_code)
     progress = Progress(plan, file=sys.stderr if options.json else None)
     progress.start(str(folder))

@@ -15,11 +15,12 @@ from omegaconf import OmegaConf
 from hardware.registry import load_device
 from hardware.spec import PrecisionSpec
 from runner import resolvers
+from runner.arguments import read_arguments
+from runner.catalogue import CONF
 from runner.check import on_host, with_devices
 from runner.cli import with_vendor
 from runner.compose import to_case
 from runner.errors import ConfigurationError, HardwareError
-from runner.explain import CONF
 from runner.schema import Case, case_from_dict
 from runner.search_path import take_search_path
 
@@ -83,6 +84,7 @@ def make_plan(overrides: Sequence[str], seconds: float | None) -> Plan:
         HardwareError: the vendor's chip or stack is not here.
         Exception: what Hydra and pydantic say of a bad override; `runner.explain` has words for it.
     """
+    read_arguments(overrides)
     _require_effect(overrides)
     if seconds is not None and not 0 < seconds < float("inf"):
         raise ConfigurationError(f"--seconds {seconds:g} must be positive.")

@@ -121,4 +121,5 @@ def _suggestion(path: Path) -> str:
         if near:
             return f" Did you mean {there / near[0]}?"
         break
-    return f" The nearest folder there is: {there}."
+    named = there if there.name not in ("", "..") else there.resolve()
+    return f" The nearest folder there is: {named}."

@@ -94,7 +94,7 @@ class Report:
         """Write `report.json` in one step, so that no reader sees half of it; its hash covers `files` beside it."""
         self.files = digests(path.parent)
         draft = path.with_suffix(".tmp")
-        draft.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        draft.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
         draft.replace(path)
 
 

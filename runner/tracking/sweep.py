@@ -64,6 +64,14 @@ def sweep_status(folder: Path) -> str:
     return STATUS[worst]
 
 
+def _valid_case(folder: Path) -> schema.Case | None:
+    """The case of a run folder; null where it was refused because a value is not valid."""
+    try:
+        return schema.load_case(folder)
+    except ValueError:
+        return None
+
+
 def finish_sweep(folder: Path, *, uri: str | None = None) -> bool:
     """Give the sweep's run its status; false when it has it already, or when no case of it was filed in that store.
 
@@ -73,8 +81,11 @@ def finish_sweep(folder: Path, *, uri: str | None = None) -> bool:
     cursor, cases = load_cursor(folder), children(folder)
     if cursor is None or cursor.run_id is None or not cases:
         return False
-    case = schema.load_case(cases[0])
-    target = uri or store.store_uri(cases[0], case)
+    found = next(((path, case) for path in cases if (case := _valid_case(path)) is not None), None)
+    if found is None:
+        return False
+    folder_of_case, case = found
+    target = uri or store.store_uri(folder_of_case, case)
     status = sweep_status(folder)
     if cursor.uri != store.public_uri(target) or (cursor.finished and cursor.status == status):
         return False

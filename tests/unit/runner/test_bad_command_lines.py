@@ -6,8 +6,20 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from runner.cli import run
+from runner import sync
+from runner.arguments import read_arguments
+from runner.catalogue import choices
+from runner.check import check_enough
+from runner.cli import main, run
+from runner.compose import composing
+from runner.errors import ConfigurationError, HardwareError
+from runner.plan import Planned, plan
+from runner.report.find import find_runs
+from runner.report.schema import load_report
+from runner.tracking import store
+from runner.tracking.sweep import finish_sweep
 
 BAD = {
     "unknown model": (["model=bertt"], 2, "Did you mean bert?"),
@@ -50,7 +62,92 @@ BAD = {
     ),
     "an unknown requirement": (["fairness.require=open"], 2, "fairness.require"),
     "a sweep with one wrong choice": (["-m", "model=bert,gpt3"], 2, "Did you mean gpt2?"),
+    "a sweep with a misspelt key": (["-m", "modle=bert,gpt2"], 2, "Did you mean model?"),
+    "an empty sweep": (["-m", "model=glob(zz*)"], 2, "This sweep is empty: model=glob(zz*)"),
+    "a sweep over an interval": (["-m", "seed=interval(1,2)"], 2, "seed=1,2,3"),
+    "a flag at the end": (["model=bert,gpt2", "task=inspect", "modle=3", "-m"], 2, "modle is not a key"),
+    "a flag that shows and one that runs": (["--cfg", "job", "-m"], 2, "-m runs a sweep and --cfg runs nothing"),
+    "dashes before a group": (["--model", "resnet50"], 2, "Write: model=resnet50"),
+    "dashes and an equals sign": (["--scale=tiny"], 2, "Write: scale=tiny"),
+    "a misspelt flag": (["--hlep"], 2, "Did you mean --help?"),
+    "a flag of Hydra's that has no place": (["--config-dir", "/tmp"], 2, "hydra.searchpath"),
+    "spaces around the equals sign": (["model", "=", "resnet50"], 2, "Write: model=resnet50"),
+    "a space behind the equals sign": (["model=", "resnet50"], 2, "Write: model=resnet50"),
+    "a space before the equals sign": (["model", "=resnet50"], 2, "Write: model=resnet50"),
+    "spaces inside one word": (["model = resnet50"], 2, "Write: model=resnet50"),
+    "a list with a space": (["-m", "precision=fp32,", "bf16"], 2, "'bf16' stands alone"),
+    "a list with a space is written": (["-m", "precision=fp32,", "bf16"], 2, "Write: precision=fp32,bf16"),
+    "a comma at the end": (["-m", "precision=fp32,"], 2, "Write: precision=fp32"),
+    "a choice alone": (["resnet50"], 2, "Write: model=resnet50"),
+    "a group and its choice": (["model", "resnet50"], 2, "Write: model=resnet50"),
+    "a choice nearly": (["resnt50"], 2, "Did you mean model=resnet50?"),
+    "a tool as a word": (["report", "outputs"], 2, "python -m runner.report outputs"),
+    "a tool nearly": (["reprot", "outputs"], 2, "python -m runner.report outputs"),
+    "letters beyond ASCII": (["data.root=/数据/ü"], 2, "'数' is read only in quotes. Write: 'data.root=\"/数据/ü\"'"),
+    "a home folder": (["data.root=~/x"], 2, "Write: 'data.root=\"~/x\"'"),
+    "an equals sign in a value": (["tracking.experiment=a=b"], 2, "tracking.experiment: the character '='"),
+    "a bracket that does not close": (["tracking.experiment=a("], 2, "it is written: 'tracking.experiment=\"a(\"'"),
+    "a number of 5,000 digits": (["seed=" + "1" * 5000], 2, "a number of 5,000 digits is too long"),
+    "a value of 5,000 letters": (["model=" + "x" * 5000], 2, "(5,006 characters) does not exist"),
+    "no key": (["=bert"], 2, "no spaces around"),
+    "a list as a choice": (["model=[bert,gpt2]"], 2, "vendor and model have one choice each"),
+    "an unknown choice": (["framework=tensorflow"], 2, "Choices of framework: pytorch."),
+    "no choice": (["model="], 2, "model= names no choice"),
+    "a plus too many": (["+model.batch_size=4"], 2, "write model.batch_size=VALUE"),
+    "a plus before a group": (["+model=gpt2"], 2, "write model=CHOICE"),
+    "deleting what is not there": (["~modle"], 2, "Did you mean model?"),
+    "the end of a key": (["optimizer.name=adam"], 2, "Did you mean model.optimizer.name?"),
+    "a word that is nearly one of a list": (["model.optimizer.name=adamm"], 2, "Did you mean adam?"),
+    "an absent search path": (["hydra.searchpath=[file:///nowhere/at/all]"], 2, "there is no /nowhere/at/all"),
+    "a launcher": (["hydra/launcher=basic"], 2, "has no effect"),
+    "a chip that is not in the catalogue": (
+        ["task=inspect", "vendor=nvidia", "vendor.chip=A100-SXM4-80G"],
+        2,
+        "Did you mean vendor.chip=A100-SXM4-80GB?",
+    ),
+    "a class that is no device": (["vendor.device=os.system", "task=inspect"], 2, "not a subclass"),
 }
+RANGES = {
+    "model.optimizer.lr=nan": "model.optimizer.lr must be",
+    "model.optimizer.lr=-1": "model.optimizer.lr must be more than 0",
+    "model.optimizer.lr=1e400": "model.optimizer.lr must be a finite number",
+    "model.optimizer.lr=true": "model.optimizer.lr: a number is needed",
+    "model.optimizer.weight_decay=-0.1": "model.optimizer.weight_decay must be at least 0",
+    "model.optimizer.betas=[2,3]": "model.optimizer.betas.0 must be less than 1",
+    "model.optimizer.eps=0": "model.optimizer.eps must be more than 0",
+    "model.optimizer.momentum=0.9": "Write: +model.optimizer.momentum=VALUE",
+    "+model.optimizer.momentum=1": "model.optimizer.momentum must be less than 1",
+    "model.clip_norm=nan": "model.clip_norm must be",
+    "model.schedule.warmup_steps=-1": "model.schedule.warmup_steps must be at least 0",
+    "model.schedule.total_steps=0": "model.schedule.total_steps must be at least 1",
+    "model.quality.samples=0": "model.quality.samples must be at least 1",
+    "model.quality.every_samples=0": "model.quality.every_samples must be at least 1",
+    "model.quality.targets.mlm_accuracy=nan": "model.quality.targets.mlm_accuracy must be a finite number",
+    "model.budget_samples=0": "model.budget_samples must be at least 1",
+    "model.batch_size=true": "model.batch_size: a number is needed, not true",
+    "model.accumulate=1e16": "model.accumulate must be at most",
+    "model.architecture.dropout=2": "model.architecture.dropout is a probability",
+    "model.architecture.layers=inf": "model.architecture.layers must be a finite number",
+    "model.architecture.layers=-1": "model.architecture.layers must be a finite number and not negative",
+    "model.architecture.layers=0": "model.architecture.layers=0 is not like the reference's 24",
+    "model.architecture.layers=four": "model.architecture.layers='four' is not like the reference's 24",
+    "model.architecture.hidden=null": "model.architecture.hidden has no value",
+    "data.workers=-1": "data.workers must be at least 0",
+    "measure.repeats=1e9": "measure.repeats must be at most 1,000",
+    "measure.sampling_period_s=0.001": "measure.sampling_period_s must be at least",
+    "measure.window.min_s=900": "min_s=900 is more than max_s=600",
+    "measure.window.max_s=inf": "measure.window.max_s must be at most",
+    "measure.warmup.blocks=1": "measure.warmup.blocks must be at least 2",
+    "measure.warmup.tolerance=nan": "measure.warmup.tolerance must be",
+    "+task.segment_s=0": "task.segment_s must be more than 0",
+    "tracking.flush_s=1e300": "tracking.flush_s must be at most",
+    "run.timeout_s=inf": "run.timeout_s must be at most",
+    "run.retries=-1": "run.retries must be at least 0",
+    "seed=1e12": "seed must be at most",
+    "topology.devices=true": "topology.devices: a number is needed",
+    "meters.prometheus_port=70000": "meters.prometheus_port must be at most",
+}
+"""An override, and what is said of its value."""
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -64,6 +161,159 @@ def test_a_bad_command_line_says_what_is_wrong_and_what_to_do(
     told = "".join(capfd.readouterr())
     assert text in told
     assert "Traceback" not in told and "hydra.errors" not in told
+
+
+@pytest.mark.parametrize("override", RANGES)
+def test_a_value_outside_its_range_is_refused(override: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([override, "model=bert", "vendor=cpu", "tracking=none", f"run.root={tmp_path}"]) == 2
+    told = capfd.readouterr().err
+    assert RANGES[override] in told and "Traceback" not in told
+    assert not list(tmp_path.rglob("worker.log")), "no worker was started"
+
+
+def test_no_message_repeats_a_password(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    address = "http://somebody:hunter2@host:5000"
+    lines = [[f"tracking.uri={address}/x?a=b"], [f"tracking.uri={address}", "seed=-1"], [f"--tracking.uri={address}"]]
+    lines += [["-m", f"tracking.uri={address}", "seed=-1,-2", "vendor=cpu"], [f"tracking.uri=[{address}]"]]
+    for words in lines:
+        assert run([*words, f"run.root={tmp_path}"]) == 2
+    told = "".join(capfd.readouterr())
+    assert told.count("Error: ") >= len(lines) and "hunter2" not in told and "Error executing job" not in told
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and "hunter2" in path.read_text()]
+
+
+def test_an_invalid_case_of_a_sweep_is_a_recorded_failure_and_the_others_are_shown(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["-m", "model.batch_size=2,0,4", "vendor=kunlunxin", "tracking=none", f"run.root={tmp_path}"]
+    # The chip is absent, so that no case starts a worker: two are refused with 3, the one of size 0 with 2.
+    assert run(words) == 3
+    told = capfd.readouterr()
+    assert "model.batch_size must be at least 1 (given: 0)" in told.err
+    reports = [load_report(path) for path in sorted(tmp_path.glob("*/*_sweep/*/report.json"))]
+    assert [(one.exit_code, one.case["batch_size"]) for one in reports] == [(3, 2), (2, 0), (3, 4)]
+    assert all((path.parent / "run.yaml").exists() for path in tmp_path.glob("*/*_sweep/*/report.json"))
+    assert "Sweep: 0 of 3 cases done" in told.out and told.out.count("failed (exit 2)") == 1
+    assert sync.main([str(tmp_path), "--uri", f"sqlite:///{tmp_path}/m.db"]) == 0
+
+
+def test_a_sweep_whose_first_case_is_invalid_gets_its_status(tmp_path: Path) -> None:
+    assert run(["-m", "seed=-1,5", "vendor=nvidia", "tracking=none", f"run.root={tmp_path}"]) == 3
+    (folder,) = tmp_path.glob("*/*_sweep")
+    address = f"sqlite:///{tmp_path}/m.db"
+    assert sync.main([str(folder), "--uri", address]) == 0
+    assert finish_sweep(folder, uri=address), "`sync` leaves a sweep alone whose process, this one, is alive"
+    client, experiment = store.connect(address, "touchstone")
+    runs = client.search_runs([experiment])
+    assert sorted(run.info.status for run in runs) == ["FAILED", "FAILED"], "the sweep and its one valid case"
+
+
+def test_a_case_that_stands_twice_in_a_sweep_is_said_and_recorded_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["-m", "model=bert,bert", "seed=1,-1", "vendor=nvidia", "tracking=none", f"run.root={tmp_path}"]
+    assert run(words) == 3
+    told = capfd.readouterr().err
+    assert "train_bert_reference_fp32_nvidia stands twice in this sweep" in told
+    assert told.count("stands twice") == 2, "the valid case and the invalid one"
+    assert len(list(tmp_path.glob("*/*_sweep/*/report.json"))) == 2
+
+
+def test_two_sweeps_of_one_moment_have_folders_of_their_own(tmp_path: Path) -> None:
+    words = ["-m", "seed=-1,-2", "vendor=cpu", "tracking=none", f"hydra.sweep.dir={tmp_path}/same"]
+    assert run(words) == 2 and run(words) == 2
+    assert len(list(tmp_path.glob("same*/*/report.json"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("override", "folder"),
+    [
+        ("topology.devices=2", "inspect_gpt2_tiny_fp32_cpu_x2"),
+        ("compiler=inductor", "inspect_gpt2_tiny_fp32_cpu_x1_inductor"),
+    ],
+)
+def test_a_folder_is_called_what_its_case_is(tmp_path: Path, override: str, folder: str) -> None:
+    fixed = ["task=inspect", "model=gpt2", "scale=tiny", "topology=node", "vendor=cpu", "tracking=none"]
+    devices = ["topology.devices=1"] if "devices" not in override else []
+    (one,) = planned([*fixed, *devices, override, f"run.root={tmp_path}"])
+    assert one.case is not None and one.case.name == folder
+    assert one.folder().name.endswith(f"_{folder}") and one.name_in_sweep(3) == f"3_{folder}"
+
+
+def planned(words: list[str]) -> list[Planned]:
+    with composing():
+        return plan(read_arguments(words))
+
+
+def test_lists_are_a_product_and_the_last_changes_fastest() -> None:
+    found = planned(["-m", "seed=1,2", "model=bert", "precision=fp32,bf16", "vendor=cpu"])
+    cases = [one.case for one in found]
+    assert [(one.seed, one.precision.name) for one in cases if one] == [
+        (1, "fp32"),
+        (1, "bf16"),
+        (2, "fp32"),
+        (2, "bf16"),
+    ]
+
+
+def test_a_case_can_be_shown_resolved_for_every_model(capfd: pytest.CaptureFixture[str]) -> None:
+    for model in choices("model"):
+        assert run(["--cfg", "job", "--resolve", f"model={model}", "vendor=cpu", "scale=tiny"]) == 0
+        shown = yaml.safe_load(capfd.readouterr().out)
+        assert shown["model"]["name"] == model and "${scale" not in str(shown)
+
+
+def test_a_data_set_of_another_layout_is_refused_at_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data" / "train" / "n01440764").mkdir(parents=True)
+    words = ["model=resnet50", "data=dataset", f"data.root={tmp_path}/data", "vendor=cpu", "tracking=none"]
+    assert run([*words, f"run.root={tmp_path}/outputs"]) == 5
+    told = capfd.readouterr()
+    assert "lacks val/*." in told.err and told.out == "", "a paragraph and no table"
+    (report,) = tmp_path.glob("outputs/*/*/report.json")
+    assert '"DataMissingError"' in report.read_text()
+
+
+def test_more_devices_than_are_visible_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [Path("/dev/nvidia0"), Path("/dev/nvidia1")]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("runner.check.device_nodes", lambda vendor: nodes)
+    monkeypatch.setattr("hardware.detect.device_nodes", lambda vendor, root: nodes)
+    for devices, variable, refused in ((2, None, False), (3, None, True), (2, "0", True), (1, "0", False)):
+        (one,) = planned(["vendor=nvidia", "topology=node", f"topology.devices={devices}"])
+        assert one.case is not None
+        if variable is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
+        if refused:
+            with pytest.raises(HardwareError, match=f"topology.devices={devices}, but"):
+                check_enough(one.case)
+        else:
+            check_enough(one.case)
+
+
+def test_a_wrong_command_of_touchstone_names_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for words, said in ((["reprot"], "Did you mean touchstone report?"), (["model=bert"], "touchstone run model=bert")):
+        monkeypatch.setattr(sys, "argv", ["touchstone", *words])
+        assert main() == 2
+        assert said in capfd.readouterr().err
+
+
+def test_the_nearest_folder_has_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    for path, folder in (("../zzz/x", tmp_path), ("zzz", tmp_path / "below")):
+        with pytest.raises(ConfigurationError, match=f"The nearest folder there is: {folder}\\."):
+            find_runs(Path(path))
+
+
+def test_no_report_holds_a_number_that_json_has_not(tmp_path: Path) -> None:
+    assert run(["vendor=nvidia", f"run.root={tmp_path}", "tracking=none"]) == 3
+    (path,) = tmp_path.glob("*/*/report.json")
+    report = load_report(path)
+    report.case["seed"] = float("nan")
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        report.save(path)
 
 
 def test_a_case_that_was_refused_is_still_a_result(tmp_path: Path) -> None:
