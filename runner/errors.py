@@ -103,9 +103,7 @@ def classify(error: BaseException) -> TouchstoneError:
 
     if isinstance(error, TouchstoneError):
         return error
-    if isinstance(error, HardwareUnavailableError):
-        return HardwareError(str(error))
-    if isinstance(error, PrecisionUnsupportedError):
+    if isinstance(error, HardwareUnavailableError | PrecisionUnsupportedError):
         return HardwareError(str(error))
     if isinstance(error, ModuleNotFoundError):
         return DependencyError(

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from runner.errors import ConfigurationError
 from runner.report.find import find_runs
 from runner.report.reading import UnreadableFolderError, reading
-from runner.report.schema import load_report, CHANGED, Report, parse_report
+from runner.report.schema import CHANGED, Report, load_report, parse_report
 from runner.tracking import store
 from runner.tracking.cursor import load_cursor
 from runner.tracking.local import StoreUnusableError
