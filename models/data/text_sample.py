@@ -12,7 +12,7 @@ import sys
 import sysconfig
 import tempfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -94,7 +94,8 @@ def text_sample(cache: Path, kind: Kind, vocabulary: int) -> TextSample:
     """
     files = corpus_files()
     name = f"text_{kind}_{vocabulary}_{_digest(files)}"
-    for place in (lambda: cache, temporary_folder):
+    places: list[Callable[[], Path]] = [lambda: cache, temporary_folder]
+    for place in places:
         try:
             return _kept(place() / name, files, kind, vocabulary)
         except (OSError, DataError) as error:
