@@ -69,7 +69,7 @@ def load_cursor(folder: Path) -> Cursor | None:
         return None
     try:
         raw: dict[str, Any] = json.loads(path.read_text())
-        TypeAdapter(Cursor).validate_python(raw, strict=True)
+        TypeAdapter(Cursor).validate_python(raw)
         return Cursor(**raw)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}). Delete it to file the run anew.") from error
