@@ -112,6 +112,7 @@ def test_plain_lines_follow_the_stages_of_train():
         "preparing: connecting the device",
         "preparing: loading the framework",
         "warming up",
+        "warming up, step 10, loss 5.500, 64.00 sequences/s",
         "steady after 10 steps of warm-up",
         "measuring",
         "measuring, 33%, 20 s left, 30 steps, read back when they are done",
