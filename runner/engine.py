@@ -63,10 +63,8 @@ class Engine:
         with suppress(OSError):  # the result is written; pictures of it are not worth an error
             draw_plots(self.folder, report)
             report.save(self.folder / "report.json")  # once more: its hash covers the plots too
-        if tracker:
-            self.console.say("filing the result in MLflow")
         begin_tracking()
-        warning = tracker.finish(report) if tracker else None
+        warning = self._file(tracker, report) if tracker else None
         if warning:
             with suppress(OSError):
                 # As an event, so that the report with it still follows from the folder.
@@ -74,6 +72,17 @@ class Engine:
                 report = _save(self.folder)
         self.console.finish(report, self.folder)
         return report.exit_code
+
+    def _file(self, tracker: Tracker, report: Report) -> str | None:
+        """File the report. Ctrl-C gives that up; where it has ended the run already, nobody waits long."""
+        self.console.say("filing the result in MLflow")
+        if self.interrupts.asked:
+            return tracker.finish(report, hurry=True)
+        try:
+            with self.interrupts.allowed():
+                return tracker.finish(report)
+        except KeyboardInterrupt:
+            return tracker.give_up()
 
     def _lost(self, failure: TouchstoneError) -> int:
         """Nothing can be written any more: keep what the room set aside allows, and say the rest."""

@@ -16,11 +16,11 @@ from hardware.registry import load_device
 from hardware.spec import PrecisionSpec
 from runner import resolvers
 from runner.arguments import read_arguments
-from runner.catalogue import CONF
 from runner.check import on_host, with_devices
 from runner.cli import with_vendor
 from runner.compose import to_case
 from runner.errors import ConfigurationError, HardwareError
+from runner.packages import SHIPPED
 from runner.schema import Case, case_from_dict
 from runner.search_path import take_search_path
 
@@ -106,7 +106,7 @@ def _with_node(overrides: list[str]) -> list[str]:
 
 
 def _require_effect(overrides: Sequence[str]) -> None:
-    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
+    groups = {path.name for path in SHIPPED.iterdir() if path.is_dir()}
     without = (groups - set(GROUPS)) | set(WITHOUT_EFFECT)
     for override in overrides:
         key = override.partition("=")[0].lstrip("+~").partition("@")[0]

@@ -7,8 +7,9 @@ from typing import Any
 
 from hardware.trace import Trace
 from runner.events import Name
+from runner.report.compute import beyond_peak
 from runner.report.host import OTHERS
-from runner.report.power import device_energy
+from runner.report.power import device_energy, load_trace
 from runner.report.speed import slowest_over_fastest
 from runner.report.story import Story, spans_of
 from runner.report.values import Missing, Value, Values
@@ -36,7 +37,7 @@ def conditions(story: Story, values: Values) -> dict[str, Any]:
         values: its figures.
     """
     spans = spans_of(story)
-    trace = Trace.load(story.folder / "power.csv")
+    trace = load_trace(story)
     energies = [device_energy(story, trace, span.start_s, span.end_s) for span in spans]
     others = values.get(OTHERS, Missing("nothing was measured"))
     return {
@@ -51,6 +52,7 @@ def conditions(story: Story, values: Values) -> dict[str, Any]:
         "power_flags": sorted({flag for energy in energies for flag in energy.flags}),
         "throttling": _throttling(trace, spans[0].start_s, spans[-1].end_s) if spans else None,
         "precision": story.last(Name.PRECISION),
+        "beyond_peak": beyond_peak(values),
     }
 
 

@@ -221,6 +221,12 @@ def _throttling(report: Report) -> Finding:
     return Finding("ok", "none was reported")
 
 
+def _peak(report: Report) -> Finding:
+    """More than 100 % of a peak is an error of ours or of the catalogue: nobody knows of which figure."""
+    found = [sentence for part in _parts(report) for sentence in part["beyond_peak"]]
+    return Finding("failed", found[0].rstrip(".")) if found else Finding("ok", "none did")
+
+
 def _energy(report: Report) -> Finding:
     """Only an energy that is claimed is looked at: none at all is said, and is no fault."""
     figure = report.figures["energy/device_j"]
@@ -268,6 +274,7 @@ RULES = (
     Rule("repeats", "all of them are there, and no fewer than the measure has", _repeats),
     Rule("host", f"others took less than {ISOLATED:.0%} of the host's processors", _host),
     Rule("throttling", "the device was not throttled", _throttling),
+    Rule("peak", "no figure came out above what the chip can do", _peak),
     Rule("energy", "where energy is claimed, meters saw all of it and its counter agreed", _energy),
 )
 """Every rule, in the order reports show them."""

@@ -15,6 +15,8 @@ PARTS, FEWEST_STEPS = 5, 10
 UNEVEN = 1.25
 """Time per step of the slowest part over the fastest one's, from which a reader must know."""
 NO_EVENTS = "the stack has no device events, and the host's clock tells only when a step was handed over"
+TOLD = (0.5, 1.1)
+"""Share of the window that its steps' device times may add up to: what lies outside is no device time."""
 STEP_NAMES = ("step/mean_ms", "step/p50_ms", "step/p90_ms", "step/p99_ms", "step/cv")
 PER_DEVICE = ("steady", "whole", "train", "core")
 
@@ -49,7 +51,8 @@ def _whole_train_core(story: Story) -> Values:
     totals = story.last(Name.TRAIN_END)
     if totals is None:
         return dict.fromkeys(names, Missing("training did not come to its end"))
-    core = known(totals["core_s"], NO_EVENTS)
+    doubt = _doubt(story)
+    core = Missing(doubt) if doubt else known(totals["core_s"], NO_EVENTS)
     spans = (totals["training_s"], totals["training_s"] - totals["evaluate_s"], core)
     return {name: divide(float(totals["samples"]), span) for name, span in zip(names, spans, strict=True)}
 
@@ -89,6 +92,8 @@ def steps(story: Story) -> Values:
     seconds = _seconds(rows)
     if seconds is None:
         return dict.fromkeys(STEP_NAMES, Missing(NO_EVENTS)) | overhead
+    if doubt := _doubt(story):
+        return dict.fromkeys(STEP_NAMES, Missing(doubt)) | overhead
     figures: Values = {"step/mean_ms": 1e3 * statistics.fmean(seconds)}
     for name, fraction in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99)):
         value = quantile(seconds, fraction)
@@ -96,6 +101,15 @@ def steps(story: Story) -> Values:
         figures[f"step/{name}_ms"] = Missing(few) if value is None else 1e3 * value
     figures["step/cv"] = known(variation(seconds), "the window has a single step")
     return figures | overhead
+
+
+def _doubt(story: Story) -> str | None:
+    """Why the device's events cannot be believed: their steps do not fill the window; null where they do."""
+    seconds = _seconds(story.steps("window", skipped=True))
+    window_s = sum(event.value["seconds"] for event in story.all(Name.SEGMENT_END))
+    if not seconds or not window_s or TOLD[0] <= sum(seconds) / window_s <= TOLD[1]:
+        return None
+    return f"by the device's events the steps took {sum(seconds):.3g} s of a window of {window_s:.3g} s"
 
 
 def _seconds(rows: list[dict[str, str]]) -> list[float] | None:
@@ -124,7 +138,7 @@ def unevenness(story: Story) -> list[str]:
 
 def _fifths(story: Story) -> list[float]:
     """Mean seconds per step of each fifth of the window; empty where a fifth has too few steps, or none has a time."""
-    seconds = _seconds(story.steps("window")) or []
+    seconds = [] if _doubt(story) else _seconds(story.steps("window")) or []
     length = len(seconds) // PARTS
     if length < FEWEST_STEPS:
         return []

@@ -43,14 +43,21 @@ class Story:
         ends = [event.value for event in self.all(Name.WARMUP_END)]
         return next((end for end in ends if not end["steady"]), ends[-1] if ends else None)
 
-    def steps(self, phase: str) -> list[dict[str, str]]:
-        """Rows of `steps.csv` of the first rank and one phase; not those the gradient scaler skipped, of 0 samples."""
+    def steps(self, phase: str, *, skipped: bool = False) -> list[dict[str, str]]:
+        """Rows of `steps.csv` of the first rank and one phase.
+
+        Args:
+            phase: `warmup` or `window`.
+            skipped: whether to give those that the gradient scaler skipped, of 0 samples, too.
+        """
         path = self.folder / "steps.csv"
         if not path.exists():
             return []
         with path.open(newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["loss"] is not None]
-        return [row for row in rows if row["rank"] == "0" and row["phase"] == phase and row["samples"] != "0"]
+        return [
+            row for row in rows if row["rank"] == "0" and row["phase"] == phase and (skipped or row["samples"] != "0")
+        ]
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)

@@ -64,18 +64,22 @@ class Tracker:
         self._limits.enter_context(store.environment(LIMITS))
         self._thread.start()
 
-    def finish(self, report: Report) -> str | None:
+    def finish(self, report: Report, *, hurry: bool = False) -> str | None:
         """File the report; a server that does not answer is left after `grace_s`, a local store gets its time.
+
+        Args:
+            report: the run's.
+            hurry: whether somebody waits for the process to end: a local store gets no more time than a server.
 
         Returns:
             A warning that says what was not filed and what to do, or null.
         """
         self._report = report
         self._ending.set()
-        if self._is_local:
+        if self._is_local and not hurry:
             self._await_local()
         self._imported.wait(IMPORT_GRACE_S)
-        grace_s = LOCAL_GRACE_S if self._is_local else self._grace_s
+        grace_s = LOCAL_GRACE_S if self._is_local and not hurry else self._grace_s
         self._thread.join(grace_s)
         late = self._thread.is_alive()
         if late:
@@ -84,6 +88,12 @@ class Tracker:
         if self._filed and not late:
             return None
         return self._warning(f"no answer within {grace_s:g} s" if late else self._problem)
+
+    def give_up(self) -> str:
+        """Stop filing at once; returns the warning that says what to do."""
+        self._cancelled.set()
+        self._limits.close()
+        return self._warning("interrupted")
 
     def _await_local(self) -> None:
         """Wait for the local store's tables: on a busy machine the first run's may take minutes."""
