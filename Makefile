@@ -28,7 +28,7 @@ types: $(READY)
 	$(PYTHON) -m mypy
 
 ui: $(READY)  ## results in the browser
-	$(PYTHON) -m runner.ui $(UI_OPTIONS)
+	$(PYTHON) -m runner.tools.ui $(UI_OPTIONS)
 
 bench: $(READY)  ## what the engine itself costs
 	$(PYTHON) -m benchmarks.overhead

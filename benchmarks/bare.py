@@ -31,8 +31,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from models.base import Workload
-from models.data.base import Batch, EndlessSampler, training_loader
-from models.data.spec import DataSpec
+from models.datasets.base import Batch, EndlessSampler, training_loader
+from models.datasets.spec import DataSpec
 from models.recipe import Recipe
 
 RATED_STEPS = 5
@@ -123,8 +123,8 @@ def build(plan: Plan) -> Loop:
 
 
 def _set_device(plan: Plan) -> None:
-    from hardware.float32 import set_cpu_ieee, set_cuda_mode
-    from hardware.host import keep_freed_memory
+    from hardware.precision.float32 import set_cpu_ieee, set_cuda_mode
+    from hardware.stacks.host import keep_freed_memory
 
     if plan.device == "cpu":
         keep_freed_memory()  # as the engine's device does: page faults at the allocator's whim would hide its cost

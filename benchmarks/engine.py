@@ -20,11 +20,11 @@ import psutil
 from hydra import compose, initialize_config_module
 
 from benchmarks.bare import Plan
-from runner import resolvers
-from runner.compose import to_case
-from runner.events import Event, Name, read_events
-from runner.report.story import PARENT_LOG
-from runner.schema import Case
+from runner.config import resolvers
+from runner.config.compose import to_case
+from runner.config.schema import Case
+from runner.core.events import Event, Name, read_events
+from runner.record.run_record import PARENT_LOG
 
 ROOT = Path(__file__).resolve().parents[1]
 HOST_VENDOR = "cpu"

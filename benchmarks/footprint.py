@@ -18,7 +18,7 @@ import psutil
 from benchmarks.engine import scratch, start, wait_for
 from benchmarks.record import RESULTS, Record, goal, settle, summary
 from hardware.detect import detect_vendor
-from runner.events import Name
+from runner.core.events import Name
 
 SAMPLER_MOST, PARENT_MOST = 0.01, 0.05
 
@@ -47,7 +47,7 @@ def read_cpu(processes: dict[str, psutil.Process]) -> Reading:
 
 def find_processes(parent: psutil.Process) -> dict[str, psutil.Process]:
     """The runner and its sampler."""
-    (sampler,) = [child for child in parent.children() if "hardware.sampler" in child.cmdline()]
+    (sampler,) = [child for child in parent.children() if "hardware.sampling.sampler" in child.cmdline()]
     return {"parent": parent, "sampler": sampler}
 
 

@@ -39,8 +39,8 @@ from benchmarks.engine import (
 from benchmarks.record import RESULTS, Record, goal, settle, summary, take_turns
 from benchmarks.turns import ended_with, go_on, middle, ratios, run_in_turns, stop
 from hardware.detect import detect_vendor
-from runner.events import Name
-from runner.report.story import read_story
+from runner.core.events import Name
+from runner.record.run_record import read_story
 
 LEAST_RATIO = 0.98
 WARMUP_STEPS = 20

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from hardware.host import cpu_name
+from hardware.stacks.host import cpu_name
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "pytorch-lightning", "touchstone")

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import Record, goal
-from runner.report.names import figures_for, unit_of
-from runner.report.schema import Division, Figure, Report
+from runner.config.division import Division
+from runner.record.names import figures_for, unit_of
+from runner.record.report import Figure, Report
 
 MOST_S = 10.0
 """For 3,000 runs."""

@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.engine import ROOT, STAGES, compose_case, folders, plan_of, read, run, run_bare, scratch, stages
 from benchmarks.record import RESULTS, Record, goal, summary, take_turns
 from hardware.detect import detect_vendor
-from runner.events import Name
+from runner.core.events import Name
 
 MOST_RATIO = 1.25
 IMPORT_LINE = re.compile(r"^import time:\s+(\d+) \|\s+\d+ \|\s*([\w.]+)$")

@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.engine import STAGES, figure, folders, read, run, scratch, stages
 from benchmarks.record import RESULTS, Record, goal, summary, take_turns
 from hardware.detect import detect_vendor
-from runner.events import Name
+from runner.core.events import Name
 
 MOST_S = 3.0
 FEW, MANY = 2, 6

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from hardware import vendors
-from hardware.nodes import existing
+from hardware.bus.nodes import existing
 from hardware.packages import VENDORS, brought
 
 
@@ -25,9 +25,10 @@ def device_nodes(vendor: str, root: Path = Path("/")) -> list[Path]:
 
 
 def _modules() -> dict[str, ModuleType]:
-    """The modules under `hardware/vendors`, in the order of their names."""
-    names = sorted(module.name for module in pkgutil.iter_modules(vendors.__path__))
-    return {name: importlib.import_module(f"{vendors.__name__}.{name}") for name in names}
+    """The modules under `hardware/vendors`, by name."""
+    found = pkgutil.walk_packages(vendors.__path__, f"{vendors.__name__}.")
+    paths = {path.rpartition(".")[2]: path for path in sorted(module.name for module in found if not module.ispkg)}
+    return {name: importlib.import_module(path) for name, path in sorted(paths.items())}
 
 
 def _outside() -> dict[str, ModuleType]:

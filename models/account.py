@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from models.base import Workload
-from models.data.base import Batch
+from models.datasets.base import Batch
 from models.flops import ModelFlops
 from models.footprint import Footprint
 from models.optimizers import build_optimizer

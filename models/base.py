@@ -12,8 +12,8 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from models.data.base import Batch, Counts, Datasets
-from models.data.spec import DataSpec
+from models.datasets.base import Batch, Counts, Datasets
+from models.datasets.spec import DataSpec
 from models.optimizers import build_optimizer, build_scheduler
 from models.recipe import Recipe
 

@@ -1,5 +1,5 @@
 """How a case is run and measured."""
 
-from runner.own import claim_names
+from runner.core.own import claim_names
 
 claim_names()

@@ -11,9 +11,9 @@ from importlib import import_module
 from typing import Any
 
 from hardware.detect import detect_vendor
-from runner.errors import DependencyError
-from runner.quoting import shown
-from runner.tools import TOOLS
+from runner.commandline.quoting import shown
+from runner.commandline.tools import TOOLS
+from runner.core.errors import DependencyError
 
 
 def main() -> int:
@@ -43,8 +43,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    from runner import resolvers
-    from runner.explain import USER_ERRORS, explain
+    from runner.commandline.explain import USER_ERRORS, explain
+    from runner.config import resolvers
 
     resolvers.register()
     try:
@@ -70,8 +70,8 @@ def _run(arguments: list[str]) -> int:
 
 def _answer(arguments: list[str]) -> int:
     """Show what a flag asks for, or run."""
-    from runner.arguments import read_arguments
-    from runner.search_path import take_search_path
+    from runner.commandline.arguments import read_arguments
+    from runner.config.search_path import take_search_path
 
     read = read_arguments(arguments)
     take_search_path(read.overrides)
@@ -79,16 +79,16 @@ def _answer(arguments: list[str]) -> int:
     if read.flags:
         _show([*read.flags, *read.overrides, *added])
         return 0
-    from runner.compose import composing
-    from runner.plan import plan
+    from runner.config.compose import composing
+    from runner.config.plan import plan
 
     with composing():
         plans = plan(read, added)
     if read.sweep:
-        from runner.sweep import run_sweep
+        from runner.launch.sweep import run_sweep
 
         return run_sweep(plans, vendor_detected=bool(added), typed=read.overrides)
-    from runner.submit import run_case
+    from runner.launch.submit import run_case
 
     (one,) = plans
     if one.case is None:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from hardware.base import PrecisionUnsupportedError
-from hardware.nodes import node_number
+from hardware.bus.nodes import DAVINCI_NODES, node_number
+from hardware.precision.switches import Switch
 from hardware.spec import PrecisionSpec
-from hardware.switches import Switch
-from hardware.torch_module import TorchModuleDevice
+from hardware.stacks.torch_module import TorchModuleDevice
 
-DEVICE_NODES = ("/dev/davinci[0-9]*",)
+DEVICE_NODES = DAVINCI_NODES
 """What the driver makes, as glob patterns, named by physical number; `hardware.detect` looks for them."""
 
 _WITHOUT_BF16 = re.compile(r"(?:ascend)?(?:910(?:a|b|proa|prob|premiuma)?|310\w*)", re.IGNORECASE)

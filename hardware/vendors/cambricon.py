@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from hardware.base import DeviceIdentity, PrecisionUnsupportedError
-from hardware.meters.cnmon_cards import normal_uuid
-from hardware.meters.cnmon_driver import driver_cards
-from hardware.nodes import existing, node_number
+from hardware.bus.nodes import existing, node_number
+from hardware.meters.smi.cnmon.cards import normal_uuid
+from hardware.meters.smi.cnmon.driver import driver_cards
+from hardware.precision.switches import Switch
 from hardware.spec import PrecisionSpec
-from hardware.switches import Switch
-from hardware.torch_module import TorchModuleDevice
+from hardware.stacks.torch_module import TorchModuleDevice
 
 DEVICE_NODES = ("/dev/cambricon_dev[0-9]*",)
 """What the driver makes, as glob patterns."""

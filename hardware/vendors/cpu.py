@@ -8,11 +8,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from hardware.base import Device, DeviceCondition, DeviceIdentity, Event, MemoryPeaks, PrecisionUnsupportedError
-from hardware.float32 import require_mode, set_cpu_ieee
-from hardware.host import HostEvent, cpu_name, host_condition, keep_freed_memory, seed_host
-from hardware.precision import build_plugin, require_listed
+from hardware.precision.float32 import require_mode, set_cpu_ieee
+from hardware.precision.plugins import build_plugin, require_listed
 from hardware.spec import PrecisionSpec
-from hardware.strategy import build_strategy
+from hardware.stacks.host import HostEvent, cpu_name, host_condition, keep_freed_memory, seed_host
+from hardware.stacks.strategy import build_strategy
 
 if TYPE_CHECKING:
     import torch

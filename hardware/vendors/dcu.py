@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
-from hardware.kfd import HYGON, render_nodes
-from hardware.rocm import HipDevice
+from hardware.bus.kfd import HYGON, render_nodes
+from hardware.stacks.rocm import HipDevice
 
 DEVICE_NODES = ("/dev/kfd", "/dev/dri/renderD[0-9]*")
 """What the driver makes; AMD's makes the same, so `find_nodes` looks at whose they are."""

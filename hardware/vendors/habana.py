@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hardware.base import DeviceIdentity, MemoryPeaks
-from hardware.nodes import existing, node_number
-from hardware.pci import normal_pci
+from hardware.bus.nodes import existing, node_number
+from hardware.bus.pci import normal_pci
 from hardware.spec import PrecisionSpec
-from hardware.torch_module import TorchModuleDevice
+from hardware.stacks.torch_module import TorchModuleDevice
 
 if TYPE_CHECKING:
     import torch
@@ -122,7 +122,7 @@ class Habana(TorchModuleDevice):
 
     def accelerator(self) -> Any:
         """An accelerator of `hpu:0` in every rank, as an object: Lightning refuses the name `hpu` in some places."""
-        from hardware.accelerator import make_accelerator
+        from hardware.stacks.accelerator import make_accelerator
 
         base: Any = make_accelerator(self.namespace)
 

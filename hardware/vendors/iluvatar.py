@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from hardware.cuda_build import CudaBuildDevice
+from hardware.stacks.cuda_build import CudaBuildDevice
 
 DEVICE_NODES = ("/dev/iluvatar[0-9]*",)
 """What the driver makes, as glob patterns; `hardware.detect` looks for them."""

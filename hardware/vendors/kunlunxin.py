@@ -12,7 +12,7 @@ import os
 from typing import Any, ClassVar
 
 from hardware.spec import PrecisionSpec
-from hardware.torch_cuda import TorchCudaDevice
+from hardware.stacks.torch_cuda import TorchCudaDevice
 
 _NAMELESS = frozenset({"", "gpu"})
 """What the CUDA runtime of some versions answers instead of a chip's name."""

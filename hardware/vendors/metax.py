@@ -12,8 +12,8 @@ import os
 from pathlib import Path
 from typing import ClassVar
 
-from hardware.cuda_build import CudaBuildDevice
-from hardware.nodes import existing
+from hardware.bus.nodes import existing
+from hardware.stacks.cuda_build import CudaBuildDevice
 
 DEVICE_NODES = ("/dev/mxcd",)
 """What MetaX's driver alone makes: one control node for all GPUs."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hardware.base import HardwareUnavailableError, MemoryPeaks, PrecisionUnsupportedError
 from hardware.spec import PrecisionSpec
-from hardware.torch_module import TorchModuleDevice
+from hardware.stacks.torch_module import TorchModuleDevice
 
 if TYPE_CHECKING:
     import torch

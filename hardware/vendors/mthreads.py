@@ -10,14 +10,15 @@ import contextlib
 from typing import ClassVar
 
 from hardware.base import PrecisionUnsupportedError
+from hardware.bus.nodes import MTGPU_NODES
+from hardware.precision.switches import Switch
 from hardware.spec import PrecisionSpec
-from hardware.switches import Switch
-from hardware.torch_module import TorchModuleDevice
+from hardware.stacks.torch_module import TorchModuleDevice
 
 BF16_CAPABILITY = (2, 2)
 """First compute capability with bfloat16: the MTT S4000's. torch_musa's own tests leave bfloat16 out below it."""
 
-DEVICE_NODES = ("/dev/mtgpu*[0-9]",)
+DEVICE_NODES = MTGPU_NODES
 """What the driver makes, as glob patterns (`/dev/mtgpu.0`, `/dev/mtgpu0`); `hardware.detect` looks for them."""
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from hardware.base import DeviceCondition, DeviceIdentity, PrecisionUnsupportedError
-from hardware.nvml_condition import nvml_condition, nvml_devices
+from hardware.meters.nvml.condition import nvml_condition, nvml_devices
 from hardware.spec import PrecisionSpec
-from hardware.torch_cuda import TorchCudaDevice
+from hardware.stacks.torch_cuda import TorchCudaDevice
 
 AMPERE = (8, 0)
 """First compute capability with TF32 and bfloat16 products (NVIDIA Ampere architecture white paper, 2020)."""

@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 
 from hardware.base import DeviceIdentity, HardwareUnavailableError, PrecisionUnsupportedError
-from hardware.host import cpu_name
 from hardware.spec import PrecisionSpec
+from hardware.stacks.host import cpu_name
 from hardware.vendors.cpu import Cpu
 
 VENDOR, FAMILY = "GenuineIntel", "Xeon"

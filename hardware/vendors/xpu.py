@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hardware.base import DeviceIdentity, HardwareUnavailableError, PrecisionUnsupportedError
-from hardware.pci import normal_pci
+from hardware.bus.pci import normal_pci
+from hardware.precision.switches import Switch
 from hardware.spec import PrecisionSpec
-from hardware.switches import Switch
-from hardware.torch_module import TorchModuleDevice
+from hardware.stacks.torch_module import TorchModuleDevice
 
 DEVICE_NODES = ("/dev/dri/renderD*",)
 """What the driver makes, as other GPUs' drivers do; `find_nodes` tells them apart."""

@@ -16,11 +16,11 @@ from torchmetrics import Metric
 
 from models.audio.tacotron2_network import Architecture, Tacotron2, padding_mask
 from models.base import Workload
-from models.data.base import Batch, Counts, Datasets
-from models.data.ljspeech import LJSpeech, Utterance
-from models.data.root import dataset_root
-from models.data.spec import DataSpec
-from models.data.speech import SpeechSample, speech_sample
+from models.datasets.audio.ljspeech import LJSpeech, Utterance
+from models.datasets.audio.speech import SpeechSample, speech_sample
+from models.datasets.base import Batch, Counts, Datasets
+from models.datasets.root import dataset_root
+from models.datasets.spec import DataSpec
 from models.recipe import Recipe
 
 

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from models.base import Workload
-from models.data.base import Batch, Counts, Datasets
-from models.data.masked_words import MaskedWords, masked_batch, random_masked_batch
-from models.data.mlperf_bert import LAYOUT, mlperf_datasets
-from models.data.next_token import IGNORED, count_sequences
-from models.data.root import dataset_root
-from models.data.spec import DataSpec
-from models.data.text_sample import text_sample
+from models.datasets.base import Batch, Counts, Datasets
+from models.datasets.language.masked_words import MaskedWords, masked_batch, random_masked_batch
+from models.datasets.language.mlperf_bert import LAYOUT, mlperf_datasets
+from models.datasets.language.next_token import IGNORED, count_sequences
+from models.datasets.language.text_sample import text_sample
+from models.datasets.root import dataset_root
+from models.datasets.spec import DataSpec
 from models.language.loss import token_loss
 from models.metrics import Share
 from models.recipe import STRICT, Recipe

@@ -9,14 +9,20 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from models.base import Workload
-from models.data import lambada, megatron
-from models.data.base import Batch, Counts, Datasets
-from models.data.lambada import LastWords, lambada_passages, sample_passages
-from models.data.megatron import megatron_tokens
-from models.data.next_token import IGNORED, Sequences, count_sequences, next_token_batch, random_next_token_batch
-from models.data.root import dataset_root
-from models.data.spec import DataSpec
-from models.data.text_sample import text_sample
+from models.datasets.base import Batch, Counts, Datasets
+from models.datasets.language import lambada, megatron
+from models.datasets.language.lambada import LastWords, lambada_passages, sample_passages
+from models.datasets.language.megatron import megatron_tokens
+from models.datasets.language.next_token import (
+    IGNORED,
+    Sequences,
+    count_sequences,
+    next_token_batch,
+    random_next_token_batch,
+)
+from models.datasets.language.text_sample import text_sample
+from models.datasets.root import dataset_root
+from models.datasets.spec import DataSpec
 from models.language.attention import CAUSAL
 from models.language.loss import token_loss
 from models.metrics import Share

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from models.base import Workload
-from models.data.base import Batch, Counts, Datasets
-from models.data.flat_tokens import LAYOUT, flat_token_datasets
-from models.data.next_token import Sequences, count_sequences, next_token_batch, random_next_token_batch
-from models.data.root import dataset_root
-from models.data.spec import DataSpec
-from models.data.text_sample import text_sample
+from models.datasets.base import Batch, Counts, Datasets
+from models.datasets.language.flat_tokens import LAYOUT, flat_token_datasets
+from models.datasets.language.next_token import Sequences, count_sequences, next_token_batch, random_next_token_batch
+from models.datasets.language.text_sample import text_sample
+from models.datasets.root import dataset_root
+from models.datasets.spec import DataSpec
 from models.language.attention import CAUSAL
 from models.language.loss import sequence_losses, token_loss
 from models.recipe import STRICT, Recipe

@@ -14,12 +14,12 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from models.base import Workload
-from models.data.base import Batch, Counts, Datasets
-from models.data.coco import LAYOUT, SOURCE, CocoInstances
-from models.data.coco_map import MASK_THRESHOLD, CocoMeanAveragePrecision
-from models.data.root import dataset_root
-from models.data.scenes import DIGITS, DigitScenes
-from models.data.spec import DataSpec
+from models.datasets.base import Batch, Counts, Datasets
+from models.datasets.root import dataset_root
+from models.datasets.spec import DataSpec
+from models.datasets.vision.coco import LAYOUT, SOURCE, CocoInstances
+from models.datasets.vision.coco_map import MASK_THRESHOLD, CocoMeanAveragePrecision
+from models.datasets.vision.scenes import DIGITS, DigitScenes
 from models.recipe import Recipe
 from models.vision.mask_rcnn_network import Architecture, build_mask_rcnn
 

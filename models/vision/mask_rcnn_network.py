@@ -20,7 +20,7 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
 
-from models.data.reading import Reader
+from models.datasets.reading import Reader
 from models.recipe import STRICT
 
 BOX_GRID, MASK_GRID = 7, 14

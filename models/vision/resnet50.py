@@ -8,11 +8,11 @@ from torch.nn.functional import cross_entropy
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from models.base import Workload
-from models.data.base import Batch, Counts, Datasets
-from models.data.image_folder import LAYOUT, image_folders
-from models.data.images import DIGIT_CLASSES, DigitsOnPhotographs, Example
-from models.data.root import dataset_root
-from models.data.spec import DataSpec
+from models.datasets.base import Batch, Counts, Datasets
+from models.datasets.root import dataset_root
+from models.datasets.spec import DataSpec
+from models.datasets.vision.image_folder import LAYOUT, image_folders
+from models.datasets.vision.images import DIGIT_CLASSES, DigitsOnPhotographs, Example
 from models.metrics import Share
 from models.recipe import Recipe
 

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Sequence
 
 from hardware.detect import detect_vendor
-from runner import packages
+from runner.core import packages
+from runner.core.errors import ConfigurationError, HardwareError
 from runner.doctor.findings import Findings, VendorFinding
 from runner.doctor.inquire import inquire
 from runner.doctor.show import page
 from runner.doctor.survey import host, survey, vendor_names
-from runner.errors import ConfigurationError, HardwareError
-from runner.report.page import WIDTH, screen, to_rich, to_text
+from runner.views.page import WIDTH, screen, to_rich, to_text
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,14 +15,14 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from hardware.base import Device, DeviceCondition, DeviceIdentity, unknown_condition
+from hardware.bus.nodes import node_number
+from hardware.bus.pci import normal_pci, pci_address_of_node
 from hardware.chip_identity import identify
 from hardware.detect import device_nodes
 from hardware.meters.base import Meter, Reading
 from hardware.meters.registry import make_meter
-from hardware.nodes import node_number
-from hardware.pci import normal_pci, pci_address_of_node
 from hardware.registry import load_device
-from hardware.station import FAILURES, describe
+from hardware.sampling.station import FAILURES, describe
 from runner.doctor.findings import Details, DeviceFinding, MeterFinding
 from runner.doctor.survey import load_spec
 

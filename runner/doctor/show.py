@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hardware.base import DeviceCondition
 from runner.doctor.findings import DeviceFinding, Findings, MeterFinding, VendorFinding
-from runner.report.page import NULL, Grid, Page
+from runner.views.page import NULL, Grid, Page
 
 
 def page(findings: Findings, asked: Sequence[str]) -> Page:

@@ -16,12 +16,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from hardware.base import Device
 from hardware.detect import device_nodes
-from hardware.host import cpu_name
 from hardware.registry import load_device
 from hardware.spec import VendorSpec
-from runner import packages
+from hardware.stacks.host import cpu_name
+from runner.core import packages
+from runner.core.errors import ConfigurationError
 from runner.doctor.findings import VendorFinding
-from runner.errors import ConfigurationError
 
 _ADAPTER: TypeAdapter[VendorSpec] = TypeAdapter(VendorSpec)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -9,15 +9,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from runner.errors import ConfigurationError, InterruptedRunError
-from runner.explain import USER_ERRORS, explain
-from runner.peaks import file
+from runner.commandline.explain import USER_ERRORS, explain
+from runner.core.errors import ConfigurationError, InterruptedRunError
 from runner.peaks.launch import Told, launch
 from runner.peaks.plan import SECONDS, SMOKE_SECONDS, Plan, make_plan
 from runner.peaks.progress import Progress
 from runner.peaks.result import content
 from runner.peaks.table import page
-from runner.report.page import WIDTH, screen, to_rich
+from runner.record import measured_peaks as file
+from runner.views.page import WIDTH, screen, to_rich
 
 
 def main(argv: list[str] | None = None) -> int:

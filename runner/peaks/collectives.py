@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from runner.peaks.figures import ALL_REDUCE_ALGORITHM, ALL_REDUCE_BUS, GIGA, POINT_TO_POINT, Peak, unit
+from runner.measure.ranks import UnmeasurableError
 from runner.peaks.measure import Bench, Timed, Work, measure
 from runner.peaks.memory import MIB, fill
-from runner.peaks.ranks import UnmeasurableError
 from runner.peaks.sizes import sweep
+from runner.record.peak_figures import ALL_REDUCE_ALGORITHM, ALL_REDUCE_BUS, GIGA, POINT_TO_POINT, Peak, unit
 
 if TYPE_CHECKING:
     import torch

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runner.peaks.figures import COPIES, GIGA, Peak, unit
+from runner.measure.ranks import UnmeasurableError
 from runner.peaks.measure import Bench, Work, measure
 from runner.peaks.memory import MIB, fill, require_equal
-from runner.peaks.ranks import UnmeasurableError
+from runner.record.peak_figures import COPIES, GIGA, Peak, unit
 
 if TYPE_CHECKING:
     import torch

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hardware.sampler_client import start_sampler
-from runner.context import AUTOLOAD_VARIABLE, PARENT_VARIABLE
-from runner.errors import TouchstoneError
-from runner.events import Event, Name
-from runner.interrupts import Interrupts
-from runner.launch import attempt
-from runner.lock import let_go, take
+from hardware.sampling.client import start_sampler
+from runner.core.errors import TouchstoneError
+from runner.core.events import Event, Name
+from runner.core.interrupts import Interrupts
+from runner.core.lock import let_go, take
+from runner.launch.attempt import attempt
+from runner.measure.context import AUTOLOAD_VARIABLE, PARENT_VARIABLE
 from runner.peaks.plan import Plan
 
 TRACE = "power.csv"
@@ -27,7 +27,7 @@ class Told:
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Name to `figures.Peak` as a dictionary; only those that were reached."""
     environment: dict[str, Any] = field(default_factory=dict)
-    """As `runner.environment` gives it; empty when no device was connected."""
+    """As `runner.worker.environment` gives it; empty when no device was connected."""
     failure: TouchstoneError | None = None
 
     def take(self, event: Event) -> None:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from hardware.base import Device
-from runner.peaks.figures import Peak, Spread
-from runner.peaks.ranks import Ranks
+from runner.measure.ranks import Ranks
+from runner.record.peak_figures import Peak, Spread
 
 if TYPE_CHECKING:
     import torch

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from runner.peaks.figures import GIGA, MEMORY, Peak, unit
+from runner.measure.ranks import UnmeasurableError
 from runner.peaks.measure import Bench, Work, measure
-from runner.peaks.ranks import UnmeasurableError
+from runner.record.peak_figures import GIGA, MEMORY, Peak, unit
 
 if TYPE_CHECKING:
     import torch

@@ -14,15 +14,15 @@ from omegaconf import OmegaConf
 
 from hardware.registry import load_device
 from hardware.spec import PrecisionSpec
-from runner import resolvers
-from runner.arguments import read_arguments
-from runner.check import on_host, with_devices
 from runner.cli import with_vendor
-from runner.compose import to_case
-from runner.errors import ConfigurationError, HardwareError
-from runner.packages import SHIPPED
-from runner.schema import Case, case_from_dict
-from runner.search_path import take_search_path
+from runner.commandline.arguments import read_arguments
+from runner.config import resolvers
+from runner.config.checks import on_host, with_devices
+from runner.config.compose import to_case
+from runner.config.schema import Case, case_from_dict
+from runner.config.search_path import take_search_path
+from runner.core.errors import ConfigurationError, HardwareError
+from runner.core.packages import SHIPPED
 
 FILE = "plan.json"
 SECONDS = 3.0
@@ -82,7 +82,7 @@ def make_plan(overrides: Sequence[str], seconds: float | None) -> Plan:
     Raises:
         ConfigurationError: a choice that has no effect here, or that nothing can be measured with.
         HardwareError: the vendor's chip or stack is not here.
-        Exception: what Hydra and pydantic say of a bad override; `runner.explain` has words for it.
+        Exception: what Hydra and pydantic say of a bad override; `runner.commandline.explain` has words for it.
     """
     read_arguments(overrides)
     _require_effect(overrides)

@@ -14,12 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hardware.base import PrecisionUnsupportedError
-from hardware.probe import MANTISSA_BITS, probe
+from hardware.precision.probe import MANTISSA_BITS, probe
 from hardware.spec import PrecisionSpec
-from runner.peaks.figures import TERA, Peak, product, unit
+from runner.measure.ranks import UnmeasurableError, first_line
 from runner.peaks.measure import Bench, Work
-from runner.peaks.ranks import UnmeasurableError, first_line
 from runner.peaks.sizes import sweep
+from runner.record.peak_figures import TERA, Peak, product, unit
 
 if TYPE_CHECKING:
     import torch

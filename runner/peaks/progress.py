@@ -8,12 +8,12 @@ from typing import IO
 from rich.status import Status
 from rich.text import Text
 
-from runner.events import Event, Name
-from runner.peaks.figures import NAMES
+from runner.core.events import Event, Name
 from runner.peaks.plan import Plan
 from runner.peaks.table import title
-from runner.report.names import number
-from runner.report.page import clean, screen
+from runner.record.names import number
+from runner.record.peak_figures import NAMES
+from runner.views.page import clean, screen
 
 
 class Progress:

@@ -9,11 +9,11 @@ from typing import Any
 
 from hardware.chip_identity import identify
 from hardware.chips import Chip
-from hardware.trace import Trace
-from runner.peaks import figures
-from runner.peaks.file import SCHEMA_VERSION
+from hardware.sampling.trace import Trace
 from runner.peaks.launch import TRACE, Told
 from runner.peaks.plan import Plan
+from runner.record import peak_figures as figures
+from runner.record.measured_peaks import SCHEMA_VERSION
 
 
 def content(plan: Plan, told: Told, folder: Path) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.peaks.figures import FAR_BELOW
+from runner.measure.ranks import UnmeasurableError
 from runner.peaks.measure import Bench, Timed, Work, measure, warm_up
-from runner.peaks.ranks import UnmeasurableError
+from runner.record.peak_figures import FAR_BELOW
 
 TRY = 0.1
 """Of a figure's seconds: calls for each size that is tried."""

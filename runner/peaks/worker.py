@@ -17,12 +17,14 @@ from pathlib import Path
 import runner
 from hardware.base import Device, DeviceIdentity
 from hardware.registry import load_device
-from hardware.sampler_client import SamplerClient
-from runner.environment import environment
-from runner.errors import HardwareError
-from runner.events import EventWriter, Name
+from hardware.sampling.client import SamplerClient
+from runner.core.errors import HardwareError
+from runner.core.events import EventWriter, Name
+from runner.measure.ranks import UnmeasurableError, first_line, join
 from runner.peaks import collectives, copies, memory, products
-from runner.peaks.figures import (
+from runner.peaks.measure import Bench
+from runner.peaks.plan import Plan, load_plan
+from runner.record.peak_figures import (
     ALL_REDUCE_ALGORITHM,
     ALL_REDUCE_BUS,
     COPIES,
@@ -32,10 +34,8 @@ from runner.peaks.figures import (
     Peak,
     missing,
 )
-from runner.peaks.measure import Bench
-from runner.peaks.plan import Plan, load_plan
-from runner.peaks.ranks import UnmeasurableError, first_line, join
-from runner.worker import check_root, end_with_parent, tell_failure
+from runner.worker.environment import environment
+from runner.worker.main import check_root, end_with_parent, tell_failure
 
 Measurement = Callable[[Bench], dict[str, Peak]]
 

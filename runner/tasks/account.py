@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from models.account import count
-from runner.events import EventWriter, Name
-from runner.prepare import workload_class
-from runner.schema import Case
+from runner.config.schema import Case
+from runner.core.events import EventWriter, Name
+from runner.frameworks.lightning.trainer import workload_class
 
 
 def tell_account(case: Case, events: EventWriter) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 
-from runner.callbacks.convergence import Convergence
-from runner.callbacks.throughput import Throughput
-from runner.context import Context
-from runner.errors import TargetNotReachedError
-from runner.events import Name, read_events
-from runner.prepare import build_evaluation_loader, build_trainer, build_training_loader, build_workload
+from runner.core.errors import TargetNotReachedError
+from runner.core.events import Name, read_events
+from runner.frameworks.lightning.convergence import Convergence
+from runner.frameworks.lightning.throughput import Throughput
+from runner.frameworks.lightning.trainer import (
+    build_evaluation_loader,
+    build_trainer,
+    build_training_loader,
+    build_workload,
+)
+from runner.measure.context import Context
 
 
 def run(context: Context) -> None:

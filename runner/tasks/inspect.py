@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.context import Context
+from runner.measure.context import Context
 from runner.tasks.account import tell_account
 
 

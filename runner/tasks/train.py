@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from runner.callbacks.throughput import Throughput
-from runner.context import Context
-from runner.prepare import build_trainer, build_training_loader, build_workload
-from runner.window import steps_for
+from runner.frameworks.lightning.throughput import Throughput
+from runner.frameworks.lightning.trainer import build_trainer, build_training_loader, build_workload
+from runner.measure.context import Context
+from runner.measure.window import steps_for
 
 
 def run(context: Context) -> None:

@@ -5,7 +5,7 @@ killed, is filed later with the same result by `python -m runner.sync`. MLflow i
 seconds, and the parent process must not pay for it before the worker runs.
 """
 
-from runner.tracking.owner import parent_state, write_parent
+from runner.core.owner import parent_state, write_parent
 from runner.tracking.sweep import declare_sweep
 from runner.tracking.tracker import Tracker, close_sweep
 from runner.tracking.uploader import Uploader

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from runner.report.schema import Report
-from runner.schema import Case
+from runner.config.schema import Case
+from runner.record.report import Report
 from runner.tracking.points import clean_key
 
 MAX_KEY = 250

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from runner.events import Event, Name
-from runner.report.schema import Figure
+from runner.core.events import Event, Name
+from runner.record.report import Figure
 
 _NOT_ALLOWED = re.compile(r"[^\w\-. :/]")
 """MLflow's names hold letters, digits and `_ - . : /` and spaces."""

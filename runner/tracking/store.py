@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from runner.redact import public_uri
-from runner.schema import Case
+from runner.config.schema import Case
+from runner.core.redact import public_uri
 from runner.tracking import local
 from runner.tracking.local import StoreUnusableError
 

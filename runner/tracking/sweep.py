@@ -7,12 +7,12 @@ from typing import Any
 
 from filelock import FileLock
 
-from runner import schema
-from runner.report.schema import load_report
+from runner.config import schema
+from runner.core.owner import write_parent
+from runner.record.report import load_report
 from runner.tracking import store
 from runner.tracking.cursor import LOCK, Cursor, load_cursor
 from runner.tracking.describe import STATUS
-from runner.tracking.owner import write_parent
 from runner.tracking.runs import find_or_create, lifecycle
 
 LOCK_TIMEOUT_S = 30.0

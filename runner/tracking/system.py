@@ -13,7 +13,7 @@ from math import fsum
 from pathlib import Path
 from typing import Any
 
-from hardware.trace_file import TraceRow, read_from
+from hardware.sampling.trace_file import TraceRow, read_from
 from runner.tracking.points import Point, clean_key
 
 STRETCH_S = 10

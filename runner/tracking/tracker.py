@@ -10,8 +10,8 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from runner.report.schema import Report
-from runner.schema import Tracking
+from runner.config.schema import Tracking
+from runner.record.report import Report
 from runner.tracking import local, store
 from runner.tracking.cursor import load_cursor
 from runner.tracking.describe import git_tags

@@ -12,9 +12,10 @@ from typing import Any, Self
 
 from filelock import FileLock
 
-from runner import events, schema
-from runner.report.repeats import repeat_folders
-from runner.report.schema import Report, content_hash
+from runner.config import schema
+from runner.core import events
+from runner.record.report import Report, content_hash
+from runner.results.repeats import repeat_folders
 from runner.tracking import describe, store, sweep
 from runner.tracking.cursor import LOCK, Cursor, load_cursor
 from runner.tracking.points import Point, event_points, figure_points

@@ -7,14 +7,14 @@ import json
 import sys
 from pathlib import Path
 
-from runner.compose import composing
-from runner.errors import TouchstoneError
-from runner.report.find import find_runs
-from runner.report.page import screen
-from runner.search_path import take_search_path
+from runner.config.compose import composing
+from runner.config.search_path import take_search_path
+from runner.core.errors import TouchstoneError
+from runner.results.find import find_runs
 from runner.verify.folder import verify
 from runner.verify.show import page, show
 from runner.verify.verdict import BROKEN
+from runner.views.page import screen
 
 SCHEMA_VERSION = 1
 """Of what `--json` prints."""

@@ -10,9 +10,9 @@ import csv
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hardware.trace import Trace
-from runner.events import Name
-from runner.report.story import Story
+from hardware.sampling.trace import Trace
+from runner.core.events import Name
+from runner.record.run_record import Story
 from runner.verify.verdict import Check, failed, not_applicable, passed
 
 SLACK, SLACK_S = 0.05, 0.2

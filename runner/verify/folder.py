@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.report.find import REPORT
-from runner.report.reading import UnreadableFolderError, reading
-from runner.report.repeats import repeat_folders
-from runner.report.story import Story, read_story
+from runner.record.reading import UnreadableFolderError, reading
+from runner.record.run_record import Story, read_story
+from runner.results.find import REPORT
+from runner.results.repeats import repeat_folders
 from runner.verify import integrity, publication
 from runner.verify.consistency import consistent
 from runner.verify.verdict import Check, Verdict, failed

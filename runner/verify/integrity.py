@@ -16,11 +16,12 @@ from typing import Any
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.fairness import division_of
-from runner.report.build import build
-from runner.report.repeats import REPEATS
-from runner.report.schema import CHANGED, Division, Report, digests, parse_report
-from runner.schema import Case
+from runner.config.division import Division
+from runner.config.fairness import division_of
+from runner.config.schema import Case
+from runner.record.report import CHANGED, Report, digests, parse_report
+from runner.results.build import build
+from runner.results.repeats import REPEATS
 from runner.verify.verdict import About, Check, failed, not_applicable, passed
 
 SHOWN = 4

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from runner.report.rules import KEPT, PUBLISHABLE, Judgement, judge
-from runner.report.schema import Report
+from runner.record.report import Report
+from runner.results.rules import KEPT, PUBLISHABLE, Judgement, judge
 from runner.verify.verdict import About, Check, Outcome, failed, not_applicable, passed
 
 ABOUT: About = "publication"

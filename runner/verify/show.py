@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.report.page import WIDTH, Grid, Page, screen, to_rich, to_text
 from runner.verify.verdict import BROKEN, PUBLISHABLE, Verdict
+from runner.views.page import WIDTH, Grid, Page, screen, to_rich, to_text
 
 
 def page(verdicts: Sequence[Verdict]) -> Page:

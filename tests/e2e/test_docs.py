@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.events import Name, event_files, read_events
+from runner.core.events import Name, event_files, read_events
 
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"```(?:yaml|python|toml)\n# (\S+)\n(.*?)```", re.S)

@@ -15,10 +15,10 @@ import psutil
 import pytest
 from command import SEARCH_PATH, Ended, environment, run
 
-from runner.events import Event, Name, read_events
-from runner.processes import GRACE_S
-from runner.report.names import figures_for
-from runner.report.schema import content_hash
+from runner.core.events import Event, Name, read_events
+from runner.launch.processes import GRACE_S
+from runner.record.names import figures_for
+from runner.record.report import content_hash
 
 SMOKE = ("measure=smoke", "vendor=cpu")
 

@@ -16,8 +16,8 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "runner"))
 from tracking_samples import add_events, free_port, make_report, make_run, wait_for
 
-from runner.schema import Tracking
-from runner.sync import main
+from runner.config.schema import Tracking
+from runner.tools.sync import main
 from runner.tracking import Tracker, store
 from runner.tracking.cursor import load_cursor
 

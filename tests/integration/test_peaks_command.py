@@ -14,9 +14,10 @@ import torch
 
 from hardware.spec import VendorSpec
 from hardware.vendors.cpu import Cpu
-from runner.peaks import collectives, figures
+from runner.measure.ranks import Ranks, UnmeasurableError
+from runner.peaks import collectives
 from runner.peaks.measure import Bench
-from runner.peaks.ranks import Ranks, UnmeasurableError
+from runner.record import peak_figures as figures
 
 SECONDS = 0.05
 CPU = VendorSpec(

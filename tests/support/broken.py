@@ -12,8 +12,8 @@ from torch import Tensor
 from toy import Toy
 
 from models.base import Workload
-from models.data.base import Batch, DataError, Datasets
-from models.data.spec import DataSpec
+from models.datasets.base import Batch, DataError, Datasets
+from models.datasets.spec import DataSpec
 from models.recipe import Recipe
 
 TOO_LARGE = 2**55

@@ -15,12 +15,12 @@ from hardware.base import Device
 from hardware.spec import PrecisionSpec, VendorSpec
 from hardware.vendors.cpu import Cpu
 from models.base import Workload
-from models.data.base import Batch, Counts, Datasets
-from models.data.spec import DataSpec
+from models.datasets.base import Batch, Counts, Datasets
+from models.datasets.spec import DataSpec
 from models.recipe import Optimizer, Quality, Recipe, Schedule
-from runner.context import Context, Mark
-from runner.events import EventWriter
-from runner.schema import Case, Compiler, Framework, Measure, Task, Topology, Tracking, WarmUp, WindowSpec
+from runner.config.schema import Case, Compiler, Framework, Measure, Task, Topology, Tracking, WarmUp, WindowSpec
+from runner.core.events import EventWriter
+from runner.measure.context import Context, Mark
 
 CPU_SPEC = VendorSpec(
     name="cpu",

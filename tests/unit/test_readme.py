@@ -12,15 +12,15 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_module
 
-from runner import resolvers, support, sync
-from runner.check import check
 from runner.cli import TOOLS, with_vendor
-from runner.compose import to_case
+from runner.config import resolvers
+from runner.config.checks import check
+from runner.config.compose import to_case
+from runner.config.schema import Case
+from runner.core.errors import BY_NAME
 from runner.doctor import __main__ as doctor
-from runner.errors import BY_NAME
 from runner.peaks import __main__ as peaks
-from runner.report import __main__ as report
-from runner.schema import Case
+from runner.tools import report, support, sync
 from runner.verify import __main__ as verify
 
 ROOT = Path(__file__).parents[2]

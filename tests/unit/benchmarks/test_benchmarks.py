@@ -23,13 +23,13 @@ from benchmarks.record import Record, goal, interleaved, settle, summary, take_t
 from benchmarks.startup import import_costs
 from benchmarks.sweep import marginal_s
 from hardware.vendors.cpu import Cpu
-from models.data.base import Batch
+from models.datasets.base import Batch
 from models.recipe import Optimizer, Schedule
-from runner.callbacks.throughput import Throughput
-from runner.events import Event, Name
-from runner.prepare import build_trainer, build_training_loader, build_workload
-from runner.schema import Case
-from runner.steps_file import StepsFile
+from runner.config.schema import Case
+from runner.core.events import Event, Name
+from runner.frameworks.lightning.throughput import Throughput
+from runner.frameworks.lightning.trainer import build_trainer, build_training_loader, build_workload
+from runner.measure.step_records import StepsFile
 
 STEPS = 6
 

@@ -14,7 +14,7 @@ import pytest
 from benchmarks import turns
 from benchmarks.overhead import step_ends_s
 from benchmarks.turns import Turn, ended_with, go_on, middle, rates, ratios, run_in_turns, stop, tree
-from runner.events import EventWriter, Name
+from runner.core.events import EventWriter, Name
 
 STEPPER = """
 import json, sys, time

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from models.data.cache import home_folder, temporary_folder
-from models.data.spec import DataSpec
+from models.datasets.cache import home_folder, temporary_folder
+from models.datasets.spec import DataSpec
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from pycocotools import mask as rle
 
-from models.data.base import DataError
-from models.data.coco import CocoInstances
+from models.datasets.base import DataError
+from models.datasets.vision.coco import CocoInstances
 
 HEIGHT, WIDTH = 40, 60
 SQUARE = [10.0, 8.0, 30.0, 8.0, 30.0, 24.0, 10.0, 24.0]

@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
-from models.data.coco_map import CocoMeanAveragePrecision
+from models.datasets.vision.coco_map import CocoMeanAveragePrecision
 
 Kind = Literal["bbox", "segm"]
 KINDS: list[Kind] = ["bbox", "segm"]

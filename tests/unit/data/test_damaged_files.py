@@ -16,14 +16,14 @@ import test_mlperf_bert
 import torch
 from PIL import Image, PngImagePlugin
 
-from models.data.base import DataError
-from models.data.coco import CocoInstances
-from models.data.flat_tokens import flat_token_datasets
-from models.data.image_folder import image_folders
-from models.data.lambada import lambada_passages
-from models.data.ljspeech import LJSpeech
-from models.data.mlperf_bert import mlperf_datasets
-from models.data.token_stream import open_npy
+from models.datasets.audio.ljspeech import LJSpeech
+from models.datasets.base import DataError
+from models.datasets.language.flat_tokens import flat_token_datasets
+from models.datasets.language.lambada import lambada_passages
+from models.datasets.language.mlperf_bert import mlperf_datasets
+from models.datasets.language.token_stream import open_npy
+from models.datasets.vision.coco import CocoInstances
+from models.datasets.vision.image_folder import image_folders
 
 BOM = b"\xef\xbb\xbf"
 

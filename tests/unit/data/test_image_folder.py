@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from models.data.base import DataError, Datasets
-from models.data.image_folder import evaluation_transform, image_folders, training_transform
-from models.data.images import IMAGENET_MEAN, IMAGENET_STD
+from models.datasets.base import DataError, Datasets
+from models.datasets.vision.image_folder import evaluation_transform, image_folders, training_transform
+from models.datasets.vision.images import IMAGENET_MEAN, IMAGENET_STD
 
 SYNSETS = ("n01440764", "n01443537", "n01484850")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.data.images import DIGIT_CLASSES, IMAGENET_MEAN, IMAGENET_STD, DigitsOnPhotographs, normalise
+from models.datasets.vision.images import DIGIT_CLASSES, IMAGENET_MEAN, IMAGENET_STD, DigitsOnPhotographs, normalise
 
 
 def test_normalised_values_have_imagenets_mean_and_deviation() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.data.base import DataError
-from models.data.lambada import LastWords, gpt2_tokenizer, lambada_passages, sample_passages
-from models.data.next_token import IGNORED
-from models.data.text_sample import corpus_files, held_out, train_tokenizer
+from models.datasets.base import DataError
+from models.datasets.language.lambada import LastWords, gpt2_tokenizer, lambada_passages, sample_passages
+from models.datasets.language.next_token import IGNORED
+from models.datasets.language.text_sample import corpus_files, held_out, train_tokenizer
 
 SPACE = "\u0120"  # how byte-level BPE writes a space
 VOCABULARY = {

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.data.base import DataError
-from models.data.ljspeech import IDS, SYMBOLS, LJSpeech, clean, encode
+from models.datasets.audio.ljspeech import IDS, SYMBOLS, LJSpeech, clean, encode
+from models.datasets.base import DataError
 
 LINES = [
     "LJSpeech-1.1/mels/LJ022-0023.pt|Mr. Müller said, “it's late” -- twice!",

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.data.base import Counts
-from models.data.masked_words import (
+from models.datasets.base import Counts
+from models.datasets.language.masked_words import (
     BEGIN,
     MASK,
     SEPARATOR,
@@ -17,8 +17,8 @@ from models.data.masked_words import (
     masked_batch,
     random_masked_batch,
 )
-from models.data.next_token import count_sequences
-from models.data.token_stream import open_npy
+from models.datasets.language.next_token import count_sequences
+from models.datasets.language.token_stream import open_npy
 
 LENGTH, PREDICTIONS, VOCABULARY = 64, 8, 2000
 

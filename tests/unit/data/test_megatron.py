@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.data.base import DataError
-from models.data.megatron import megatron_tokens, read_index
-from models.data.next_token import Sequences
+from models.datasets.base import DataError
+from models.datasets.language.megatron import megatron_tokens, read_index
+from models.datasets.language.next_token import Sequences
 
 CODES = {1: "<u1", 3: "<i2", 4: "<i4", 5: "<i8", 8: "<u2"}
 DOCUMENTS = [[5, 6, 7], [8], [9, 10, 11, 12], [13, 14]]

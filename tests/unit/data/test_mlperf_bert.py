@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 import pytest
 
-from models.data import mlperf_bert
-from models.data.base import DataError
-from models.data.mlperf_bert import mlperf_datasets
+from models.datasets.base import DataError
+from models.datasets.language import mlperf_bert
+from models.datasets.language.mlperf_bert import mlperf_datasets
 
 SIZES: dict[str, Any] = {"sequence_length": 16, "predictions": 3, "vocabulary": 40, "source": "MLCommons"}
 

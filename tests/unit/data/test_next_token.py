@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from models.data.base import Counts, DataError
-from models.data.flat_tokens import flat_token_datasets
-from models.data.next_token import Example, Sequences, count_sequences, next_token_batch, random_next_token_batch
-from models.data.token_stream import TokenFile, open_npy
+from models.datasets.base import Counts, DataError
+from models.datasets.language.flat_tokens import flat_token_datasets
+from models.datasets.language.next_token import (
+    Example,
+    Sequences,
+    count_sequences,
+    next_token_batch,
+    random_next_token_batch,
+)
+from models.datasets.language.token_stream import TokenFile, open_npy
 
 
 def token_file(folder: Path, length: int) -> TokenFile:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.ops import masks_to_boxes
 
-from models.data.scenes import DIGITS, DigitScenes
+from models.datasets.vision.scenes import DIGITS, DigitScenes
 
 
 def scenes(split: str = "train", **options: object) -> DigitScenes:

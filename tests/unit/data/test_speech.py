@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.data.ljspeech import SYMBOLS
-from models.data.speech import (
+from models.datasets.audio.ljspeech import SYMBOLS
+from models.datasets.audio.speech import (
     FLOOR,
     HOP,
     MAX_MEL_HZ,

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.data import text_sample as module
-from models.data.base import DataError
-from models.data.text_sample import Kind, corpus_files, held_out, text_sample
+from models.datasets.base import DataError
+from models.datasets.language import text_sample as module
+from models.datasets.language.text_sample import Kind, corpus_files, held_out, text_sample
 
 WORDS = ["value", "return", "Import", "list", "number", "été"]
 

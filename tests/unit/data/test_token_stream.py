@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.data.base import DataError
-from models.data.token_stream import check_vocabulary, open_npy
+from models.datasets.base import DataError
+from models.datasets.language.token_stream import check_vocabulary, open_npy
 
 
 @pytest.mark.parametrize("dtype", ["<u2", "<i4", "<i8"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hardware.base import DeviceIdentity
-from hardware.meters.smi import SmiMeter
+from hardware.meters.frame.smi import SmiMeter
 
 DATA = Path(__file__).parents[2] / "data"
 FAILURES = {

@@ -17,8 +17,8 @@ from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
-from hardware.accelerator import make_accelerator, register_accelerator
-from hardware.strategy import _module_ddp, build_strategy
+from hardware.stacks.accelerator import make_accelerator, register_accelerator
+from hardware.stacks.strategy import _module_ddp, build_strategy
 
 ROOT = Path(__file__).parents[3]
 

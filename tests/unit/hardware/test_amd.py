@@ -13,11 +13,11 @@ from fake_cuda import FakeCuda, install
 from hardware_specs import precision, vendor
 from kfd_machine import Machine
 
-from hardware import rocm
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
+from hardware.bus.kfd import AMD, HYGON, find_gpus
 from hardware.detect import detect_vendor, device_nodes, visible_count
-from hardware.kfd import AMD, HYGON, find_gpus
 from hardware.registry import load_device
+from hardware.stacks import rocm
 from hardware.vendors.amd import Amd
 
 ASCII_UUID = "38613166-3363-3564-3765-396230323134"

@@ -6,8 +6,8 @@ import pytest
 from amdsmi_driver import AmdSmiException, Chip, library
 
 from hardware.base import DeviceIdentity
-from hardware.meters.amd_boards import Die, primary_dies
-from hardware.meters.amdsmi import AmdSmi
+from hardware.meters.amdsmi.amdsmi import AmdSmi
+from hardware.meters.amdsmi.boards import Die, primary_dies
 from hardware.meters.base import MeterUnavailableError
 from hardware.meters.registry import make_meter
 

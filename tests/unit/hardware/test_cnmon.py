@@ -8,10 +8,10 @@ import pytest
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.cnmon import Cnmon
-from hardware.meters.cnmon_cards import parse_cards
-from hardware.meters.cnmon_driver import DriverCard, driver_cards
 from hardware.meters.registry import make_meter
+from hardware.meters.smi.cnmon.cards import parse_cards
+from hardware.meters.smi.cnmon.cnmon import Cnmon
+from hardware.meters.smi.cnmon.driver import DriverCard, driver_cards
 
 DATA = Path(__file__).parents[2] / "data/cnmon"
 X4 = (DATA / "two_mlu370_x4.txt").read_text()

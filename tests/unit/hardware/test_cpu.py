@@ -12,9 +12,9 @@ from hardware_specs import precision, vendor
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 
 from hardware.base import PrecisionUnsupportedError
-from hardware.host import cpu_name
 from hardware.registry import load_device
 from hardware.spec import PrecisionSpec
+from hardware.stacks.host import cpu_name
 from hardware.vendors.cpu import Cpu
 
 

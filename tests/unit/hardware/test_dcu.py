@@ -10,10 +10,10 @@ from fake_cuda import FakeCuda, install
 from hardware_specs import precision, vendor
 from kfd_machine import Machine
 
-from hardware import rocm
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
-from hardware.kfd import AMD, HYGON
+from hardware.bus.kfd import AMD, HYGON
 from hardware.registry import load_device
+from hardware.stacks import rocm
 from hardware.vendors.dcu import Dcu
 
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from hardware.energy import EnergyReading, combine, measure
-from hardware.power import clean, hold_steps, peak_of_sum
+from hardware.energy.energy import EnergyReading, combine, measure
+from hardware.energy.power import clean, hold_steps, peak_of_sum
 
 
 def powers(*pairs):

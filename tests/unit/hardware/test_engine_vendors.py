@@ -9,10 +9,10 @@ from pydantic import TypeAdapter
 
 from hardware.base import HardwareUnavailableError
 from hardware.detect import detect_vendor, device_nodes, visible_count
-from hardware.engine_device import EngineDevice
 from hardware.meters.registry import meter_names
 from hardware.registry import load_device
 from hardware.spec import PrecisionSpec, VendorSpec
+from hardware.stacks.engine_device import EngineDevice
 
 VENDORS = ("zixiao", "hexaflake", "tsingmicro", "graphcore", "stc", "moffett")
 NODES = {
@@ -111,7 +111,7 @@ def test_devices_are_the_nodes_in_the_order_of_their_numbers(
     assert [one.index for one in found] == [0, 1, 2]
     assert {one.name for one in found} == {device.spec.title}
     asked: list[str] = []
-    monkeypatch.setattr("hardware.engine_device.pci_address_of_node", lambda node: asked.append(node.name))
+    monkeypatch.setattr("hardware.stacks.engine_device.pci_address_of_node", lambda node: asked.append(node.name))
     device.identities()
     assert [Path(path).name for path in NODES[name]] == asked
 

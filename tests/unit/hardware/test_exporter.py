@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hardware.exporter import Exporter, serve
-from hardware.sampler import Sampler, main
-from hardware.trace_file import BACK, LOST, TraceRow
+from hardware.sampling.exporter import Exporter, serve
+from hardware.sampling.sampler import Sampler, main
+from hardware.sampling.trace_file import BACK, LOST, TraceRow
 
 
 def row(source: str | None = "GPU-a", *, meter: str = "nvml", mark: str | None = None, **values: float) -> TraceRow:
@@ -67,8 +67,8 @@ def test_a_port_in_use_stops_no_meter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, port: int
 ) -> None:
     monkeypatch.setenv("TOUCHSTONE_SAMPLER_KEY", "00" * 32)
-    monkeypatch.setattr("hardware.sampler.KEY_VARIABLE", "TOUCHSTONE_SAMPLER_KEY")
-    monkeypatch.setattr("hardware.sampler.signal.signal", lambda *_: None)
+    monkeypatch.setattr("hardware.sampling.sampler.KEY_VARIABLE", "TOUCHSTONE_SAMPLER_KEY")
+    monkeypatch.setattr("hardware.sampling.sampler.signal.signal", lambda *_: None)
     monkeypatch.setattr(Sampler, "wait", lambda *_: None)
     trace = tmp_path / "power.csv"
     with socket.create_server(("127.0.0.1", port)):

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from hardware.meters.fields import (
+from hardware.bus.pci import find_pci, normal_pci, pci_address, pci_address_of_node
+from hardware.meters.frame.fields import (
     BYTES,
     CELSIUS,
     JOULES,
@@ -18,7 +19,6 @@ from hardware.meters.fields import (
     sections,
     within,
 )
-from hardware.pci import find_pci, normal_pci, pci_address, pci_address_of_node
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from engine_tools import DATA, FAILURES, PlayedTool, device, opened
 
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.gc_monitor import GcMonitor
 from hardware.meters.registry import make_meter
+from hardware.meters.smi.gc_monitor import GcMonitor
 
 INFO = (DATA / "gc_monitor/gc_info_c600.txt").read_text()
 C600 = (DATA / "gc_monitor/json_c600.json").read_text()

@@ -8,8 +8,8 @@ import pytest
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.hl_smi import HlSmi
 from hardware.meters.registry import make_meter
+from hardware.meters.smi.hl_smi import HlSmi
 
 DATA = Path(__file__).parents[2] / "data/hl_smi"
 GAUDI2 = (DATA / "two_gaudi2.csv").read_text()

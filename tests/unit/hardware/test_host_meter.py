@@ -11,8 +11,8 @@ import pytest
 from hardware.base import DeviceIdentity
 from hardware.meters import registry
 from hardware.meters.base import Meter, MeterUnavailableError, Reading
-from hardware.meters.host import Host
-from hardware.meters.host_io import Moved, disk_bytes, network_bytes
+from hardware.meters.node.host import Host
+from hardware.meters.node.host_io import Moved, disk_bytes, network_bytes
 from hardware.meters.registry import make_meter, meter_names, open_meters
 
 MIB = 1 << 20
@@ -149,7 +149,7 @@ def test_descendants_are_looked_up_seldom_and_after_each_watch(monkeypatch):
     clock = Clock()
     meter = Host(clock)
     lookups = []
-    monkeypatch.setattr("hardware.meters.host._descendants", lambda roots: lookups.append(set(roots)) or {})
+    monkeypatch.setattr("hardware.meters.node.host._descendants", lambda roots: lookups.append(set(roots)) or {})
     meter.watch(1)
     for seconds in (0, 1, 3, 1):
         clock.now_s += seconds
@@ -251,7 +251,7 @@ def test_bytes_that_are_not_told_are_null(monkeypatch, tmp_path, answer):
 def test_written_bytes_are_in_the_machines_counter(monkeypatch, tmp_path):
     told = iter([moved(sda=(10, 100)), moved(sda=(10, 100 + MIB))])
     monkeypatch.setattr(psutil, "disk_io_counters", lambda perdisk: next(told))
-    monkeypatch.setattr("hardware.meters.host_io._is_disk", lambda name, sys_root: True)
+    monkeypatch.setattr("hardware.meters.node.host_io._is_disk", lambda name, sys_root: True)
     meter = Host()
     meter.open([])
     before, after = meter.read()[0], meter.read()[0]

@@ -6,8 +6,8 @@ import pytest
 from engine_tools import DATA, FAILURES, GARBLED, PlayedTool, device, opened
 
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.hxsmi import Hxsmi
 from hardware.meters.registry import make_meter
+from hardware.meters.smi.hxsmi import Hxsmi
 
 TWO = (DATA / "hxsmi/two_cards.txt").read_text()
 BARE = (DATA / "hxsmi/without_addresses.txt").read_text()

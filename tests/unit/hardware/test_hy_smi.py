@@ -7,8 +7,8 @@ import pytest
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.hy_smi import HySmi, parse_table
 from hardware.meters.registry import make_meter
+from hardware.meters.smi.hy_smi import HySmi, parse_table
 
 DATA = Path(__file__).parents[2] / "data/hy_smi"
 JSON = (DATA / "json_two_hcu.txt").read_text()

@@ -9,11 +9,11 @@ import torch
 from fake_cuda import FakeCuda, install
 from hardware_specs import precision, vendor
 
-from hardware import cuda_build
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.detect import detect_vendor, visible_count
 from hardware.meters.registry import meter_names
 from hardware.registry import load_device
+from hardware.stacks import cuda_build
 from hardware.vendors.iluvatar import Iluvatar
 
 UUID = "1AC807AA-cbcd-5579-8591-d59d436d6eca"
@@ -160,7 +160,7 @@ def test_identities_that_nobody_tells(device: Iluvatar, chips: FakeCuda, monkeyp
 def test_the_only_node_is_the_only_chip(
     device: Iluvatar, chips: FakeCuda, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hardware.torch_module.pci_address_of_node", lambda node: f"0000:0{node.name[-1]}:00.0")
+    monkeypatch.setattr("hardware.stacks.torch_module.pci_address_of_node", lambda node: f"0000:0{node.name[-1]}:00.0")
     runtime(monkeypatch)
     assert device.identities()[0].pci_bus_id is None, "which of two nodes it is nobody says"
     (tmp_path / "dev/iluvatar0").unlink()

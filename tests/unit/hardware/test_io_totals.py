@@ -4,10 +4,10 @@ import csv
 
 import pytest
 
-from hardware.counters import EDGE_GAP_S, Counter
+from hardware.energy.counters import EDGE_GAP_S, Counter
 from hardware.meters.base import Reading
-from hardware.trace import IO_COUNTERS, Trace, TraceRow, TraceWriter, read_trace
-from hardware.trace_file import COLUMNS, read_from, row_of, write_meters
+from hardware.sampling.trace import IO_COUNTERS, Trace, TraceRow, TraceWriter, read_trace
+from hardware.sampling.trace_file import COLUMNS, read_from, row_of, write_meters
 
 FIRST_VERSION = (
     "monotonic_s,unix_s,mark,meter,source,scope,power_w,energy_j,energy_wrap_j,"

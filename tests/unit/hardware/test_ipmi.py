@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.ipmi import Ipmi, dcmi_watts, sensor_watts
+from hardware.meters.node.ipmi import Ipmi, dcmi_watts, sensor_watts
 
 DATA = Path(__file__).parents[2] / "data/ipmi"
 DCMI = (DATA / "dcmi_power_reading.txt").read_text()

@@ -8,8 +8,8 @@ from played_tool import PlayedTool, play
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.ixsmi import Ixsmi
 from hardware.meters.registry import make_meter
+from hardware.meters.smi.ixsmi import Ixsmi
 
 TWO_CARDS = (Path(__file__).parents[2] / "data/ixsmi/two_mr_v100.xml").read_text()
 UUIDS = [f"GPU-aaaaaaaa-0000-5000-8000-00000000000{n}" for n in (1, 2)]

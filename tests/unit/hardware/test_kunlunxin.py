@@ -10,8 +10,8 @@ from fake_cuda import FakeCuda, install
 from hardware_specs import precision, vendor
 
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
-from hardware.host import HostEvent
-from hardware.pci import pci_address_of_node
+from hardware.bus.pci import pci_address_of_node
+from hardware.stacks.host import HostEvent
 from hardware.vendors.kunlunxin import Kunlunxin
 
 FAKES = Path(__file__).parents[2] / "fakes"
@@ -175,7 +175,7 @@ def test_identities(device: Kunlunxin, flagperf_stack: FakeCuda, monkeypatch: py
         asked.append(node.name)
         return f"0000:{len(asked):02x}:00.0"
 
-    monkeypatch.setattr("hardware.torch_module.pci_address_of_node", address)
+    monkeypatch.setattr("hardware.stacks.torch_module.pci_address_of_node", address)
     monkeypatch.setenv("XPU_VISIBLE_DEVICES", "10,1")
     first, second = device.identities()
     assert asked == ["xpu10", "xpu1"], "local index 0 is the first visible one"
@@ -234,7 +234,9 @@ def test_fp16_takes_torchs_scaler_where_it_works(
 ) -> None:
     device.connect()
     monkeypatch.setattr(device, "torch_device", lambda index: torch.device("cpu"))
-    monkeypatch.setattr("hardware.torch_cuda.TorchCudaDevice.make_scaler", lambda self, on: torch.amp.GradScaler("cpu"))
+    monkeypatch.setattr(
+        "hardware.stacks.torch_cuda.TorchCudaDevice.make_scaler", lambda self, on: torch.amp.GradScaler("cpu")
+    )
     scaler = device.precision_plugin(precision("fp16")).scaler
     assert type(scaler) is torch.amp.GradScaler and scaler.is_enabled()
 

@@ -7,11 +7,11 @@ import torch
 from fake_cuda import FakeCuda, install
 from hardware_specs import precision, vendor
 
-from hardware import cuda_build
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.detect import detect_vendor, device_nodes, visible_count
 from hardware.meters.registry import meter_names
 from hardware.registry import load_device
+from hardware.stacks import cuda_build
 from hardware.vendors.metax import Metax
 
 UUID = "df110ed1-56d2-e35b-d97b-e23bca667d75"

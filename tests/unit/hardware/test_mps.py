@@ -9,7 +9,7 @@ from hardware_specs import precision, vendor
 
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.detect import detect_vendor
-from hardware.host import HostEvent
+from hardware.stacks.host import HostEvent
 from hardware.vendors.mps import Mps, find_nodes
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.device_numbers import driver_numbers
-from hardware.meters.mthreads_gmi import MthreadsGmi
+from hardware.meters.frame.device_numbers import driver_numbers
 from hardware.meters.registry import make_meter
+from hardware.meters.smi.mthreads_gmi import MthreadsGmi
 
 DATA = Path(__file__).parents[2] / "data/mthreads_gmi"
 JSON = (DATA / "q_json_two_s5000.json").read_text()

@@ -9,9 +9,9 @@ from played_tool import PlayedTool, play
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError, Reading
-from hardware.meters.mx_smi import TABLE_PERIOD_S, MxSmi
-from hardware.meters.mx_smi_rows import parse_machine_form, parse_table
 from hardware.meters.registry import make_meter
+from hardware.meters.smi.mx_smi.mx_smi import TABLE_PERIOD_S, MxSmi
+from hardware.meters.smi.mx_smi.rows import parse_machine_form, parse_table
 
 DATA = Path(__file__).parents[2] / "data/mx_smi"
 MACHINE = (DATA / "machine_two_c500.txt").read_text()

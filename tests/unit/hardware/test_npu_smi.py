@@ -8,9 +8,9 @@ import pytest
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError, Reading
-from hardware.meters.npu_smi import NpuSmi
-from hardware.meters.npu_smi_rows import parse_chips
 from hardware.meters.registry import make_meter
+from hardware.meters.smi.npu_smi.npu_smi import NpuSmi
+from hardware.meters.smi.npu_smi.rows import parse_chips
 
 DATA = Path(__file__).parents[2] / "data/npu_smi"
 A910 = (DATA / "910a_in_a_container.txt").read_text()

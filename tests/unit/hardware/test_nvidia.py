@@ -242,8 +242,8 @@ def test_loading_by_path_and_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> 
     [
         ("hardware.vendors.nvida.Nvidia", "cannot import hardware.vendors.nvida"),
         ("hardware.vendors.nvidia.Nvida", "hardware.vendors.nvidia has no Nvida"),
-        ("hardware.host.HostEvent", "not a subclass of hardware.base.Device"),
-        ("hardware.host.cpu_name", "not a subclass"),
+        ("hardware.stacks.host.HostEvent", "not a subclass of hardware.base.Device"),
+        ("hardware.stacks.host.cpu_name", "not a subclass"),
     ],
 )
 def test_wrong_paths_say_where_they_end(path: str, message: str) -> None:

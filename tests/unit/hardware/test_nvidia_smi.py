@@ -9,8 +9,8 @@ from played_tool import PlayedTool, play
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.nvidia_smi import REASON_NAMES, NvidiaSmi
 from hardware.meters.registry import make_meter
+from hardware.meters.smi.nvidia_smi import REASON_NAMES, NvidiaSmi
 
 DATA = Path(__file__).parents[2] / "data/nvidia_smi"
 HELP = (DATA / "help_query_gpu.txt").read_text()
@@ -114,7 +114,7 @@ def test_throttle_reasons(tool: PlayedTool) -> None:
 
 def test_reasons_have_the_names_that_the_nvml_meter_gives_them() -> None:
     pynvml = pytest.importorskip("pynvml")
-    from hardware.meters.nvml_figures import _reason_names
+    from hardware.meters.nvml.figures import _reason_names
 
     assert {bit: _reason_names(pynvml)[bit] for bit in REASON_NAMES} == REASON_NAMES
 

@@ -8,7 +8,7 @@ import pytest
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.nvml import Nvml
+from hardware.meters.nvml.nvml import Nvml
 
 UUIDS = ("GPU-aaaa", "GPU-bbbb")
 NEW = {"nvmlDeviceGetTemperatureV", "nvmlDeviceGetCurrentClocksEventReasons"}

@@ -7,8 +7,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from hardware.base import PrecisionUnsupportedError
-from hardware.precision import build_plugin, require_listed
-from hardware.probe import check, probe
+from hardware.precision.plugins import build_plugin, require_listed
+from hardware.precision.probe import check, probe
 from hardware.spec import PrecisionSpec
 from hardware.vendors.cpu import Cpu
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from hardware.base import PrecisionUnsupportedError
-from hardware.probe import check, probe
+from hardware.precision.probe import check, probe
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from toy import ManualClock
 
-from hardware.product_speed import LEAST_S, time_to_float32
+from hardware.precision.product_speed import LEAST_S, time_to_float32
 
 CPU = torch.device("cpu")
 

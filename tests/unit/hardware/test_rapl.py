@@ -2,9 +2,9 @@
 
 import pytest
 
-from hardware.energy import measure
+from hardware.energy.energy import measure
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.rapl import Rapl
+from hardware.meters.node.rapl import Rapl
 
 RANGE_UJ = 262_143_328_850
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hardware.meters import redfish_client
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.redfish import Redfish, power_in
+from hardware.meters.node import redfish_client
+from hardware.meters.node.redfish import Redfish, power_in
 
 DATA = Path(__file__).parents[2] / "data/redfish"
 CHASSIS = json.loads((DATA / "chassis.json").read_text())

@@ -10,8 +10,8 @@ import pytest
 from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError
 from hardware.meters.registry import make_meter
-from hardware.meters.rocm_rows import parse_cards
-from hardware.meters.rocm_smi import RocmSmi
+from hardware.meters.smi.rocm_rows import parse_cards
+from hardware.meters.smi.rocm_smi import RocmSmi
 
 DATA = Path(__file__).parents[2] / "data/rocm_smi"
 MI300X = (DATA / "mi300x_two.json").read_text()

@@ -16,11 +16,11 @@ import pytest
 from hardware.base import DeviceIdentity
 from hardware.meters.base import Meter, MeterUnavailableError, Reading
 from hardware.meters.first import FirstOf
-from hardware.sampler import Sampler, SamplerClient, start_sampler
-from hardware.sampler_client import socket_folder
-from hardware.station import RETRY_S, Station
-from hardware.trace import Trace, TraceWriter, read_meters, read_trace
-from hardware.trace_file import SAMPLER
+from hardware.sampling.client import socket_folder
+from hardware.sampling.sampler import Sampler, SamplerClient, start_sampler
+from hardware.sampling.station import RETRY_S, Station
+from hardware.sampling.trace import Trace, TraceWriter, read_meters, read_trace
+from hardware.sampling.trace_file import SAMPLER
 
 ROOT = Path(__file__).parents[3]
 XPU = DeviceIdentity(index=0, uuid=None, pci_bus_id="0000:1a:00.0", name="P800 OAM")
@@ -483,7 +483,7 @@ def test_it_ends_with_its_parent(trace):
 
 
 def test_it_imports_neither_torch_nor_lightning():
-    program = "import sys, hardware.sampler; print(*sorted(sys.modules))"
+    program = "import sys, hardware.sampling.sampler; print(*sorted(sys.modules))"
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout

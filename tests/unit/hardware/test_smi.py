@@ -7,7 +7,7 @@ import pytest
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.smi import SmiMeter, SmiRow
+from hardware.meters.frame.smi import SmiMeter, SmiRow
 
 A, B, C = "0000:1a:00.0", "0000:3b:00.0", "0000:5c:00.0"
 

@@ -12,11 +12,11 @@ import torch
 from hardware_specs import precision, vendor
 
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
-from hardware.host import HostEvent
-from hardware.nodes import node_number, visible_node
+from hardware.bus.nodes import node_number, visible_node
+from hardware.precision.switches import Switch
 from hardware.spec import PrecisionSpec
-from hardware.switches import Switch
-from hardware.torch_module import TorchModuleDevice
+from hardware.stacks.host import HostEvent
+from hardware.stacks.torch_module import TorchModuleDevice
 
 ROOT_VARIABLE = "MUSA_VISIBLE_DEVICES"
 
@@ -262,7 +262,7 @@ def test_addresses_from_the_properties_or_from_the_node(
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(
-        "hardware.torch_module.pci_address_of_node", lambda node: asked.append(node.name) or "0000:5e:00.0"
+        "hardware.stacks.torch_module.pci_address_of_node", lambda node: asked.append(node.name) or "0000:5e:00.0"
     )
     module.get_device_properties = lambda index: SimpleNamespace(
         pci_domain_id=0, pci_bus_id=0x9D if index == 0 else 0, pci_device_id=0

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from hardware.energy.plausible import Floor
 from hardware.meters.base import Reading
-from hardware.plausible import Floor
-from hardware.trace import COLUMNS, Observed, Trace, TraceRow, TraceWriter, meters_path, read_trace
-from hardware.trace_file import SAMPLER, row_of, write_meters
+from hardware.sampling.trace import COLUMNS, Observed, Trace, TraceRow, TraceWriter, meters_path, read_trace
+from hardware.sampling.trace_file import SAMPLER, row_of, write_meters
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from engine_tools import DATA, FAILURES, GARBLED, PlayedTool, device, opened
 
 from hardware.meters.base import MeterUnavailableError
 from hardware.meters.registry import make_meter
-from hardware.meters.tsm_smi import TsmSmi
+from hardware.meters.smi.tsm_smi import TsmSmi
 
 TWO = (DATA / "tsm_smi/two_cards.txt").read_text()
 FOUR = (DATA / "tsm_smi/card_of_four_chips.txt").read_text()

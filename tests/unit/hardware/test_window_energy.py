@@ -2,8 +2,8 @@
 
 import pytest
 
-from hardware.energy import measure
-from hardware.window_energy import over_window
+from hardware.energy.energy import measure
+from hardware.energy.window_energy import over_window
 
 
 def segment(begin_s, end_s, readings, *, watts=100.0, **options):

@@ -9,8 +9,8 @@ import pytest
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.xpu_smi import XpuSmi
-from hardware.meters.xpu_smi_rows import normal_pci, parse_named, parse_row
+from hardware.meters.smi.xpu_smi.rows import normal_pci, parse_named, parse_row
+from hardware.meters.smi.xpu_smi.xpu_smi import XpuSmi
 
 DATA = Path(__file__).parents[2] / "data"
 P800_M = (DATA / "xpu_smi_m_two_p800.txt").read_text()

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from hardware.base import DeviceIdentity
-from hardware.energy import EnergyReading
+from hardware.energy.energy import EnergyReading
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.xpumcli import Xpumcli
-from hardware.trace import Trace, TraceWriter
-from hardware.trace_file import row_of
+from hardware.meters.smi.xpumcli.xpumcli import Xpumcli
+from hardware.sampling.trace import Trace, TraceWriter
+from hardware.sampling.trace_file import row_of
 
 DATA = Path(__file__).parents[2] / "data/xpumcli"
 DISCOVERY = (DATA / "discovery_four_cards.json").read_text()
@@ -138,7 +138,7 @@ def energy(tmp_path, *devices) -> EnergyReading:
 
 
 def test_energy_of_both_tiles_is_the_cards_and_of_one_is_unknown(tool, tmp_path, monkeypatch):
-    monkeypatch.setattr("hardware.meters.xpumcli.Xpumcli._call", lambda self, *words: answer(tool, words))
+    monkeypatch.setattr("hardware.meters.smi.xpumcli.xpumcli.Xpumcli._call", lambda self, *words: answer(tool, words))
     assert energy(tmp_path / "both", gpu(TILE_0), gpu(TILE_1, 1)).joules == pytest.approx(5017.5)
     alone = energy(tmp_path / "one", gpu(TILE_0))
     assert alone.joules is None and "2 devices share the power sensor" in alone.reason

@@ -7,7 +7,7 @@ from engine_tools import DATA, FAILURES, GARBLED, PlayedTool, device, opened
 
 from hardware.meters.base import MeterUnavailableError
 from hardware.meters.registry import make_meter
-from hardware.meters.zx_smi import ZxSmi
+from hardware.meters.smi.zx_smi import ZxSmi
 
 NAMED = (DATA / "zx_smi/named.txt").read_text()
 BARE = (DATA / "zx_smi/no_units.txt").read_text()

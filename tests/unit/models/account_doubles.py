@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from models.account import Account, count
 from models.base import Workload
-from models.data.base import Batch, Counts, Datasets
-from models.data.spec import DataSpec
+from models.datasets.base import Batch, Counts, Datasets
+from models.datasets.spec import DataSpec
 from models.recipe import Optimizer, Quality, Recipe, Schedule
 
 SGD = Optimizer(name="sgd", lr=0.1, momentum=0.9)

@@ -12,10 +12,10 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from models.base import Workload
-from models.data.spec import DataSpec
+from models.datasets.spec import DataSpec
 from models.recipe import Recipe
-from runner import resolvers
-from runner.schema import case_from_dict
+from runner.config import resolvers
+from runner.config.schema import case_from_dict
 
 
 def recipe(model: str, scale: str = "tiny") -> Recipe:

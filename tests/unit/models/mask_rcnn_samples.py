@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from models.recipe import Recipe
 from models.vision.mask_rcnn import MaskRcnn
-from runner.resolvers import register
+from runner.config.resolvers import register
 
 CONF = Path(__file__).parents[3] / "conf" / "model" / "mask_rcnn.yaml"
 

@@ -7,7 +7,7 @@ import torch
 from account_doubles import SGD, Double, Mlp, account, recipe
 from torch import Tensor, nn
 
-from models.data.base import Batch, Counts
+from models.datasets.base import Batch, Counts
 from models.recipe import Optimizer
 
 

@@ -9,7 +9,7 @@ from account_doubles import Double, account, recipe
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.data.base import Batch
+from models.datasets.base import Batch
 from models.recipe import Optimizer
 
 

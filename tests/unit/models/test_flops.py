@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
 from models.account import Account
-from models.data.base import Batch
+from models.datasets.base import Batch
 from models.flops import UncountedOperatorError
 
 SEQUENCE, WIDTH, HEADS = 12, 16, 4

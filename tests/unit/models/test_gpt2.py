@@ -12,7 +12,7 @@ from language_samples import dataset_spec, evaluate, recipe, sample_spec
 from megatron_form import write_megatron
 from transformers import GPT2LMHeadModel
 
-from models.data.next_token import IGNORED
+from models.datasets.language.next_token import IGNORED
 from models.language.gpt2 import Gpt2
 
 

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.base import Workload
-from models.data.base import DataError, evaluation_loader
+from models.datasets.base import DataError, evaluation_loader
 
 MODELS = ["bert", "gpt2", "llama2_7b"]
 

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 from language_samples import recipe, sample_spec
 
-from models.data.next_token import IGNORED
+from models.datasets.language.next_token import IGNORED
 from models.language.bert import BertPretraining
 from models.language.gpt2 import Gpt2
 from models.language.llama import Llama

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.account import count
-from models.data.base import DataError, EndlessSampler, evaluation_loader, training_loader
-from models.data.spec import DataSpec
+from models.datasets.base import DataError, EndlessSampler, evaluation_loader, training_loader
+from models.datasets.spec import DataSpec
 from models.vision.mask_rcnn import MaskRcnn
 from models.vision.mask_rcnn_network import Architecture
 

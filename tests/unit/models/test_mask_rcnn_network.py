@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import resnet50
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
-from models.data.base import DataError
+from models.datasets.base import DataError
 from models.vision.mask_rcnn import MaskRcnn
 
 TORCHVISION_PARAMETERS, TORCHVISION_GIGA_MULTIPLY_ADDS = 44_401_393, 134.38

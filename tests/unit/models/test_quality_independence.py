@@ -17,9 +17,9 @@ from torch.utils.data import Dataset
 
 from models.audio import tacotron2
 from models.base import Workload
-from models.data.base import evaluation_loader
-from models.data.next_token import IGNORED
-from models.data.spec import DataSpec
+from models.datasets.base import evaluation_loader
+from models.datasets.language.next_token import IGNORED
+from models.datasets.spec import DataSpec
 
 EXAMPLES = 17
 SPLITS = [(1, 1), (3, 1), (16, 1), (16, 2), (3, 2)]

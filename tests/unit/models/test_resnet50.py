@@ -12,12 +12,12 @@ from pydantic import TypeAdapter
 from torchvision.models import resnet50
 
 from models.account import count
-from models.data.base import DataError, EndlessSampler, evaluation_loader, training_loader
-from models.data.spec import DataSpec
+from models.datasets.base import DataError, EndlessSampler, evaluation_loader, training_loader
+from models.datasets.spec import DataSpec
 from models.optimizers import rate_factor
 from models.recipe import Recipe
 from models.vision.resnet50 import ResNet50
-from runner.resolvers import register
+from runner.config.resolvers import register
 
 SAMPLE = DataSpec(name="sample")
 

@@ -15,11 +15,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from models.audio.tacotron2 import Tacotron2Workload
 from models.audio.tacotron2_network import Decoder, Encoder, State, _evaluation_mask
-from models.data.base import Batch, DataError, EndlessSampler, evaluation_loader, training_loader
-from models.data.ljspeech import Utterance
-from models.data.spec import DataSpec
+from models.datasets.audio.ljspeech import Utterance
+from models.datasets.base import Batch, DataError, EndlessSampler, evaluation_loader, training_loader
+from models.datasets.spec import DataSpec
 from models.recipe import Recipe
-from runner.resolvers import register
+from runner.config.resolvers import register
 
 ROOT = Path(__file__).parents[3]
 

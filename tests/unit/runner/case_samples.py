@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.schema import Case, case_from_dict
+from runner.config.schema import Case, case_from_dict
 
 _MODEL: dict[str, Any] = {
     "name": "bert",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from hardware.trace_file import TraceRow, TraceWriter
-from runner.events import EventWriter, Name
-from runner.steps_file import StepRecord, StepsFile
+from hardware.sampling.trace_file import TraceRow, TraceWriter
+from runner.core.events import EventWriter, Name
+from runner.measure.step_records import StepRecord, StepsFile
 
 WARMUP = 40
 

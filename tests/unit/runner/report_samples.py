@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from runner.report.names import figures_for, unit_of
-from runner.report.schema import Division, Figure, Report
+from runner.config.division import Division
+from runner.record.names import figures_for, unit_of
+from runner.record.report import Figure, Report
 
 NO_SENSOR = "no energy sensor: RAPL is not readable here (/sys/class/powercap needs root)"
 TRAIN_VALUES: dict[str, float] = {

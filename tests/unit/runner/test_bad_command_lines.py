@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runner import sync
-from runner.arguments import read_arguments
-from runner.catalogue import choices
-from runner.check import check_enough
 from runner.cli import main, run
-from runner.compose import composing
-from runner.errors import ConfigurationError, HardwareError
-from runner.plan import Planned, plan
-from runner.report.find import find_runs
-from runner.report.schema import load_report
+from runner.commandline.arguments import read_arguments
+from runner.commandline.catalogue import choices
+from runner.config.checks import check_enough
+from runner.config.compose import composing
+from runner.config.plan import Planned, plan
+from runner.core.errors import ConfigurationError, HardwareError
+from runner.record.report import load_report
+from runner.results.find import find_runs
+from runner.tools import sync
 from runner.tracking import store
 from runner.tracking.sweep import finish_sweep
 
@@ -276,7 +276,7 @@ def test_a_data_set_of_another_layout_is_refused_at_once(tmp_path: Path, capfd: 
 def test_more_devices_than_are_visible_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = [Path("/dev/nvidia0"), Path("/dev/nvidia1")]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr("runner.check.device_nodes", lambda vendor: nodes)
+    monkeypatch.setattr("runner.config.checks.device_nodes", lambda vendor: nodes)
     monkeypatch.setattr("hardware.detect.device_nodes", lambda vendor, root: nodes)
     for devices, variable, refused in ((2, None, False), (3, None, True), (2, "0", True), (1, "0", False)):
         (one,) = planned(["vendor=nvidia", "topology=node", f"topology.devices={devices}"])

@@ -11,10 +11,10 @@ import pytest
 
 import runner
 from hardware.child import ROOT, environment_of_child, python
-from runner.context import ROOT_VARIABLE
-from runner.errors import DependencyError
-from runner.processes import Spawned
-from runner.worker import check_root
+from runner.core.errors import DependencyError
+from runner.launch.processes import Spawned
+from runner.measure.context import ROOT_VARIABLE
+from runner.worker.main import check_root
 
 OWN = Path(runner.__file__).resolve().parents[1]
 JOB = {

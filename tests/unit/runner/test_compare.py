@@ -6,12 +6,12 @@ import pytest
 from report_samples import failed, report
 from rich.console import Console
 
-from runner.errors import ConfigurationError
-from runner.report import compare
-from runner.report.compare import Run, groups, page, require_comparable, sort_runs
-from runner.report.page import Grid, Note, to_markdown, to_rich, to_text
-from runner.report.ranking import value_of
-from runner.report.schema import Figure
+from runner.core.errors import ConfigurationError
+from runner.record.report import Figure
+from runner.views import compare
+from runner.views.compare import Run, groups, page, require_comparable, sort_runs
+from runner.views.page import Grid, Note, to_markdown, to_rich, to_text
+from runner.views.ranking import value_of
 
 
 def runs(*reports) -> list[Run]:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_module
 
-from runner import resolvers
-from runner.compose import composing, reference_case, to_case, tuning_in_use
-from runner.division import division
-from runner.schema import Case, load_case
+from runner.config import resolvers
+from runner.config.compose import composing, reference_case, to_case, tuning_in_use
+from runner.config.division import division
+from runner.config.schema import Case, load_case
 
 CONF = Path(__file__).parents[3] / "conf"
 SCALES = ("reference", "tiny", "tiny")

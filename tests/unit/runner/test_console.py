@@ -7,10 +7,10 @@ import pytest
 from case_samples import make_case
 from report_samples import failed, report
 
-from hardware.cpu_features import has_float16
-from runner.console import Console, show_sweep
-from runner.events import Event
-from runner.progress import duration
+from hardware.precision.cpu_features import has_float16
+from runner.console.console import Console, show_sweep
+from runner.console.progress import duration
+from runner.core.events import Event
 
 FOLDER = Path("outputs/run")
 
@@ -316,7 +316,7 @@ def test_header_names_the_tuning_file_in_use():
 @pytest.mark.parametrize("name", ["fp16", "fp32"])
 def test_float16_on_a_processor_without_it_is_said_to_be_slow(monkeypatch, tmp_path, flags, says, name):
     (tmp_path / "cpuinfo").write_text(f"processor : 0\n{flags}\n")
-    monkeypatch.setattr("runner.header.has_float16", lambda: has_float16(tmp_path / "cpuinfo"))
+    monkeypatch.setattr("runner.console.header.has_float16", lambda: has_float16(tmp_path / "cpuinfo"))
     precision = {
         "name": name,
         "weights": "float32",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from models.data.base import DataError
-from runner.errors import DataMissingError, OutOfMemoryError, WorkerCrashedError, classify
-from runner.launch import _crash
+from models.datasets.base import DataError
+from runner.core.errors import DataMissingError, OutOfMemoryError, WorkerCrashedError, classify
+from runner.launch.attempt import _crash
 
 TORCH = "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to 9 bytes"
 NO_LIMIT = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)

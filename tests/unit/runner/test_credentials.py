@@ -12,12 +12,13 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
-from runner import resolvers, sweep
-from runner.environment import variables
-from runner.redact import public_uri, without_secrets
-from runner.schema import Tracking
+from runner.config import resolvers
+from runner.config.schema import Tracking
+from runner.core.redact import public_uri, without_secrets
+from runner.launch import sweep
 from runner.tracking import Tracker
 from runner.tracking.tracker import Uploader
+from runner.worker.environment import variables
 
 REAL = "https://ann:s3cret@mlflow.example:5000/base?token=t0ken"
 SHOWN = "https://mlflow.example:5000/base"

@@ -15,11 +15,12 @@ from report_samples import report, saved
 from test_verify import Maker, compose_case, make, rewrite
 from tracking_samples import fresh_database
 
-from runner import resolvers, sync
-from runner.events import Name
-from runner.folder import find_earlier
-from runner.report import __main__ as report_command
-from runner.report.schema import load_report
+from runner.config import resolvers
+from runner.core.events import Name
+from runner.launch.folder import find_earlier
+from runner.record.report import load_report
+from runner.tools import report as report_command
+from runner.tools import sync
 from runner.tracking import store, write_parent
 from runner.tracking.cursor import load_cursor
 from runner.verify import __main__ as verify_command

@@ -10,14 +10,14 @@ import pytest
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
-from runner import resolvers
 from runner.cli import run
-from runner.compose import to_case
-from runner.division import allowed
-from runner.errors import ConfigurationError
-from runner.fairness import choices_of, division_of, require
-from runner.report.schema import load_report
-from runner.schema import Case, load_case
+from runner.config import resolvers
+from runner.config.compose import to_case
+from runner.config.division import allowed
+from runner.config.fairness import choices_of, division_of, require
+from runner.config.schema import Case, load_case
+from runner.core.errors import ConfigurationError
+from runner.record.report import load_report
 
 OPEN = [
     "model.optimizer.lr=9",

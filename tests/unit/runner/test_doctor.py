@@ -17,16 +17,16 @@ import pynvml
 import pytest
 
 from hardware.base import Device, DeviceCondition, DeviceIdentity, DeviceProcess, unknown_condition
-from hardware.host import host_condition
 from hardware.meters.base import Meter, MeterUnavailableError, Reading
-from hardware.nvml_condition import nvml_condition, nvml_devices
+from hardware.meters.nvml.condition import nvml_condition, nvml_devices
+from hardware.stacks.host import host_condition
 from hardware.vendors.cpu import Cpu
+from runner.core.errors import ConfigurationError
 from runner.doctor import __main__ as command
 from runner.doctor.details import Inquiry, nodes_as_devices, try_meter
 from runner.doctor.findings import Details, VendorFinding
 from runner.doctor.inquire import inquire
 from runner.doctor.survey import load_spec, survey, vendor_names
-from runner.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[3]
 HEAVY = ("torch", "lightning", "pytorch_lightning", "mlflow", "transformers", "hydra")
@@ -541,7 +541,9 @@ def busy(monkeypatch: pytest.MonkeyPatch, share: float, others: dict[int, tuple[
     monkeypatch.setattr("psutil.cpu_count", lambda: 4)
     monkeypatch.setattr("psutil.process_iter", process_iter)
     ticks = iter((100.0, 102.0))
-    monkeypatch.setattr("hardware.host.time", SimpleNamespace(monotonic=lambda: next(ticks), process_time=lambda: 5.0))
+    monkeypatch.setattr(
+        "hardware.stacks.host.time", SimpleNamespace(monotonic=lambda: next(ticks), process_time=lambda: 5.0)
+    )
 
 
 def test_others_on_the_processors_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

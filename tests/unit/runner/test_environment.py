@@ -9,7 +9,7 @@ import pytest
 from toy import CPU_SPEC
 
 from hardware.vendors.cpu import Cpu
-from runner.environment import VARIABLES, environment, variables
+from runner.worker.environment import VARIABLES, environment, variables
 
 
 def test_variables_are_told_by_the_beginning_of_their_name() -> None:

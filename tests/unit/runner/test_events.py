@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from runner.events import EventWriter, Name, parse_line, read_events
+from runner.core.events import EventWriter, Name, parse_line, read_events
 
 
 def test_a_line_has_flagperfs_form(tmp_path: Path) -> None:

@@ -11,15 +11,16 @@ from typing import Any, ClassVar
 import pytest
 from case_samples import make_case
 
-import runner.engine as engine_module
-from runner.console import Console
-from runner.engine import Engine
-from runner.errors import InterruptedRunError
-from runner.folder import claim
-from runner.interrupts import SIGNALS, Interrupts
-from runner.launch import _how_to_go_on
-from runner.lock import let_go
-from runner.report.schema import Division, Report, load_report
+import runner.launch.run_case as engine_module
+from runner.config.division import Division
+from runner.console.console import Console
+from runner.core.errors import InterruptedRunError
+from runner.core.interrupts import SIGNALS, Interrupts
+from runner.core.lock import let_go
+from runner.launch.attempt import _how_to_go_on
+from runner.launch.folder import claim
+from runner.launch.run_case import Engine
+from runner.record.report import Report, load_report
 
 
 def send(number: signal.Signals) -> None:

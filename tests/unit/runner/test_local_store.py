@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from tracking_samples import all_runs, client_of, fresh_database, make_report, make_run
 
-from runner.schema import Tracking
-from runner.sync import main
+from runner.config.schema import Tracking
+from runner.tools.sync import main
 from runner.tracking import Tracker, Uploader, local, store, tracker
 from runner.tracking.cursor import load_cursor
 from runner.tracking.local import StoreUnusableError

@@ -15,9 +15,9 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from toy import Toy, lone_context, toy_case
 
 from hardware.vendors.cpu import Cpu
-from models.data.base import Batch
-from runner.loop import Optimization, TrainingLoop
-from runner.prepare import build_trainer
+from models.datasets.base import Batch
+from runner.frameworks.lightning.loop import Optimization, TrainingLoop
+from runner.frameworks.lightning.trainer import build_trainer
 
 STEPS = 6
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from test_report_build import Folder, case
 
-from runner.events import Name
-from runner.report.build import build
+from runner.core.events import Name
+from runner.results.build import build
 
 PARAMETERS = 6_738_415_616
 MULTIPLIED = PARAMETERS - 32_000 * 4_096 - 65 * 4_096

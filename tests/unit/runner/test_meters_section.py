@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tracking_samples import make_case
 
-from runner.check import check
-from runner.errors import ConfigurationError, DependencyError
+from runner.config.checks import check
+from runner.core.errors import ConfigurationError, DependencyError
 
 
 def test_an_unknown_meter_is_refused_with_the_nearest(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.check.find_spec", lambda name: None)
+    monkeypatch.setattr("runner.config.checks.find_spec", lambda name: None)
     with pytest.raises(DependencyError, match=r"touchstone\[prometheus\]"):
         check(make_case(tmp_path, "meters.prometheus_port=9400"))
 

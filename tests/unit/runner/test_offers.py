@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from hardware.meters.registry import meter_names
-from runner.check import check
-from runner.errors import HardwareError
-from runner.schema import Case
-from runner.support import cases, choices
+from runner.config.checks import check
+from runner.config.schema import Case
+from runner.core.errors import HardwareError
+from runner.tools.support import cases, choices
 
 VENDORS = {case.vendor.name: case for case in cases("vendor")}
 

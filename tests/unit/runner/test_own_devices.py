@@ -14,11 +14,11 @@ from test_report_build import case as report_case
 
 from hardware.base import DeviceIdentity
 from hardware.vendors.nvidia import Nvidia
-from runner import worker
-from runner.events import EventWriter, Name, read_events
+from runner.config.schema import Case
+from runner.core.events import EventWriter, Name, read_events
 from runner.peaks import worker as peaks_worker
 from runner.peaks.plan import Plan
-from runner.schema import Case
+from runner.worker import main as worker
 
 H100 = "NVIDIA H100 80GB HBM3"
 LOST = 2

@@ -14,15 +14,17 @@ import pytest
 from case_samples import make_case
 from hydra import compose, initialize_config_module
 
-from runner import lock, resolvers, worker
-from runner.context import PARENT_VARIABLE
-from runner.errors import ConfigurationError
-from runner.folder import claim, claim_sweep, find_earlier
-from runner.lock import OwnedError, let_go, take
-from runner.schema import load_case
-from runner.submit import _continue
-from runner.sweep import _use, quoted
-from runner.tracking.owner import parent_state, write_parent
+from runner.config import resolvers
+from runner.config.schema import load_case
+from runner.core import lock
+from runner.core.errors import ConfigurationError
+from runner.core.lock import OwnedError, let_go, take
+from runner.core.owner import parent_state, write_parent
+from runner.launch.folder import claim, claim_sweep, find_earlier
+from runner.launch.submit import _continue
+from runner.launch.sweep import _use, quoted
+from runner.measure.context import PARENT_VARIABLE
+from runner.worker import main as worker
 
 OWNER = """
 import sys
@@ -64,7 +66,9 @@ def test_run_yaml_is_won_before_anybody_is_named(tmp_path: Path, monkeypatch: py
         raise FileExistsError
 
     with monkeypatch.context() as patch:
-        patch.setattr("runner.folder.Case.save", lambda self, path: lose() if path.parent.name == "run" else None)
+        patch.setattr(
+            "runner.launch.folder.Case.save", lambda self, path: lose() if path.parent.name == "run" else None
+        )
         assert claim(make_case(), tmp_path / "run") == tmp_path / "run_2"
     assert not (tmp_path / "run" / "parent.pid").exists()
     assert parent_state(tmp_path / "run") == "gone", "nor keep its lock"

@@ -13,13 +13,15 @@ from hydra import compose, initialize_config_module
 import hardware.packages
 from hardware import chips, detect
 from hardware.chips import find_chip
-from runner import cli, packages, resolvers
-from runner.compose import to_case
+from runner import cli
+from runner.commandline.explain import explain
+from runner.config import resolvers
+from runner.config.compose import to_case
+from runner.config.search_path import take_search_path
+from runner.core import packages
+from runner.core.errors import ConfigurationError
 from runner.doctor.survey import load_spec, survey, vendor_names
-from runner.errors import ConfigurationError
-from runner.explain import explain
 from runner.peaks import __main__ as peaks
-from runner.search_path import take_search_path
 from runner.verify import __main__ as verify
 
 CHIP = """

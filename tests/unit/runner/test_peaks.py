@@ -17,19 +17,21 @@ from test_report_build import case as report_case
 from toy import ManualClock, ManualDevice
 
 from hardware.base import DeviceIdentity, PrecisionUnsupportedError
-from runner.errors import ConfigurationError, HardwareError, WorkerCrashedError
-from runner.peaks import collectives, copies, figures, file, memory, products, worker
+from runner.core.errors import ConfigurationError, HardwareError, WorkerCrashedError
+from runner.measure.ranks import Ranks, UnmeasurableError
+from runner.peaks import collectives, copies, memory, products, worker
 from runner.peaks import measure as timing
 from runner.peaks.__main__ import main
 from runner.peaks.launch import Told
 from runner.peaks.measure import Bench, Work, measure
 from runner.peaks.plan import Plan, load_plan, make_plan
-from runner.peaks.ranks import Ranks, UnmeasurableError
 from runner.peaks.result import content
 from runner.peaks.sizes import ATTEMPTS, Best, sweep
 from runner.peaks.table import page
-from runner.report.page import to_text
-from runner.report.schema import Report
+from runner.record import measured_peaks as file
+from runner.record import peak_figures as figures
+from runner.record.report import Report
+from runner.views.page import to_text
 
 
 class Stopwatch:

@@ -6,9 +6,9 @@ import pytest
 from plot_samples import WARMUP, write_evaluations, write_power, write_steps
 from tracking_samples import make_case, make_report
 
-from runner.report import plots
-from runner.report.plots import draw_plots
-from runner.report.series import read_power, read_steps
+from runner.record.series import read_power, read_steps
+from runner.views import plots
+from runner.views.plots import draw_plots
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

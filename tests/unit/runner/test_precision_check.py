@@ -12,9 +12,9 @@ from toy import Toy, lone_context, toy_case
 
 from hardware.spec import PrecisionSpec
 from hardware.vendors.cpu import Cpu
-from runner.callbacks import precision
-from runner.events import Event, Name, read_events
-from runner.prepare import SyntheticLoader, build_trainer
+from runner.core.events import Event, Name, read_events
+from runner.frameworks.lightning import precision
+from runner.frameworks.lightning.trainer import SyntheticLoader, build_trainer
 
 FP32 = toy_case().precision
 BF16 = PrecisionSpec(name="bf16", weights="float32", autocast="bfloat16", matmul="ieee")

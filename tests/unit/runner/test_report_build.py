@@ -10,18 +10,18 @@ import pytest
 from toy import CPU_SPEC, toy_recipe
 
 from hardware.meters.base import Reading
+from hardware.sampling.trace_file import TraceWriter, row_of, write_meters
 from hardware.spec import PrecisionSpec, VendorSpec
-from hardware.trace_file import TraceWriter, row_of, write_meters
-from models.data.spec import DataSpec
+from models.datasets.spec import DataSpec
 from models.recipe import Quality
-from runner.events import EventWriter, Name
-from runner.report.build import build
-from runner.report.names import figures_for
-from runner.report.repeats import combine
-from runner.report.schema import Figure, Report, load_report
-from runner.report.series import read_steps
-from runner.report.story import PARENT_LOG
-from runner.schema import Case, Compiler, Framework, Measure, Task, Topology, Tracking, WarmUp, WindowSpec
+from runner.config.schema import Case, Compiler, Framework, Measure, Task, Topology, Tracking, WarmUp, WindowSpec
+from runner.core.events import EventWriter, Name
+from runner.record.names import figures_for
+from runner.record.report import Figure, Report, load_report
+from runner.record.run_record import PARENT_LOG
+from runner.record.series import read_steps
+from runner.results.build import build
+from runner.results.repeats import combine
 
 NVIDIA = VendorSpec(
     name="nvidia",

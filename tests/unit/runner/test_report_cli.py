@@ -13,11 +13,11 @@ import pytest
 from case_samples import make_case
 from report_samples import NO_SENSOR, failed, report, saved
 
-from runner.events import EventWriter, Name
-from runner.report.__main__ import main
-from runner.report.find import find_runs
-from runner.report.schema import load_report
-from runner.tracking.owner import write_parent
+from runner.core.events import EventWriter, Name
+from runner.core.owner import write_parent
+from runner.record.report import load_report
+from runner.results.find import find_runs
+from runner.tools.report import main
 
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+M8AAAMBAQCY9rQ7AAAAAElFTkSuQmCC")
 HEAVY = ("torch", "mlflow", "matplotlib", "pytorch_lightning", "transformers")
@@ -299,7 +299,7 @@ def test_failed_run_is_shown(tmp_path, capsys):
 
 def test_help_and_a_table_import_nothing_heavy(sweep):
     program = (
-        "import sys; from runner.report.__main__ import main\n"
+        "import sys; from runner.tools.report import main\n"
         "try:\n    code = main(sys.argv[1:])\nexcept SystemExit as end:\n    code = end.code\n"
         f"heavy = [name for name in {HEAVY} if name in sys.modules]\n"
         "sys.stderr.write(f'code={code} heavy={heavy}')\n"

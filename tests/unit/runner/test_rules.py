@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from report_samples import report
 
-from runner.report.names import FIGURES
-from runner.report.rules import RULES, judge, judged, reasons
-from runner.report.schema import Figure, Publication, Report
+from runner.record.names import FIGURES
+from runner.record.report import Figure, Publication, Report
+from runner.results.rules import RULES, judge, judged, reasons
 
 PROBED = {
     "parameters": ["float32"],

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from hardware.base import DeviceIdentity
-from runner import engine, worker
-from runner.engine import Engine
-from runner.events import EventWriter, Name, read_events
+from runner.core.events import EventWriter, Name, read_events
+from runner.launch import run_case as engine
+from runner.launch.run_case import Engine
+from runner.worker import main as worker
 
 CHIP = DeviceIdentity(index=0, uuid="a", pci_bus_id=None, name="chip")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.stats import quantile, t_interval, variation
+from runner.core.statistics import quantile, t_interval, variation
 
 
 @pytest.mark.parametrize(("fraction", "least"), [(0.5, 2), (0.9, 10), (0.99, 100)])

@@ -13,19 +13,21 @@ from typing import Any
 import pytest
 from case_samples import make_case
 
-import runner.engine as engine_module
-from runner import launch, worker
-from runner.console import Console
-from runner.engine import Engine
-from runner.errors import DataMissingError, StorageError, TouchstoneError, WorkerCrashedError, classify
-from runner.events import EventWriter, Name, read_events
-from runner.folder import claim
-from runner.lasting_output import LastingOutput
-from runner.lock import let_go
-from runner.report.schema import Division, load_report
-from runner.schema import Case
-from runner.steps_file import StepRecord, StepsFile
-from runner.storage import CANNOT_WRITE, RESERVE, could_not_write, storage_error, write_all
+import runner.launch.run_case as engine_module
+from runner.config.division import Division
+from runner.config.schema import Case
+from runner.console.console import Console
+from runner.core.errors import DataMissingError, StorageError, TouchstoneError, WorkerCrashedError, classify
+from runner.core.events import EventWriter, Name, read_events
+from runner.core.lasting_output import LastingOutput
+from runner.core.lock import let_go
+from runner.core.storage import CANNOT_WRITE, RESERVE, could_not_write, storage_error, write_all
+from runner.launch import attempt as launch
+from runner.launch.folder import claim
+from runner.launch.run_case import Engine
+from runner.measure.step_records import StepRecord, StepsFile
+from runner.record.report import load_report
+from runner.worker import main as worker
 
 
 def no_space(*_: object, **__: object) -> Any:

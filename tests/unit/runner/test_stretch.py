@@ -8,8 +8,8 @@ import pytest
 import torch
 from toy import ManualClock, ManualDevice
 
-from models.data.base import Counts
-from runner.callbacks.stretch import Iteration, Stretch
+from models.datasets.base import Counts
+from runner.measure.segment import Iteration, Stretch
 
 
 def places(passes: int) -> dict[str, torch.Tensor]:

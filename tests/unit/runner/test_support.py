@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from runner import support
-from runner.errors import ConfigurationError
-from runner.report.names import FIGURES
-from runner.support import Measured, emulated, fill, main, measured, status
+from runner.core.errors import ConfigurationError
+from runner.record.names import FIGURES
+from runner.tools import support
+from runner.tools.support import Measured, emulated, fill, main, measured, status
 
 ROOT = Path(__file__).parents[3]
 WRITTEN = ("README.md", "docs/results.md")

@@ -20,10 +20,10 @@ from tracking_samples import (
     wait_for,
 )
 
-from runner.events import EventWriter, Name
-from runner.lock import let_go
-from runner.report.schema import load_report
-from runner.sync import main
+from runner.core.events import EventWriter, Name
+from runner.core.lock import let_go
+from runner.record.report import load_report
+from runner.tools.sync import main
 from runner.tracking import declare_sweep, store, write_parent
 from runner.tracking.cursor import LOCK, load_cursor
 

@@ -6,7 +6,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from tracking_samples import make_report, make_run
 
-from hardware.trace_file import TraceRow, TraceWriter
+from hardware.sampling.trace_file import TraceRow, TraceWriter
 from runner.tracking.system import system_points
 from runner.tracking.uploader import Uploader
 

@@ -3,10 +3,10 @@ import io
 from report_samples import NO_SENSOR, failed, report
 from rich.console import Console
 
-from runner.report.names import figures_for
-from runner.report.page import Grid, Note, to_markdown, to_text
-from runner.report.schema import Figure
-from runner.report.tables import page, table
+from runner.record.names import figures_for
+from runner.record.report import Figure
+from runner.views.page import Grid, Note, to_markdown, to_text
+from runner.views.tables import page, table
 
 
 def lines(text: str) -> list[str]:

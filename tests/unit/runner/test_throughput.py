@@ -16,17 +16,17 @@ import torch
 from torch import Tensor
 from toy import ManualClock, ManualDevice, Toy, lone_context, toy_case
 
-from hardware.precision import build_plugin
+from hardware.precision.plugins import build_plugin
 from hardware.spec import PrecisionSpec
-from models.data.base import Batch
+from models.datasets.base import Batch
 from models.recipe import Schedule
-from runner.callbacks.convergence import Convergence
-from runner.callbacks.throughput import Throughput
-from runner.errors import DivergedError
-from runner.events import Event, Name, read_events
-from runner.loop import TrainingLoop
-from runner.steps_file import StepsFile
-from runner.window import steps_for
+from runner.core.errors import DivergedError
+from runner.core.events import Event, Name, read_events
+from runner.frameworks.lightning.convergence import Convergence
+from runner.frameworks.lightning.loop import TrainingLoop
+from runner.frameworks.lightning.throughput import Throughput
+from runner.measure.step_records import StepsFile
+from runner.measure.window import steps_for
 
 STEP_S, LOAD_S, BATCH = 0.1, 0.025, 8
 FP16 = PrecisionSpec(name="fp16", weights="float32", autocast="float16", matmul="ieee", loss_scaling=True)

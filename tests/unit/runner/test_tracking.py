@@ -27,13 +27,13 @@ from tracking_samples import (
     wait_for,
 )
 
-from runner.events import Event, EventWriter, Name
-from runner.lock import let_go
-from runner.report.schema import Figure
-from runner.schema import Tracking, case_from_dict
+from runner.config.schema import Tracking, case_from_dict
+from runner.core.events import Event, EventWriter, Name
+from runner.core.lock import let_go
+from runner.core.owner import parent_state, write_parent
+from runner.record.report import Figure
 from runner.tracking import Tracker, Uploader, close_sweep, declare_sweep, describe, store
 from runner.tracking.cursor import Cursor, load_cursor
-from runner.tracking.owner import parent_state, write_parent
 from runner.tracking.points import event_points, figure_points
 
 os.environ.update(store.QUIET)
@@ -444,9 +444,7 @@ def test_parent_state(tmp_path: Path) -> None:
 
 
 def test_an_ended_child_that_nobody_waited_for_is_gone(tmp_path: Path) -> None:
-    code = (
-        "import sys, pathlib; from runner.tracking.owner import write_parent; write_parent(pathlib.Path(sys.argv[1]))"
-    )
+    code = "import sys, pathlib; from runner.core.owner import write_parent; write_parent(pathlib.Path(sys.argv[1]))"
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
     wait_for(lambda: (tmp_path / "parent.pid").exists() and parent_state(tmp_path) == "gone")
     assert process.returncode is None, "nobody has collected it"

@@ -14,16 +14,16 @@ import pytest
 from hydra import compose, initialize_config_module
 
 from hardware.meters.base import Reading
-from hardware.trace_file import SAMPLER, TraceRow, TraceWriter, row_of, write_meters
-from runner import resolvers
-from runner.compose import to_case
-from runner.events import EventWriter, Name
-from runner.fairness import division_of
-from runner.report.build import build
-from runner.report.schema import content_hash, load_report
-from runner.report.story import PARENT_LOG
-from runner.schema import Case
-from runner.steps_file import StepsFile
+from hardware.sampling.trace_file import SAMPLER, TraceRow, TraceWriter, row_of, write_meters
+from runner.config import resolvers
+from runner.config.compose import to_case
+from runner.config.fairness import division_of
+from runner.config.schema import Case
+from runner.core.events import EventWriter, Name
+from runner.measure.step_records import StepsFile
+from runner.record.report import content_hash, load_report
+from runner.record.run_record import PARENT_LOG
+from runner.results.build import build
 from runner.verify.__main__ import main
 from runner.verify.folder import verify
 from runner.verify.verdict import Verdict

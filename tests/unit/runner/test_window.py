@@ -2,8 +2,8 @@
 
 import pytest
 
-from runner.schema import WarmUp, WindowSpec
-from runner.window import WarmUpWatch, steps_for
+from runner.config.schema import WarmUp, WindowSpec
+from runner.measure.window import WarmUpWatch, steps_for
 
 
 def watch(**changes: float) -> WarmUpWatch:

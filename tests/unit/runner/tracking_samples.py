@@ -16,11 +16,12 @@ from typing import Any, Literal
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from runner import resolvers
-from runner.events import EventWriter, Name
-from runner.report.schema import Division, Figure, Report
-from runner.schema import Case, case_from_dict
-from runner.steps_file import StepsFile
+from runner.config import resolvers
+from runner.config.division import Division
+from runner.config.schema import Case, case_from_dict
+from runner.core.events import EventWriter, Name
+from runner.measure.step_records import StepsFile
+from runner.record.report import Figure, Report
 
 Way = Literal["error", "garbage", "hang", "drip", "close"]
 START_MS = 1_700_000_000_000

@@ -1,0 +1,1 @@
+"""Which devices the kernel and the drivers show: PCI, device nodes, KFD."""

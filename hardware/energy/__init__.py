@@ -1,0 +1,1 @@
+"""From samples and counters to joules. Pure functions."""

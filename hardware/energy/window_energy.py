@@ -1,0 +1,56 @@
+"""Energy of a window that is made of several segments, and whether it was read often enough to be a figure at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import fsum
+
+from hardware.energy.energy import EnergyReading
+
+FEW_SAMPLES = 10
+"""With fewer readings of the power an energy is flagged `few_samples`."""
+LEAST_SAMPLES = 3
+"""With fewer there is none."""
+
+
+def over_window(segments: Sequence[EnergyReading]) -> EnergyReading:
+    """The readings of one scope's segments as one; null as soon as one is unknown, or read too seldom.
+
+    A counter's joules are those between two of its readings, however few there are between them; a peak is never known
+    from a few readings, and neither is the integral of power.
+
+    Args:
+        segments: at least one, in order.
+    """
+    first = segments[0]
+    reason = next((one.reason for one in segments if one.joules is None), None)
+    methods = {one.method for one in segments}
+    n_samples = sum(one.n_samples for one in segments)
+    flags = {flag for one in segments for flag in one.flags}
+    sampled = "integral" in methods
+    if sampled and n_samples < FEW_SAMPLES:
+        flags.add("few_samples")
+    if sampled and reason is None and n_samples < LEAST_SAMPLES:
+        reason = too_few(n_samples)
+    joules = None if reason is not None else fsum(one.joules for one in segments if one.joules is not None)
+    seconds = fsum(one.seconds for one in segments)
+    peaks = [one.peak_w for one in segments if one.peak_w is not None]
+    return replace(
+        first,
+        joules=joules,
+        seconds=seconds,
+        method="none" if joules is None else "integral" if sampled else "counter",
+        coverage=fsum(one.coverage * one.seconds for one in segments) / seconds,
+        n_samples=n_samples,
+        mean_w=None if joules is None else joules / seconds,
+        peak_w=max(peaks) if peaks and n_samples >= LEAST_SAMPLES else None,
+        flags=tuple(sorted(flags)),
+        reason=reason,
+        counter_over_integral=first.counter_over_integral if len(segments) == 1 else None,
+    )
+
+
+def too_few(n_samples: int) -> str:
+    """Why there is no figure."""
+    return f"the meter was read {n_samples} times in the window, where a figure needs {LEAST_SAMPLES}"

@@ -1,0 +1,1 @@
+"""What meters of command-line tools share."""

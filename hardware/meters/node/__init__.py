@@ -1,0 +1,1 @@
+"""The node itself: processor packages, management controllers, host."""

@@ -1,0 +1,1 @@
+"""Vendors' command-line tools."""

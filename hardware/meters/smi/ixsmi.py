@@ -1,0 +1,129 @@
+"""Iluvatar GPUs through the vendor's command line tool, in its machine-readable form (`ixsmi -q -x`, XML).
+
+The XML names each field with its unit and says which GPUs share a board, which neither the table nor
+`--query-gpu=… --format=csv` does (and the latter's names for power differ between versions: `power.draw`,
+`gpu.power.draw`, `board.power.draw`). Sources: the output of CoreX 4.2.0 that gpu_tools (github.com/hawkli-1994)
+and accel (github.com/mesutoezdil) keep as a test case; for boards with two chips, Iluvatar's ix-exporter
+(`ixmlDeviceGetBoardPosition`, then `ixmlDeviceGetBoardPowerUsage`) and PaddleNLP's page on BI-V150, where the first
+chip's power is `N/A` and the second's is the board's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+from xml.etree import ElementTree
+
+from hardware.bus.pci import normal_pci
+from hardware.meters.frame.smi import SmiMeter, SmiRow
+from hardware.meters.frame.told import ABSENT, Told, share_power
+
+_PROCESSES = re.compile(r"<processes>.*?</processes>", re.DOTALL)
+"""Command lines stand there, whose signs could break the XML."""
+GPU_POWER, BOARD_POWER = "power_readings/gpu_power_draw", "power_readings/board_power_draw"
+FIGURES = (
+    GPU_POWER,
+    BOARD_POWER,
+    "temperature/gpu_temp",
+    "utilization/gpu_util",
+    "memory_usage/used",
+    "fb_memory_usage/used",
+    "clocks/sm_clock",
+)
+
+
+class Ixsmi(SmiMeter):
+    """Power, temperature, utilisation, clock and memory of each chip; the tool tells no energy counter."""
+
+    name: ClassVar[str] = "ixsmi"
+    tools: ClassVar[tuple[str, ...]] = ("ixsmi", "/usr/local/corex/bin/ixsmi")
+    calls: ClassVar[tuple[tuple[str, ...], ...]] = (("-q", "-x"),)
+
+    def parse(self, outputs: Sequence[str]) -> list[SmiRow]:
+        """One row per `<gpu>`; none when the text is not XML."""
+        text = _PROCESSES.sub("", outputs[0])
+        try:
+            log = ElementTree.fromstring(text[max(text.find("<"), 0) :])
+        except ElementTree.ParseError:
+            return []
+        chips = [_chip(element) for element in log.iter("gpu")]
+        return [_row(chip, chips) for chip in chips]
+
+
+@dataclass(kw_only=True, slots=True, frozen=True)
+class Chip:
+    """One `<gpu>`, its own power in the row."""
+
+    row: SmiRow
+    board_power_w: float | None
+    serial: str | None
+    """Of the board: it is printed on it."""
+    board_id: str | None
+    """In NVML's sense: shared by the chips behind one PCI switch, so perhaps by several boards."""
+    position: str | None
+    """Which chip of its board."""
+    shares_board: bool
+
+
+def _chip(gpu: ElementTree.Element) -> Chip:
+    told = Told(fields={path: gpu.findtext(path) for path in FIGURES})
+    power_w, board_power_w = told.power_w(GPU_POWER), told.power_w(BOARD_POWER)
+    position = _text(gpu, "gpu_position")
+    if (_text(gpu, "gpu_virtualization_mode/virtualization_mode") or "").lower() == "vgpu":
+        told.doubts.append("a virtual GPU: power is only known on its host")
+        power_w = board_power_w = None
+    row = SmiRow(
+        pci_bus_id=normal_pci(_text(gpu, "pci/pci_bus_id") or gpu.get("id") or ""),
+        uuid=_text(gpu, "uuid"),
+        power_w=power_w,
+        temperature_c=told.temperature_c("temperature/gpu_temp"),
+        utilisation=told.utilisation("utilization/gpu_util"),
+        memory_used_bytes=told.memory_bytes("memory_usage/used", "fb_memory_usage/used"),
+        clock_mhz=told.clock_mhz("clocks/sm_clock"),
+        raw=told.raw,
+    )
+    return Chip(
+        row=row,
+        board_power_w=board_power_w,
+        serial=_text(gpu, "serial"),
+        board_id=_text(gpu, "board_id"),
+        position=position,
+        shares_board=_text(gpu, "multigpu_board") == "Yes" or position is not None or board_power_w is not None,
+    )
+
+
+def _text(gpu: ElementTree.Element, path: str) -> str | None:
+    text = (gpu.findtext(path) or "").strip()
+    return None if text.lower() in ABSENT else text
+
+
+def _row(chip: Chip, chips: Sequence[Chip]) -> SmiRow:
+    """The chip's row; where it shares its board, with the board's power in place of its own."""
+    if not chip.shares_board:
+        return chip.row
+    board, mates = _board(chip, chips)
+    if board is None:
+        doubt = "it shares a board whose other chip is not to be found: half of a board's power is no chip's power"
+        return replace(chip.row, power_w=None, raw="; ".join(filter(None, (chip.row.raw, doubt))))
+    if any(mate.board_power_w is not None for mate in mates):
+        rows = [replace(mate.row, power_w=mate.board_power_w) for mate in mates]
+    else:
+        rows = [mate.row for mate in mates]
+        if all(row.power_w is not None for row in rows):
+            return chip.row  # every chip has a sensor of its own
+    return share_power(rows, board)[mates.index(chip)]
+
+
+def _board(chip: Chip, chips: Sequence[Chip]) -> tuple[str | None, list[Chip]]:
+    """Name of the chip's board and all chips on it; no name where that is not certain."""
+    for key in ("serial", "board_id"):
+        own = getattr(chip, key)
+        mates = [one for one in chips if one.shares_board and own is not None and getattr(one, key) == own]
+        positions = [one.position for one in mates]
+        # Two boards behind one switch would show a position twice; without positions only a pair is certain.
+        distinct = None not in positions and len(set(positions)) == len(mates)
+        if len(mates) > 1 and (distinct or (set(positions) == {None} and len(mates) == 2)):  # noqa: PLR2004
+            return own, mates
+    return None, [chip]

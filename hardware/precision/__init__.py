@@ -1,0 +1,1 @@
+"""What really runs in which type: plugins, probes, switches."""

@@ -1,0 +1,1 @@
+"""The sampler process, its client, and the power trace it writes."""

@@ -1,0 +1,1 @@
+"""Chips that PyTorch cannot reach: one file per vendor."""

@@ -1,0 +1,31 @@
+"""The typed form of `conf/data/*.yaml`. Pure data, no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from models.datasets.cache import home_folder
+from models.ranges import Workers
+from models.recipe import STRICT
+
+
+@dataclass(kw_only=True, slots=True)
+class DataSpec:
+    """The typed form of `conf/data/*.yaml`."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+
+    name: Literal["sample", "synthetic", "dataset"]
+    root: str | None = None
+    """Folder of the real data set (`data=dataset` only)."""
+    workers: Workers = 0
+    """Data-loader processes per rank."""
+    cache: str = "~/.cache/touchstone"
+    """Where prepared samples and trained tokenizers are kept between runs."""
+
+    @property
+    def cache_path(self) -> Path:
+        """The cache folder; whoever keeps something there makes it."""
+        return home_folder(self.cache)

@@ -1,1 +1,0 @@
-"""What watches a training run: callbacks that hold state and emit events."""

@@ -1,0 +1,1 @@
+"""What people type: flags and overrides, their mistakes, and the explanations."""

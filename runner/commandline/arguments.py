@@ -1,0 +1,133 @@
+"""The command line before Hydra sees it: flags may stand anywhere, and each override is read by itself.
+
+So a mistake is blamed on the word that holds it, and never on what the engine added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, ValueType
+from hydra.errors import HydraException
+
+from runner.commandline.catalogue import choices, groups, keys, nearest
+from runner.commandline.mistakes import stands_alone, unreadable
+from runner.commandline.quoting import quoted, shown
+from runner.core.errors import ConfigurationError
+
+SWEEP = ("-m", "--multirun")
+ALONE = (*SWEEP, "-r", "--run", "-h", "--help", "--hydra-help", "--version", "--resolve", "-sc", "--shell-completion")
+"""Flags without a value."""
+WITH_VALUE = ("-c", "--cfg", "-p", "--package")
+INFO = ("-i", "--info")
+INFO_TOPICS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+NOT_HERE = ("-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir", "--experimental-rerun")
+"""Hydra's flags that would replace the engine's own configuration."""
+NO_EFFECT = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper", "hydra.mode")
+"""Overrides of what the engine does itself."""
+
+LONGEST_NAME = 200
+"""Characters of a choice for which a file can be looked for."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Arguments:
+    """A command line, sorted."""
+
+    flags: list[str] = field(default_factory=list)
+    """What Hydra shall show instead of running: `--help`, `--cfg job` …, each with its value."""
+    overrides: list[str] = field(default_factory=list)
+    """`key=value`, as typed."""
+    parsed: list[Override] = field(default_factory=list)
+    """The same, as Hydra reads them."""
+    sweep: bool = False
+    """`-m`."""
+
+
+def read_arguments(arguments: Sequence[str]) -> Arguments:
+    """Sort flags from overrides and read each override.
+
+    Raises:
+        ConfigurationError: a typing mistake; says which word it is in, and what to write.
+    """
+    found = Arguments()
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if word.startswith("-"):
+            _take_flag(found, word, words)
+        else:
+            found.overrides.append(word)
+    if found.sweep and found.flags:
+        raise ConfigurationError(f"-m runs a sweep and {found.flags[0]} runs nothing. Leave one of them out.")
+    if not any(flag in ("-sc", "--shell-completion", "--hydra-help") for flag in found.flags):
+        # All words first: `precision=fp32, bf16` is wrong at bf16, not at the comma.
+        for index in range(len(found.overrides)):
+            if (said := stands_alone(index, found.overrides)) is not None:
+                raise ConfigurationError(said)
+        found.parsed = [_read(word) for word in found.overrides]
+        _check_lists(found)
+    return found
+
+
+def _take_flag(found: Arguments, word: str, rest: list[str]) -> None:
+    name, equals, value = word.partition("=")
+    if word in SWEEP:
+        found.sweep = True
+    elif word in ALONE:
+        found.flags += [word] if word not in ("-r", "--run") else []
+    elif name in WITH_VALUE:
+        if not equals and (not rest or "=" in rest[0]):
+            what = "what to show, for instance --cfg job" if name in ("-c", "--cfg") else "the name of a group"
+            raise ConfigurationError(f"{name} needs {what}.")
+        found.flags += [name, value if equals else rest.pop(0)]
+    elif name in INFO:
+        topic = value if equals else (rest.pop(0) if rest and rest[0] in INFO_TOPICS else "all")
+        found.flags.append(f"--info={topic}")
+    elif name in NOT_HERE:
+        raise ConfigurationError(
+            f"{name} is not used here. Configuration of your own is added with 'hydra.searchpath=[file:///FOLDER]'."
+        )
+    else:
+        raise ConfigurationError(_no_flag(word, rest))
+
+
+def _no_flag(word: str, rest: Sequence[str]) -> str:
+    key, equals, value = word.lstrip("-").partition("=")
+    if key in keys():
+        follows = rest[0] if rest and "=" not in rest[0] and not rest[0].startswith("-") else "VALUE"
+        right = f"{key}={shown(value if equals else follows)}"
+        return f"{shown(word)} is not a flag: values are given as KEY=VALUE, without dashes. Write: {right}"
+    near = nearest(word, [*ALONE, *WITH_VALUE, *INFO]) or nearest(key, keys())
+    return f"There is no flag {shown(word)}.{near} See: python -m runner --help"
+
+
+def _read(word: str) -> Override:
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except (HydraException, ValueError) as error:
+        raise ConfigurationError(unreadable(word, error)) from error
+    single = override.value_type != ValueType.SIMPLE_CHOICE_SWEEP
+    if single and override.key_or_group in groups() and len(word) > LONGEST_NAME:
+        raise ConfigurationError(f"{shown(word)} does not exist. Choices: {', '.join(choices(override.key_or_group))}.")
+    if override.key_or_group.startswith(NO_EFFECT):
+        raise ConfigurationError(f"{override.key_or_group} has no effect: the engine runs its cases itself; -m sweeps.")
+    return override
+
+
+def _check_lists(found: Arguments) -> None:
+    """Several values need `-m`, and Hydra's own settings have one."""
+    for word, override in zip(found.overrides, found.parsed, strict=True):
+        if not override.is_sweep_override():
+            continue
+        key, _, value = word.partition("=")
+        if key.startswith("hydra"):
+            raise ConfigurationError(f"{shown(word)}: {key} takes one value.")
+        if not found.sweep:
+            one = "" if "." not in key else f" One value with a comma in it is quoted: {shown(quoted(key, value))}"
+            raise ConfigurationError(
+                f"{shown(word)} names several values. Add -m to run a case with each: "
+                f"python -m runner -m {shown(word)} …{one}"
+            )

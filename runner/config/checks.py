@@ -1,0 +1,236 @@
+"""Refuses a case that cannot be run here, before anything heavy is started."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+from dataclasses import replace
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+from hardware.chips import find_chip, load_chips
+from hardware.detect import device_nodes, visible_count
+from hardware.meters.registry import meter_names
+from hardware.registry import load_device
+from hardware.sampling.exporter import PACKAGE
+from runner.config.division import Division
+from runner.config.kinds import check_kinds
+from runner.config.schema import Case, Task
+from runner.core.errors import ConfigurationError, DataMissingError, DependencyError, HardwareError
+
+TASKS = get_args(get_type_hints(Task)["name"])
+"""Every task there is."""
+TORCH_EPS = 1e-8
+"""What torch's Adam takes when a recipe gives no eps."""
+SMALLEST_FLOAT16 = 2.0**-24
+"""Smallest positive number of IEEE 754 binary16."""
+
+
+def check(case: Case, changes: Division | None = None) -> None:
+    """Look at everything that can be known without torch.
+
+    Args:
+        case: what shall run.
+        changes: its differences to the reference composition, where they are known.
+
+    Raises:
+        ConfigurationError: choices that do not go together.
+        HardwareError: the vendor's chip or stack is not here, or too few devices are.
+        DataMissingError: `data.root` is no folder, or lacks what the model's data set consists of.
+    """
+    _check_choices(case)
+    if changes is not None:
+        check_kinds(changes)
+    _check_numerics(case)
+    _check_topology(case)
+    _check_data(case)
+    _check_meters(case)
+    _check_chip(case)
+    _check_hardware(case)
+
+
+def with_devices(case: Case) -> Case:
+    """The case with `topology.devices=auto` replaced by the number of visible devices.
+
+    Raises:
+        ConfigurationError: `auto` on a CPU, which is one device however many ranks it can hold.
+    """
+    if case.topology.devices != "auto":
+        return case
+    if on_host(case):
+        raise ConfigurationError(
+            "topology.devices=auto takes every visible device, and a CPU is only one. Give the number of ranks, "
+            "for instance topology.devices=2."
+        )
+    found = visible_count(case.vendor.name, case.vendor.visible_devices_env)
+    return replace(case, topology=replace(case.topology, devices=max(1, found)))
+
+
+def on_host(case: Case) -> bool:
+    """Whether the ranks run on the host's processor."""
+    return case.vendor.on_host or case.emulate
+
+
+def _check_choices(case: Case) -> None:
+    vendor = case.vendor
+    if case.task.name not in vendor.tasks:
+        only = "" if "train" in vendor.tasks else f" {vendor.title} is for inference, which no task measures yet."
+        there = [task for task in vendor.tasks if task in TASKS]  # a vendor from elsewhere may name one that is not
+        raise HardwareError(
+            f"vendor={vendor.name} cannot do task={case.task.name}.{only} It can do: {', '.join(there) or 'none'}."
+        )
+    if case.framework.name not in case.model.workloads:
+        raise ConfigurationError(
+            f"model={case.model.name} has no workload for framework={case.framework.name}. "
+            f"It has one for: {', '.join(case.model.workloads)}."
+        )
+    if case.precision.name not in vendor.precisions:
+        raise ConfigurationError(
+            f"vendor={vendor.name} does not offer precision={case.precision.name}. "
+            f"It offers: {', '.join(vendor.precisions)}."
+        )
+    if case.task.name != "inspect" and case.compiler.name not in vendor.compilers:
+        raise ConfigurationError(
+            f"vendor={vendor.name} does not offer compiler={case.compiler.name}. "
+            f"It offers: {', '.join(vendor.compilers)}."
+        )
+    if case.task.name == "converge" and case.data.name == "synthetic":
+        raise ConfigurationError(
+            "task=converge needs data that can be learned, and data=synthetic is random. "
+            "Choose data=sample or data=dataset."
+        )
+
+
+def _check_numerics(case: Case) -> None:
+    """Refuse what is known to divide by zero: Adam's eps below float16's smallest number is 0 there."""
+    optimizer = case.model.optimizer
+    if case.precision.weights != "float16" or optimizer.name == "sgd" or case.task.name == "inspect":
+        return
+    eps = TORCH_EPS if optimizer.eps is None else optimizer.eps
+    if eps < SMALLEST_FLOAT16:
+        raise ConfigurationError(
+            f"model.optimizer.eps={eps:g} is 0 in float16, the type of the weights with "
+            f"precision={case.precision.name}, and {optimizer.name} divides by it. "
+            "Give model.optimizer.eps=1e-4, or choose precision=fp16."
+        )
+
+
+def _check_topology(case: Case) -> None:
+    devices = case.topology.devices
+    assert isinstance(devices, int)
+    if devices < 1:
+        raise ConfigurationError(f"topology.devices={devices} must be at least 1.")
+    if case.topology.name == "single" and devices != 1:
+        raise ConfigurationError(f"topology=single has one device, not {devices}. Choose topology=node.")
+    cores = os.cpu_count() or 1
+    if on_host(case) and devices > cores:
+        raise ConfigurationError(
+            f"topology.devices={devices} ranks on a host CPU with {cores} cores. Choose at most {cores}."
+        )
+
+
+def _check_data(case: Case) -> None:
+    data = case.data
+    if data.name == "dataset":
+        if data.root is None or not Path(data.root).expanduser().is_dir():
+            raise DataMissingError(
+                f"data.root={data.root} is not a folder. Give the folder that holds {case.model.dataset}."
+            )
+        if case.task.name != "inspect":
+            _check_layout(Path(data.root).expanduser(), case)
+        return
+    if data.root is not None:
+        raise ConfigurationError(
+            f"data.root has no effect with data={data.name}. Choose data=dataset, or leave data.root out."
+        )
+
+
+def _check_layout(root: Path, case: Case) -> None:
+    """A first look: whether anything of what the data set consists of is there; the worker reads it."""
+    missing = [needed for needed in case.model.dataset_files if not _is_there(root, needed)]
+    if missing:
+        raise DataMissingError(
+            f"data.root={root} lacks {', '.join(one.replace('|', ' or ') for one in missing)}. "
+            f"model={case.model.name} reads {case.model.dataset}; docs/data.md shows the layout."
+        )
+
+
+def _is_there(root: Path, needed: str) -> bool:
+    """Whether one of the patterns, `a|b`, matches something below `root`; a folder that may not be read does not."""
+    try:
+        return any(next(root.glob(pattern), None) is not None for pattern in needed.split("|"))
+    except OSError:
+        return False
+
+
+def _check_chip(case: Case) -> None:
+    """`task=inspect` has nothing but the catalogue to take a chip's rates from."""
+    name = case.vendor.chip
+    if case.task.name != "inspect" or name is None or find_chip(name) is not None:
+        return
+    known = [one for chip in load_chips() for one in (chip.name, *chip.aliases)]
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f" Did you mean vendor.chip={shlex.quote(near[0])}?" if near else ""
+    raise ConfigurationError(f"vendor.chip={name} is not in hardware/chips.yaml, so its rates are unknown.{hint}")
+
+
+def _check_meters(case: Case) -> None:
+    asked = case.meters
+    known = meter_names()
+    for name in asked.extra:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise ConfigurationError(f"meters.extra: no meter is called {name}.{hint} There are: {', '.join(known)}.")
+    if asked.prometheus_port is None or case.task.name == "inspect":
+        return
+    if find_spec(PACKAGE) is None:
+        raise DependencyError(
+            f"meters.prometheus_port needs the Python package {PACKAGE}: pip install 'touchstone[prometheus]'."
+        )
+    try:
+        with socket.create_server((asked.prometheus_address, asked.prometheus_port)):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"meters.prometheus_port={asked.prometheus_port} cannot be listened on at {asked.prometheus_address}: "
+            f"{error.strerror}. Choose another port."
+        ) from error
+
+
+def _check_hardware(case: Case) -> None:
+    try:
+        device = load_device(case.vendor, emulate=case.emulate)
+    except ValueError as error:
+        raise ConfigurationError(f"vendor={case.vendor.name}: {error}") from error
+    if case.task.name == "inspect":
+        return
+    reason = device.unavailable_reason()
+    if reason is not None:
+        raise HardwareError(
+            f"vendor={case.vendor.name} is not available on this machine: {reason.rstrip('.')}. "
+            f"{case.vendor.install.rstrip('.')}. "
+            "To try the configuration out on the host CPU, add: emulate=true scale=tiny"
+        )
+    check_enough(case)
+
+
+def check_enough(case: Case) -> None:
+    """Refuse more ranks than devices are visible, where that can be counted without the vendor's stack."""
+    devices, variable = case.topology.devices, case.vendor.visible_devices_env
+    assert isinstance(devices, int)
+    listed = os.environ.get(variable) if variable else None
+    # A render node is a card, which may show itself as several devices.
+    cards = any(node.name.startswith("renderD") for node in device_nodes(case.vendor.name))
+    if on_host(case) or (listed is None and cards):
+        return
+    visible = visible_count(case.vendor.name, variable)
+    if (visible == 0 and listed is None) or devices <= visible:
+        return
+    seen = f"{variable}={listed} shows {visible}" if listed is not None else f"there are {visible}"
+    raise HardwareError(
+        f"topology.devices={devices}, but {seen} of {case.vendor.title} here. Give topology.devices={visible} or less."
+    )

@@ -1,0 +1,103 @@
+"""What a run changed against its reference composition: the same choices as shipped, with no vendor tuning.
+
+A choice of a group (`task=`, `model=`, `precision=`, `measure=` …) is the case itself. A value inside a chosen leaf
+that is not as shipped is a change, whoever made it: a tuning file, the command line, or an edited `run.yaml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from typing import Any, Literal
+
+from runner.config.schema import Case
+
+ALLOWED = {
+    "model.batch_size": "batch size",
+    "model.accumulate": "gradient accumulation",
+    "model.memory_format": "memory format",
+    "data.workers": "data-loader workers",
+    "seed": "another draw of the same case",
+    "compiler.*": "compiler",
+    "vendor.communication_backend": "communication",
+    "vendor.compilers": "what the vendor's stack offers",
+    "vendor.precisions": "what the vendor's stack offers; the probe says what runs",
+    "vendor.tasks": "what the vendor's stack offers",
+    "vendor.visible_devices_env": "which of equal devices are used",
+    "vendor.chip": "the chip's name in the catalogue",
+    "vendor.environment": "which variables the result tells",
+    "vendor.container_options": "words",
+    "vendor.install": "words",
+    "measure.repeats": "how often the same is measured; the report says how often",
+}
+"""Keys a vendor may change, as glob patterns, with what they are. Kernels have no key: a vendor's stack brings them."""
+
+RAISED = frozenset(
+    {
+        *("measure.window.min_s", "measure.window.min_steps", "measure.window.max_s"),
+        *("measure.warmup.blocks", "measure.warmup.max_steps", "measure.warmup.max_s"),
+    }
+)
+"""Keys that may be raised, because more of them measures more strictly."""
+LOWERED = frozenset({"measure.warmup.tolerance", "measure.sampling_period_s"})
+"""Keys that may be lowered, for the same reason."""
+
+THE_CASE = frozenset({"scale", "emulate", "topology.devices", "data.root"})
+"""Choices without a group of their own: how large, where and on how many devices; never a change."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Division:
+    """Whether a vendor changed only what it may change, and what was changed."""
+
+    name: Literal["closed", "open"]
+    changed: list[dict[str, Any]] = field(default_factory=list)
+    """`{"key", "reference", "value", "allowed"}` for every value that differs from the reference composition."""
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one level with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        flat |= flatten(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
+    return flat
+
+
+def division(case: Case, reference: Case) -> Division:
+    """Closed when nothing but allowed keys differs; lists every difference with both values.
+
+    Args:
+        case: what runs.
+        reference: the same choices as shipped. One of another vendor says nothing about this vendor's own section,
+            which is then left out.
+    """
+    mine, theirs = flatten(case.deciding()), flatten(reference.deciding())
+    other_vendor = case.vendor.name != reference.vendor.name
+    changed = [
+        {"key": key, "reference": theirs.get(key), "value": mine.get(key), "allowed": allowed(key, theirs, mine)}
+        for key in sorted(mine.keys() | theirs.keys())
+        if mine.get(key) != theirs.get(key) and key not in THE_CASE and not (other_vendor and key.startswith("vendor."))
+    ]
+    closed = all(change["allowed"] for change in changed)
+    return Division(name="closed" if closed else "open", changed=changed)
+
+
+def allowed(key: str, reference: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Whether a vendor may change this key from its reference to its value."""
+    if any(fnmatch(key, pattern) for pattern in ALLOWED):
+        return True
+    before, after = reference.get(key), values.get(key)
+    if not isinstance(before, int | float) or not isinstance(after, int | float):
+        return False
+    return (key in RAISED and after > before) or (key in LOWERED and after < before)
+
+
+def differences(changes: Division) -> str:
+    """The changes that are not a vendor's to make, each with both values, for people."""
+    return "; ".join(
+        f"{change['key']}={change['value']} (the reference has {change['reference']})"
+        for change in changes.changed
+        if not change["allowed"]
+    )

@@ -1,0 +1,145 @@
+"""From a command line to its cases: every one is composed and checked before any is started."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
+
+from runner.commandline.arguments import Arguments
+from runner.commandline.explain import explain
+from runner.commandline.quoting import without_secrets
+from runner.config.checks import with_devices
+from runner.config.compose import compose_with_engine, plain_values, tuning_in_use
+from runner.config.division import Division
+from runner.config.fairness import division_of
+from runner.config.schema import Case, case_from_dict
+from runner.core.errors import ConfigurationError, TouchstoneError
+
+MOST_CASES = 10_000
+"""A sweep of more was typed by mistake: nobody waits for them, and composing them takes minutes."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Planned:
+    """One case of a command line."""
+
+    config: DictConfig
+    """As composed, with Hydra's own section."""
+    overrides: tuple[str, ...]
+    """What it was composed from."""
+    values: dict[str, Any]
+    """Plain values, not checked; what there is of them where one is missing."""
+    case: Case | None
+    """Null where a value is not valid."""
+    division: Division
+    error: TouchstoneError | None
+    """Why it is not valid."""
+    tuning: str | None = None
+    """The tuning file that it took values from."""
+
+    def folder(self) -> Path:
+        """Where a single run goes."""
+        return from_here(Path(self.config.hydra.run.dir))
+
+    def sweep_folder(self) -> Path:
+        """Where the sweep goes that this is a case of."""
+        return from_here(Path(self.config.hydra.sweep.dir))
+
+    def name_in_sweep(self, number: int) -> str:
+        """The name of its folder in a sweep's."""
+        OmegaConf.set_readonly(self.config.hydra, False)
+        self.config.hydra.job.num = number
+        try:
+            return str(self.config.hydra.sweep.subdir)
+        except OmegaConfBaseException:  # a value that its name is made of is not valid
+            return f"{number}_invalid"
+
+
+def from_here(folder: Path) -> Path:
+    """The folder relative to the working directory where it lies below it, as people write it."""
+    absolute = Path.cwd() / folder
+    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else folder
+
+
+def plan(arguments: Arguments, added: Sequence[str] = ()) -> list[Planned]:
+    """All cases that a command line names, in the order in which they run.
+
+    Args:
+        arguments: the command line.
+        added: overrides of the engine's own, such as the vendor found on this machine.
+
+    Raises:
+        ConfigurationError: there is no case, or there are too many.
+        hydra.errors.HydraException: a word of the command line is unknown. That is a mistake of the whole command line,
+            even where only some cases have it.
+    """
+    if not arguments.sweep:
+        return [_planned((*arguments.overrides, *added))]
+    found = list(itertools.islice(_expanded(arguments), MOST_CASES + 1))
+    if len(found) > MOST_CASES:
+        raise ConfigurationError(f"This sweep has more than {MOST_CASES:,} cases. Make it several sweeps.")
+    return [_planned((*overrides, *added)) for overrides in found]
+
+
+def _expanded(arguments: Arguments) -> Iterator[tuple[str, ...]]:
+    """The overrides of each case: the product of all lists, the last one changing fastest."""
+    loader = GlobalHydra.instance().config_loader()
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(arguments.overrides)
+    lists: dict[str, list[str]] = {}
+    for text, override in zip(arguments.overrides, parsed, strict=True):
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            lists[key] = [text]
+        elif override.is_discrete_sweep():
+            lists[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise ConfigurationError(f"{text}: a sweep needs single values. Write them as a list: {key}=1,2,3")
+        if not lists[key]:
+            raise ConfigurationError(f"This sweep is empty: {text} names nothing.")
+    return itertools.product(*lists.values())
+
+
+def _planned(overrides: tuple[str, ...]) -> Planned:
+    config = compose_with_engine(overrides)
+    values: dict[str, Any] = {}
+    nothing = Division(name="closed")
+    try:
+        values = plain_values(config)
+        case = with_devices(case_from_dict(values))
+        config.topology.devices = case.topology.devices
+        hydra = config.hydra
+        changes = division_of(case, list(hydra.searchpath), dict(hydra.runtime.choices))
+    except (TouchstoneError, ValidationError, OmegaConfBaseException) as error:
+        cause = ConfigurationError(explain(error))
+        return Planned(config=config, overrides=overrides, values=values, case=None, division=nothing, error=cause)
+    tuning = tuning_in_use(dict(config.hydra.runtime.choices))
+    return Planned(
+        config=config, overrides=overrides, values=values, case=case, division=changes, error=None, tuning=tuning
+    )
+
+
+def without_twins(plans: Sequence[Planned]) -> tuple[list[Planned], list[str]]:
+    """The plans without those that are the same case as an earlier one, and a sentence for each of these."""
+    kept: list[Planned] = []
+    said: list[str] = []
+    seen: set[str] = set()
+    for one in plans:
+        what = one.case.identity if one.case is not None else " ".join(one.overrides)
+        if what in seen:
+            name = one.case.name if one.case is not None else what
+            said.append(
+                f"{without_secrets(name)} stands twice in this sweep and counts once. Repeats: measure.repeats=N."
+            )
+            continue
+        seen.add(what)
+        kept.append(one)
+    return kept, said

@@ -1,0 +1,35 @@
+"""The two words conf/ may use beside plain values. Registered before Hydra composes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from runner.config import search_path
+from runner.config.schema import case_name
+from runner.core.errors import ConfigurationError
+
+
+def _scale(reference: Any, tiny: Any, *, _root_: DictConfig) -> Any:
+    """`${scale:24,8}`: 24 at scale=reference, 8 at scale=tiny."""
+    scale = _root_.scale
+    if scale not in ("reference", "tiny"):
+        raise ConfigurationError(f"scale={scale} is unknown. Choose reference or tiny.")
+    chosen = reference if scale == "reference" else tiny
+    # OmegaConf writes an interpolation's result back (`--cfg job --resolve`) only where it is a node or a plain value.
+    return OmegaConf.create(chosen) if isinstance(chosen, list | dict) else chosen
+
+
+def _case_name(*, _root_: DictConfig) -> str:
+    """`${case_name:}`: what a run folder is called after its time."""
+    # Hydra makes the folder before the names are checked: none may lead out of `run.root`.
+    return re.sub(r"[^A-Za-z0-9._-]", "-", case_name(_root_))
+
+
+def register() -> None:
+    """Make `${scale:}` and `${case_name:}` known to OmegaConf, and to Hydra what installed packages bring."""
+    search_path.register()
+    OmegaConf.register_new_resolver("scale", _scale, replace=True)
+    OmegaConf.register_new_resolver("case_name", _case_name, replace=True)

@@ -1,0 +1,79 @@
+"""Gives Hydra the configuration of installed packages, and refuses a search path that is not there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+from runner.core import packages
+from runner.core.errors import ConfigurationError
+
+KEY = "hydra.searchpath"
+
+
+class PackageConfiguration(SearchPathPlugin):
+    """Appends, after `conf/`, what installed packages bring and what this command names: `--help` lists both."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Called by Hydra whenever it begins to compose."""
+        for folder in (*packages.installed(), *packages.named):
+            search_path.append("touchstone", f"file://{folder}")
+
+
+def register() -> None:
+    """Make the plugin known to Hydra; a second time changes nothing."""
+    Plugins.instance().register(PackageConfiguration)
+
+
+def take_search_path(arguments: Sequence[str]) -> None:
+    """Look at what `hydra.searchpath=[…]` among the arguments names, and at what installed packages bring.
+
+    Raises:
+        ConfigurationError: a place that does not exist.
+    """
+    packages.named[:] = [folder for place in _places(arguments) if (folder := _folder(place)) is not None]
+    empty = [f"{KEY}: {folder} holds no YAML file." for folder in packages.named if packages.is_empty(folder)]
+    for problem in (*empty, *packages.problems()):
+        sys.stderr.write(f"Warning: {problem}\n")
+
+
+def _places(arguments: Sequence[str]) -> list[str]:
+    """What the last of them names; Hydra says what is wrong with one that cannot be understood."""
+    given = [argument for argument in arguments if argument.lstrip("+").partition("=")[0] == KEY]
+    try:
+        values = [one.value() for one in OverridesParser.create().parse_overrides(given)]
+    except HydraException:
+        return []
+    return [place for value in values if isinstance(value, list) for place in value if isinstance(place, str)]
+
+
+def _folder(place: str) -> Path | None:
+    """The folder of a place; null for a kind that only Hydra knows.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    kind, separator, rest = place.partition("://")
+    if not separator or kind == "file":
+        folder = Path(rest if separator else place).absolute()
+        if not folder.is_dir():
+            raise ConfigurationError(f"{KEY}: there is no folder {folder}.")
+        return folder
+    if kind != "pkg":
+        return None
+    name = rest.replace("/", ".").strip(".")
+    try:
+        spec = find_spec(name)
+    except Exception as error:  # the package's own __init__ runs here
+        raise ConfigurationError(f"{KEY}: {place} cannot be imported: {error}.") from error
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigurationError(f"{KEY}: {place} cannot be imported: there is no package {name}.")
+    return Path(next(iter(spec.submodule_search_locations)))

@@ -1,0 +1,73 @@
+"""What a person reads before a case runs: what it is, and what its numbers will not be good for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hardware.precision.cpu_features import has_float16
+from runner.config.schema import Case
+from runner.views.tables import EMULATED, NOT_PUBLISHABLE, TINY
+
+SLOW_FLOAT16 = (
+    "SLOW: this processor has no float16 arithmetic, software does it. fp32 and bf16 are likely to be faster."
+)
+
+
+def header(case: Case, run_folder: Path, vendor_detected: bool, tuning: str | None = None) -> list[tuple[str, str]]:
+    """What runs, as (label, text) lines; `tuning` is the file of `conf/tuning` that changed the case."""
+    model, precision, vendor = case.model, case.precision, case.vendor
+    passes = f", {model.accumulate} passes per step" if model.accumulate > 1 else ""
+    products = precision.autocast or precision.weights
+    tf32 = ", TF32 products" if precision.matmul == "tf32" else ""
+    found = " (found on this machine; vendor=NAME chooses another)" if vendor_detected else ""
+    chip = f", {vendor.chip}" if vendor.chip else ""
+    lines = [
+        ("model", f"{model.name}, scale={case.scale}, {model.batch_size} {model.unit} per device and pass{passes}"),
+        ("software", f"{case.framework.name}, {case.compiler.name}"),
+        ("precision", f"{precision.name}: {precision.weights} weights, computed in {products}{tf32}"),
+        ("vendor", f"{vendor.name}, {vendor.title}{chip}{found}"),
+        ("topology", f"{case.topology.name}, {_devices(case.topology.devices)}"),
+        ("data", f"{case.data.name}{f' in {case.data.root}' if case.data.root else ''}"),
+    ]
+    if tuning is not None:
+        lines.append(("tuning", f"conf/tuning/{tuning}.yaml, this vendor's for this model; '~tuning' leaves it out"))
+    if case.task.name == "train":
+        window = case.measure.window
+        lines.append(
+            (
+                "measure",
+                f"{case.measure.name}: at least {window.min_s:g} s and {window.min_steps} steps{_repeats(case)}",
+            )
+        )
+    if case.task.name == "converge":
+        lines.append(("target", f"{targets(case)} within {model.budget_samples:,} examples{_repeats(case)}"))
+    return [*lines, ("folder", str(run_folder))]
+
+
+def case_marks(case: Case) -> list[str]:
+    """What must be known about the numbers before there are any."""
+    marks = [EMULATED] if case.emulate else []
+    marks += [TINY] if case.scale == "tiny" else []
+    measured = case.task.name != "inspect"
+    on_host = case.vendor.on_host or case.emulate
+    if measured and on_host and "float16" in (case.precision.autocast, case.precision.weights):
+        marks += [SLOW_FLOAT16] if has_float16() is False else []
+    return marks + (
+        [NOT_PUBLISHABLE.format(measure=case.measure.name)] if measured and not case.measure.publishable else []
+    )
+
+
+def targets(case: Case) -> str:
+    """The quality targets, e.g. `mlm_accuracy ≥ 0.2`."""
+    sign = "≥" if case.model.quality.mode == "max" else "≤"
+    return " and ".join(f"{name} {sign} {goal:g}" for name, goal in case.model.quality.targets.items())
+
+
+def _devices(devices: int | str) -> str:
+    if isinstance(devices, int):
+        return f"{devices} device{'' if devices == 1 else 's'}"
+    return "every visible device"
+
+
+def _repeats(case: Case) -> str:
+    return f", {case.measure.repeats} times in fresh processes" if case.measure.repeats > 1 else ""

@@ -1,0 +1,177 @@
+"""Where a run is, from its events and a clock. Pure: prints nothing, reads no clock of its own.
+
+While a segment is measured the worker is silent on purpose; progress then follows the time that the segment was
+expected to take.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from runner.config.schema import Case
+from runner.core.events import Event, Name
+from runner.record.names import number
+
+EVALUATION_GAP_S = 0.4
+"""`converge`: silence after a segment that means an evaluation, because the next segment begins at once."""
+
+
+class Stage(StrEnum):
+    """What the worker does, in words for people."""
+
+    STARTING = "starting worker"
+    PREPARING = "preparing"
+    WARMING_UP = "warming up"
+    MEASURING = "measuring"
+    TRAINING = "training"
+    EVALUATING = "evaluating"
+    COUNTING = "counting FLOPs"
+    ENDING = "ending worker"
+
+
+@dataclass(kw_only=True, slots=True, frozen=True)
+class Snapshot:
+    """One moment of a run."""
+
+    stage: Stage
+    fraction: float | None
+    """Of the window (`train`) or of the budget (`converge`) done, 0..1; null where nobody knows."""
+    left: str
+    """How long it will take; empty where nobody knows."""
+    detail: str
+    """Step, loss, speed, quality; what is being prepared."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Progress:
+    """Follows one worker. Only the first rank's events move it, and errors of any."""
+
+    case: Case
+    stage: Stage = Stage.STARTING
+    _preparing: str = ""
+    _step: int | None = None
+    _speed: float | None = None
+    _loss: float | None = None
+    _quality: float | None = None
+    _training_began: tuple[float, int] | None = None
+    """Monotonic seconds and step when training began, or was continued."""
+    _segment_began_s: float | None = None
+    _segment_s: float = 0.0
+    _planned: int = 0
+    _measured_s: float = 0.0
+    _segment_ended_s: float | None = None
+
+    def update(self, event: Event) -> None:
+        """Take one event of the first rank in."""
+        value = event.value
+        if event.name == Name.INIT_END:
+            self.stage = Stage.COUNTING if self.case.task.name == "inspect" else Stage.PREPARING
+            self._preparing = "loading the framework"
+        elif event.name == Name.INIT_START:
+            self.stage, self._preparing = Stage.PREPARING, "connecting the device"
+        elif event.name == Name.PREPARE:
+            self.stage, self._preparing = Stage.PREPARING, str(value.get("what"))
+        elif event.name == Name.TRAIN_START:
+            self.stage = Stage.WARMING_UP
+            self._training_began = (event.monotonic_s, value.get("step") or 0)
+        elif event.name == Name.STEP_END:
+            self._take_step(event)
+        elif event.name == Name.WARMUP_END:
+            self.stage = self._working
+        elif event.name == Name.SEGMENT_BEGIN:
+            self.stage = self._working
+            self._segment_began_s, self._segment_ended_s = event.monotonic_s, None
+            self._segment_s = value.get("expected_s") or 0.0
+            self._planned = value.get("planned_steps") or 0
+        elif event.name == Name.SEGMENT_END:
+            self._segment_began_s, self._segment_ended_s = None, event.monotonic_s
+            self._measured_s += value.get("seconds") or 0.0
+        elif event.name in (Name.EVALUATE, Name.INIT_EVALUATION):
+            self._take_evaluation(event)
+        elif event.name == Name.TRAIN_END:
+            self.stage, self._segment_ended_s = Stage.COUNTING, None
+        elif event.name in (Name.ACCOUNT, Name.ERROR):
+            self.stage, self._segment_ended_s = Stage.ENDING, None
+
+    def at(self, now_s: float) -> Snapshot:
+        """The state at a moment of the monotonic clock."""
+        if self._segment_ended_s is not None and now_s - self._segment_ended_s > EVALUATION_GAP_S:
+            self.stage = Stage.EVALUATING if self.case.task.name == "converge" else self.stage
+        if self.stage is Stage.MEASURING:
+            fraction, left = self._window(now_s)
+        elif self.stage in (Stage.TRAINING, Stage.EVALUATING) and self.case.task.name == "converge":
+            fraction, left = self._budget(now_s)
+        else:
+            fraction, left = None, ""
+        return Snapshot(stage=self.stage, fraction=fraction, left=left, detail=self._detail())
+
+    @property
+    def _working(self) -> Stage:
+        return Stage.TRAINING if self.case.task.name == "converge" else Stage.MEASURING
+
+    def _take_step(self, event: Event) -> None:
+        value = event.value
+        self._step = value.get("step", self._step)
+        self._speed = value.get("samples_per_second") or self._speed
+        self._loss = value.get("loss")
+
+    def _take_evaluation(self, event: Event) -> None:
+        self._segment_ended_s = None
+        self._quality = (event.value.get("quality") or {}).get(self.case.model.quality.metric)
+        if event.name == Name.EVALUATE and not event.value.get("reached"):
+            self.stage = self._working
+
+    def _window(self, now_s: float) -> tuple[float | None, str]:
+        if self._segment_began_s is None:
+            return None, ""
+        elapsed_s = now_s - self._segment_began_s
+        total_s = self._measured_s + self._segment_s
+        if total_s <= 0:
+            return None, ""
+        # A segment that takes longer than expected waits just short of its end.
+        fraction = min(0.99, (self._measured_s + elapsed_s) / total_s)
+        left_s = self._segment_s - elapsed_s
+        return fraction, f"{duration(left_s)} left" if left_s > 0 else "about to end"
+
+    def _budget(self, now_s: float) -> tuple[float | None, str]:
+        budget = self._budget_steps()
+        steps = float(self._step or 0)
+        if self._segment_began_s is not None and self._segment_s > 0:
+            steps += self._planned * min(1.0, (now_s - self._segment_began_s) / self._segment_s)
+        left = ""
+        if self._training_began is not None:
+            began_s, began_steps = self._training_began
+            if steps > began_steps and now_s > began_s:
+                speed = (steps - began_steps) / (now_s - began_s)
+                left = f"at most {duration(max(0.0, budget - steps) / speed)} left"
+        return min(1.0, steps / budget), left
+
+    def _budget_steps(self) -> float:
+        """Optimizer steps of the whole budget; the budget counts examples, which steps hold equally many of."""
+        model, devices = self.case.model, self.case.topology.devices
+        assert isinstance(devices, int)
+        return model.budget_samples / (model.batch_size * model.accumulate * devices)
+
+    def _detail(self) -> str:
+        if self.stage is Stage.MEASURING:
+            return f"{self._planned:,} steps, read back when they are done" if self._planned else ""
+        if self.stage is Stage.PREPARING:
+            return self._preparing
+        if self.stage in (Stage.STARTING, Stage.COUNTING, Stage.ENDING):
+            return ""
+        quality = self.case.model.quality
+        parts = [f"step {self._step:,}"] if self._step is not None else []
+        parts += [f"loss {number(self._loss)}"] if self._loss is not None else []
+        parts += [f"{number(self._speed)} {self.case.model.unit}/s"] if self._speed is not None else []
+        if self._quality is not None:
+            parts.append(f"{quality.metric} {number(self._quality)} of {quality.targets[quality.metric]:g}")
+        return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it: `42 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:  # noqa: PLR2004
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"  # noqa: PLR2004

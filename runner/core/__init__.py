@@ -1,0 +1,1 @@
+"""What everything else stands on: errors, events, statistics, who owns a run folder. Imports nothing of `runner`."""

@@ -1,0 +1,1 @@
+"""How each framework takes a training step."""

@@ -1,0 +1,1 @@
+"""Training through PyTorch Lightning: Trainer, loop and callbacks."""

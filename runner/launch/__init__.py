@@ -1,0 +1,1 @@
+"""The parent process: claims folders, starts workers, follows them to their end."""

@@ -1,0 +1,136 @@
+"""One attempt at a case: start the worker, follow its events, classify its end. Waits asleep, never busily."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from runner.config.schema import Case
+from runner.core.errors import (
+    BUS_ERROR,
+    InterruptedRunError,
+    OutOfMemoryError,
+    TimedOutError,
+    TouchstoneError,
+    WorkerCrashedError,
+    says_out_of_memory,
+)
+from runner.core.events import Event, Name, event_files, read_events
+from runner.core.storage import could_not_write, full
+from runner.launch.processes import WORKER, end_worker, start_worker
+
+TICK_S = 0.25
+"""Between two looks at the event files."""
+TAIL_LINES = 8
+"""Of worker.log, shown when a worker crashed."""
+
+
+class EventTail:
+    """Reads what is new in the event files of a run folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._offsets = {path: path.stat().st_size for path in event_files(folder)}
+
+    def new(self) -> list[Event]:
+        """Events that came since the last call, in the order of their time."""
+        events: list[Event] = []
+        for path in event_files(self._folder):
+            found, self._offsets[path] = read_events(path, self._offsets.get(path, 0))
+            events += found
+        return sorted(events, key=lambda event: event.time_ms)
+
+
+def attempt(
+    case: Case,
+    folder: Path,
+    environment: dict[str, str],
+    *,
+    forked: bool,
+    on_event: Callable[[Event], None],
+    on_tick: Callable[[], None],
+    module: str = WORKER,
+) -> TouchstoneError | None:
+    """Run the worker, or another module in its place, to its end.
+
+    Returns:
+        What went wrong; null when the worker did all it had to.
+    """
+    tail = EventTail(folder)
+    told: list[Event] = []
+
+    def follow() -> None:
+        for event in tail.new():
+            if event.name == Name.ERROR:
+                told.append(event)
+            on_event(event)
+
+    worker = start_worker(case, folder, environment, forked=forked, module=module)
+    deadline = time.monotonic() + (case.run.timeout_s or float("inf"))
+    try:
+        while not worker.wait(TICK_S):
+            follow()
+            on_tick()
+            if time.monotonic() > deadline:
+                end_worker(worker)
+                follow()
+                return TimedOutError(
+                    f"The worker was still running after run.timeout_s={case.run.timeout_s:g} seconds and was "
+                    "ended. Raise run.timeout_s, or look at worker.log for what it waited on."
+                )
+    except KeyboardInterrupt:
+        end_worker(worker)
+        follow()
+        return InterruptedRunError(f"Interrupted. What was measured so far is kept. {_how_to_go_on(case, folder)}")
+    follow()
+    if told:
+        return _as_error(told[0])
+    return None if worker.returncode == 0 else _crash(worker.returncode, folder)
+
+
+def _how_to_go_on(case: Case, folder: Path) -> str:
+    if case.task.name == "converge" and (folder / "checkpoints" / "last.ckpt").exists():
+        return "Go on from the last evaluation with the same command and resume=true: python -m runner … resume=true"
+    return "Nothing was saved that could be gone on from: give the same command again to start afresh."
+
+
+def _as_error(event: Event) -> TouchstoneError:
+    from runner.core.errors import BY_NAME
+
+    return BY_NAME.get(event.value["class"], WorkerCrashedError)(event.value["message"])
+
+
+def _crash(returncode: int | None, folder: Path) -> TouchstoneError:
+    """What ended a worker that could not say so itself, by its status and its last words."""
+    if could_not_write(returncode, folder):
+        return full(folder)
+    log = folder / "worker.log"
+    lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:] if log.exists() else []
+    tail = " The end of worker.log:\n" + "\n".join(lines) if lines else ""
+    if returncode is not None and returncode < 0:
+        how = f"was killed by {signal.Signals(-returncode).name}"
+        hint = " If nobody did that, the machine may have run out of memory." if returncode == -signal.SIGKILL else ""
+    else:
+        how, hint = f"ended with status {returncode} without saying why", ""
+    if returncode == -signal.SIGBUS:
+        return WorkerCrashedError(f"The worker {BUS_ERROR}{tail}")
+    limit = _address_space_limit()
+    if says_out_of_memory("\n".join(lines)) or (limit and returncode == -signal.SIGSEGV):
+        return OutOfMemoryError(
+            f"Not enough memory: the worker {how}.{limit} Lower model.batch_size (raise model.accumulate to keep the "
+            f"global batch), or use scale=tiny.{tail}"
+        )
+    return WorkerCrashedError(f"The worker {how}.{hint}{limit}{tail}")
+
+
+def _address_space_limit() -> str:
+    """A sentence on `ulimit -v` where it is set: what runs into it seldom says so."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft == resource.RLIM_INFINITY:
+        return ""
+    return (
+        f" The shell limits address space to {soft / 2**30:.1f} GiB (ulimit -v); training needs far more than it uses."
+    )

@@ -1,0 +1,1 @@
+"""The measuring core: window, segments, ranks, step records. Knows no framework."""

@@ -1,0 +1,66 @@
+"""`steps.csv`: every optimizer step of every rank, as numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.core.storage import write_all
+
+
+@dataclass(kw_only=True, slots=True, frozen=True)
+class StepRecord:
+    """One optimizer step, read back after the stretch."""
+
+    step: int
+    seconds: float | None
+    """Device time from the end of the previous step to the end of this one: waiting for data included. Null where the
+    stack has no device events: the host's clock tells when a step was handed over, not when it was done."""
+    core_seconds: float | None
+    """Device time from batch on the device to the end of the pass: waiting for data excluded. Null as above."""
+    samples: int
+    """0 of a step that the gradient scaler skipped: nothing was learnt from them."""
+    tokens: int | None
+    loss: float
+    learning_rate: float
+    """The rate that the step was taken with."""
+    offset_s: float
+    """End of the step, in seconds after the stretch began; without device events, when it was handed over."""
+    skipped: bool = False
+    """Whether the gradient scaler left the weights alone."""
+
+
+class StepsFile:
+    """`steps.csv`: every step of every rank, appended after each stretch. The parent creates it with its header."""
+
+    COLUMNS = ("rank", "step", "phase", "seconds", "core_seconds", "samples", "tokens", "loss")
+
+    def __init__(self, path: Path, *, rank: int) -> None:
+        self._path, self._rank = path, rank
+
+    @classmethod
+    def create(cls, path: Path) -> None:
+        """Write the header, unless an earlier part of the run has done so."""
+        if not path.exists():
+            path.write_text(",".join(cls.COLUMNS) + "\n")
+
+    def append(self, phase: str, records: Iterable[StepRecord]) -> None:
+        """Add the steps of one stretch in one write, so that ranks do not cut each other's lines."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        for record in records:
+            row = (record.step, phase, _text(record.seconds), _text(record.core_seconds), record.samples)
+            writer.writerow((self._rank, *row, "" if record.tokens is None else record.tokens, record.loss))
+        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            write_all(file, text.getvalue().encode())
+        finally:
+            os.close(file)
+
+
+def _text(seconds: float | None) -> float | str:
+    return "" if seconds is None else seconds

@@ -1,1 +1,0 @@
-"""The result of a case: its schema, its figures, its tables."""

@@ -1,0 +1,1 @@
+"""From what a run left to its report: figures, repeats, publication rules."""

@@ -1,0 +1,170 @@
+"""Builds a report from a run folder alone: the same folder gives the same report, whoever asks and whenever."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from hardware.chip_identity import KnownChip
+from runner.config.division import Division
+from runner.config.schema import Case
+from runner.core.errors import InterruptedRunError
+from runner.core.events import Name
+from runner.record.names import figures_for, unit_of
+from runner.record.report import Figure, Publication, Report
+from runner.record.run_record import Story, read_story
+from runner.record.values import Missing, Values
+from runner.results.compute import beyond_peak, chip_of, compute, memory_estimate
+from runner.results.conditions import asked_of, conditions
+from runner.results.host import OTHERS, disturbance
+from runner.results.power import memory, power
+from runner.results.quality import quality
+from runner.results.repeats import combine, repeat_folders
+from runner.results.rules import PUBLISHABLE, judged
+from runner.results.speed import speed, steps, times, unevenness
+
+KILLED = {
+    "class": InterruptedRunError.__name__,
+    "message": "The runner itself was killed. What was measured so far is kept.",
+}
+
+
+def build(run_folder: Path, *, by_run: bool = False) -> Report:
+    """The report of a run folder, of its repeats joined where it has some.
+
+    Args:
+        run_folder: what the run left.
+        by_run: whether the run itself asks, at its end.
+
+    Raises:
+        OSError: the folder has no `run.yaml`.
+        ValueError: its `run.yaml` is not a case of this version.
+    """
+    repeats = repeat_folders(run_folder)
+    if repeats:
+        told = [_build_single(folder, by_run=by_run) for folder in repeats]
+        return judged(combine(_build_single(run_folder, by_run=by_run), told))
+    return judged(_build_single(run_folder, by_run=by_run))
+
+
+def _build_single(run_folder: Path, *, by_run: bool) -> Report:
+    story = read_story(run_folder)
+    case = story.case
+    error, exit_code = _ending(story)
+    chip = chip_of(story)
+    values, notes = _values(story, chip)
+    submitted = next((event.value for event in story.parent if event.name == Name.SUBMIT_INFO), {})
+    warnings = [*_warnings(story, values), *notes]
+    values |= _verdicts(story)
+    names = figures_for(case.task.name, list(case.model.quality.targets))
+    return Report(
+        status=_status(exit_code),
+        exit_code=exit_code,
+        error=error,
+        case=_describe(case, chip),
+        figures={name: _figure(name, values, case) for name in names},
+        precision=story.last(Name.PRECISION) or {},
+        division=Division(**submitted.get("division", {"name": "closed", "changed": []})),
+        environment=story.last(Name.ENVIRONMENT) or {},
+        warnings=warnings,
+        published=case.to_dict()["model"]["published"] if case.scale == "reference" else [],
+        publication=Publication(asked=asked_of(case), parts=[conditions(story, values)], by_run=by_run),
+    )
+
+
+def _status(exit_code: int) -> Literal["done", "failed", "killed"]:
+    if exit_code == 0:
+        return "done"
+    return "killed" if exit_code == InterruptedRunError.exit_code else "failed"
+
+
+def _ending(story: Story) -> tuple[dict[str, str] | None, int]:
+    """The error and the exit code of the last part; a part without an end was killed."""
+    ends = [event for event in story.parent if event.name in (Name.LAUNCH_TRAINING, Name.LAUNCH_END)]
+    if not ends or ends[-1].name == Name.LAUNCH_TRAINING:
+        return KILLED, InterruptedRunError.exit_code
+    end = ends[-1].value
+    if end["exit_code"] == 0:
+        return None, 0
+    return {"class": end["class"], "message": end["message"]}, int(end["exit_code"])
+
+
+def _describe(case: Case, chip: KnownChip) -> dict[str, Any]:
+    return {
+        "name": case.name,
+        "identity": case.identity,
+        "task": case.task.name,
+        "model": case.model.name,
+        "unit": case.model.unit,
+        "framework": case.framework.name,
+        "compiler": case.compiler.name,
+        "vendor": case.vendor.name,
+        "chip": chip.entry.name if chip.entry else chip.name,
+        "precision": case.precision.name,
+        "topology": case.topology.name,
+        "devices": case.topology.devices,
+        "batch_size": case.model.batch_size,
+        "accumulate": case.model.accumulate,
+        "scale": case.scale,
+        "data": case.data.name,
+        "measure": case.measure.name,
+        "repeats": case.measure.repeats,
+        "seed": case.seed,
+        "emulated": case.emulate,
+        "quality_mode": case.model.quality.mode,
+        "quality_targets": case.model.quality.targets,
+    }
+
+
+def _values(story: Story, chip: KnownChip) -> tuple[Values, list[str]]:
+    """Every figure that applies, and what a reader must know about them."""
+    devices = story.case.topology.devices
+    assert isinstance(devices, int)
+    if story.case.task.name == "inspect":
+        no_throughput = Missing("task=inspect measures nothing")
+        return compute(story, chip, no_throughput, devices) | memory_estimate(story), []
+    values = speed(story, devices) | times(story) | steps(story)
+    values |= compute(story, chip, values["throughput/steady"], devices)
+    values |= quality(story) if story.case.task.name == "converge" else {}
+    energy, notes = power(story)
+    return values | energy | memory(story), notes
+
+
+def _verdicts(story: Story) -> Values:
+    warm = story.warm_up()
+    steady = float(warm["steady"]) if warm else Missing("warm-up did not end")
+    # Whether it may be published is judged on the finished report.
+    return {"run/steady": steady, "run/emulated": float(story.case.emulate), PUBLISHABLE: 0.0}
+
+
+def _warnings(story: Story, values: Values) -> list[str]:
+    case = story.case
+    told = [
+        event.value["message"] for rank in [story.parent, *story.ranks] for event in rank if event.name == Name.WARNING
+    ]
+    if case.emulate:
+        told.append(f"Emulated: {case.vendor.title}'s configuration ran on the host CPU. These are not its figures.")
+    warm = story.warm_up()
+    if warm and not warm["steady"]:
+        told.append(f"Not steady: {warm['reason']}.")
+    window = values.get("run/window_s")
+    rows = len(story.steps("window"))
+    wanted = case.measure.window
+    if isinstance(window, float) and (window < wanted.min_s or rows < wanted.min_steps):
+        told.append(
+            f"Short window: {window:.1f} s and {rows} steps, where measure={case.measure.name} asks for "
+            f"{wanted.min_s:g} s and {wanted.min_steps} steps."
+        )
+    told += unevenness(story)
+    told += beyond_peak(values)
+    if window is not None and not isinstance(window, Missing):
+        told += disturbance(values.get(OTHERS, Missing("")), on_host=case.vendor.on_host or case.emulate)
+    return list(dict.fromkeys(told))
+
+
+def _figure(name: str, values: Values, case: Case) -> Figure:
+    unit = unit_of(name, case.model.unit)
+    value = values.get(name, Missing("nothing measures this"))
+    if not isinstance(value, Missing):
+        return Figure(value=value, unit=unit)
+    return Figure(value=None, unit=unit, reason=value.reason)

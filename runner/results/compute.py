@@ -1,0 +1,122 @@
+"""FLOPs, peaks and limits: counted work against what the chip's data sheet allows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hardware.chip_identity import KnownChip, identify
+from hardware.chips import peak_flops
+from runner.core.events import Name
+from runner.record.measured_peaks import peak_of_run
+from runner.record.run_record import Story
+from runner.record.values import GIB, Impossible, Missing, Value, Values, add, at_most_one, divide, known, multiply
+
+WRONG_CHIP = "the chip is another one than the catalogue's, its entry is wrong, or the work was counted wrongly"
+WRONG_MEASURED = (
+    "the measured peak is too low, or the work was counted wrongly; python -m runner.peaks measures it again"
+)
+
+
+def chip_of(story: Story) -> KnownChip:
+    """The chip of the devices that the case's ranks used; for `task=inspect`, which uses none, `vendor.chip`."""
+    case = story.case
+    if case.emulate:
+        return KnownChip(name=None, entry=None, reason="emulated on the host CPU")
+    devices = (story.last(Name.ENVIRONMENT) or {}).get("devices") or []
+    planned = case.task.name == "inspect" and case.vendor.chip is not None
+    assert isinstance(case.topology.devices, int)
+    return identify(case.vendor.chip, [] if planned else devices[: case.topology.devices])
+
+
+def beyond_peak(values: Values) -> list[str]:
+    """What a reader must know of figures that came out above 100 % of what there is."""
+    return [f"{name} is left out: {value.reason}." for name, value in values.items() if isinstance(value, Impossible)]
+
+
+def compute(story: Story, chip: KnownChip, throughput: Value, devices: int) -> Values:
+    """`compute/*` and `limit/*`; `throughput` is the steady one of the whole job."""
+    account = story.last(Name.ACCOUNT)
+    if account is None or "reason" in account:
+        missing = Missing((account or {}).get("reason", "the run ended before the model was counted"))
+        parameters: Value = missing
+        flops: Value = missing
+        traffic: Value = missing
+    else:
+        parameters = float(account["parameters"])
+        flops = float(account["flops_per_sample"])
+        traffic = float(account["minimum_bytes_per_sample"])
+    peak = multiply(_peak(story, chip), float(devices))
+    bandwidth = multiply(_bandwidth(chip), float(devices))
+    limit = _slower(divide(peak, flops), divide(bandwidth, traffic))
+    achieved = multiply(flops, throughput)
+    measured = multiply(_measured_peak(story, chip), float(devices))
+    return {
+        "compute/parameters": parameters,
+        "compute/flops_per_sample": flops,
+        "compute/achieved_flops_per_second": achieved,
+        "compute/peak_flops_per_second": peak,
+        "compute/mfu": at_most_one(divide(achieved, peak), WRONG_CHIP),
+        "compute/measured_peak_flops_per_second": measured,
+        "compute/mfu_of_measured_peak": at_most_one(divide(achieved, measured), WRONG_MEASURED),
+        "limit/throughput_samples_per_second": limit,
+        "limit/fraction": at_most_one(divide(throughput, limit), WRONG_CHIP),
+    }
+
+
+def _peak(story: Story, chip: KnownChip) -> Value:
+    if chip.entry is None:
+        return Missing(chip.reason or "the chip is not known")
+    rate = story.case.precision.compute
+    return known(peak_flops(chip.entry, rate), f"the catalogue has no dense {rate} peak of {chip.entry.name}")
+
+
+def _measured_peak(story: Story, chip: KnownChip) -> Value:
+    """Of one device, from the run folder's copy of what `runner.peaks` had filed when the run began."""
+    if chip.name is None or chip.unlike:
+        return Missing(chip.reason or "the chip is not known")
+    return peak_of_run(story.folder, story.case.vendor.name, chip.name, story.case.precision.compute)
+
+
+def _bandwidth(chip: KnownChip) -> Value:
+    if chip.entry is None:
+        return Missing(chip.reason or "the chip is not known")
+    gb_s = chip.entry.memory_bandwidth_gb_s
+    return Missing(f"the catalogue has no bandwidth of {chip.entry.name}") if gb_s is None else gb_s * 1e9
+
+
+def _slower(one: Value, other: Value) -> Value:
+    if isinstance(one, Missing):
+        return one
+    return other if isinstance(other, Missing) else min(one, other)
+
+
+def memory_estimate(story: Story) -> Values:
+    """`estimate/*` of `task=inspect`: per device, data parallel, at the case's batch size.
+
+    The total is what stands when the backward pass begins, gradients of an earlier pass included:
+
+        weights + gradients + buckets + optimizer state + autocast's copies of weights + batch x activations
+
+    Buckets are the gradients once more, with more than one device alone. Llama-2-7B in bf16, n = 6,738,415,616
+    parameters: weights and gradients 4n, AdamW's state 8n, activations 28.4 GiB, in all 128.8 GiB; copies of
+    6,607,077,376 weights at 2 bytes, 12.3 GiB, make 141; buckets of 4n, 25.1 GiB, make 166.
+    """
+    account: dict[str, Any] | None = story.last(Name.ACCOUNT)
+    keys = {
+        "weights": "parameter_bytes",
+        "gradients": "gradient_bytes",
+        "gradient_buckets": "gradient_bytes",
+        "weight_copies": "weight_copy_bytes",
+        "optimizer": "optimizer_state_bytes",
+        "activations_per_sample": "saved_activation_bytes_per_sample",
+    }
+    if account is None:
+        none = Missing("the run ended before the model was counted")
+        return {f"estimate/{name}_gib": none for name in (*keys, "total")}
+    uncounted = "the version that counted the model did not count this"
+    parts = {name: divide(known(account.get(key), uncounted), GIB) for name, key in keys.items()}
+    if story.case.topology.devices == 1:
+        parts["gradient_buckets"] = 0.0
+    batch = multiply(parts["activations_per_sample"], float(account["samples_per_pass"]))
+    fixed = [value for name, value in parts.items() if name != "activations_per_sample"]
+    return {f"estimate/{name}_gib": value for name, value in parts.items()} | {"estimate/total_gib": add(batch, *fixed)}

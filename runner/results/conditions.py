@@ -1,0 +1,72 @@
+"""Under which conditions a run was measured: the plain facts that the rules of publication look at."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from hardware.sampling.trace import Trace
+from runner.config.schema import Case
+from runner.core.events import Name
+from runner.record.run_record import Story, spans_of
+from runner.record.values import Missing, Value, Values
+from runner.results.compute import beyond_peak
+from runner.results.host import OTHERS
+from runner.results.power import device_energy, load_trace
+from runner.results.speed import slowest_over_fastest
+
+
+def asked_of(case: Case) -> dict[str, Any]:
+    """What the case asks of a measurement that shall be published."""
+    return {
+        "vendor": case.vendor.title,
+        "publishable": case.measure.publishable,
+        "repeats": case.measure.repeats,
+        "tolerance": case.measure.warmup.tolerance,
+        "min_s": case.measure.window.min_s,
+        "min_steps": case.measure.window.min_steps,
+        "precision": asdict(case.precision),
+    }
+
+
+def conditions(story: Story, values: Values) -> dict[str, Any]:
+    """Of one fresh process: what was noted while it measured; null is what nobody knows.
+
+    Args:
+        story: what it told.
+        values: its figures.
+    """
+    spans = spans_of(story)
+    trace = load_trace(story)
+    energies = [device_energy(story, trace, span.start_s, span.end_s) for span in spans]
+    others = values.get(OTHERS, Missing("nothing was measured"))
+    return {
+        "steady": _plain(values.get("run/steady", Missing(""))),
+        "steady_reason": _steady_reason(story),
+        "window_s": _plain(values.get("run/window_s", Missing(""))),
+        "window_steps": len(story.steps("window")),
+        "unevenness": slowest_over_fastest(story),
+        "others": _plain(others),
+        "others_reason": others.reason if isinstance(others, Missing) else None,
+        "power_coverage": min((energy.coverage for energy in energies), default=None),
+        "power_flags": sorted({flag for energy in energies for flag in energy.flags}),
+        "throttling": _throttling(trace, spans[0].start_s, spans[-1].end_s) if spans else None,
+        "precision": story.last(Name.PRECISION),
+        "beyond_peak": beyond_peak(values),
+    }
+
+
+def _plain(value: Value) -> float | None:
+    return None if isinstance(value, Missing) else value
+
+
+def _steady_reason(story: Story) -> str | None:
+    """Why warm-up ended without being steady, in whichever part of the run it did."""
+    ends = [event.value for event in story.all(Name.WARMUP_END)]
+    return next((str(end["reason"]) for end in ends if not end["steady"]), None)
+
+
+def _throttling(trace: Trace, start_s: float, end_s: float) -> list[str] | None:
+    """The reasons that were given inside the window; null where no meter tells of any."""
+    found = trace.throttle_reasons(start_s, end_s)
+    return list(found) if found or trace.tells_throttling() else None

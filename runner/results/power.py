@@ -1,0 +1,146 @@
+"""Energy, power and memory of a run, from its power trace and its ranks' allocators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hardware.energy.energy import EnergyReading
+from hardware.energy.plausible import Floor
+from hardware.energy.window_energy import FEW_SAMPLES, over_window
+from hardware.meters.base import Scope
+from hardware.sampling.trace import Observed, Trace
+from runner.core.events import Name
+from runner.record.run_record import Story, spans_of
+from runner.record.values import GIB, Missing, Value, Values, divide, known, observed
+from runner.results.compute import chip_of
+from runner.results.host import HOST_NAMES, host
+
+WINDOW_NAMES = (
+    *("energy/device_j", "energy/per_sample_j", "energy/samples_per_j", "energy/node_j"),
+    *("power/device_mean_w", "power/device_peak_w", "power/node_mean_w"),
+    *("device/temperature_max_c", "device/utilisation_mean"),
+    *HOST_NAMES,
+)
+"""Figures that only a window has."""
+
+
+def power(story: Story) -> tuple[Values, list[str]]:
+    """`energy/*`, `power/*`, `device/*`, `host/*` and the energy to target, with what a reader must know about them."""
+    trace = load_trace(story)
+    spans = spans_of(story)
+    values = _energy_to_target(story, trace) if story.case.task.name == "converge" else {}
+    if not spans:
+        return values | dict.fromkeys(WINDOW_NAMES, Missing("no window was completed")) | _idle(story, trace), []
+    scope = _device_scope(story)
+    readings = [device_energy(story, trace, span.start_s, span.end_s) for span in spans]
+    window = over_window(readings)
+    values |= _device(window, sum(span.samples for span in spans)) | _idle(story, trace)
+    values |= _node(over_window([trace.total_energy(span.start_s, span.end_s, "node") for span in spans]))
+    start_s, end_s = spans[0].start_s, spans[-1].end_s
+    told = {
+        "device/temperature_max_c": trace.peak("temperature_c", start_s, end_s, scope),
+        "device/utilisation_mean": trace.mean_utilisation(start_s, end_s, scope),
+    }
+    values |= {name: observed(one) for name, one in told.items()} | host(trace, spans)
+    notes = _notes(window, trace.throttle_reasons(start_s, end_s))
+    return values, [*notes, *_few(told), *_dear(trace)]
+
+
+def load_trace(story: Story) -> Trace:
+    """The run's power trace, held to what its chip draws at the least."""
+    entry = None if story.case.vendor.on_host else chip_of(story).entry
+    return Trace.load(story.folder / "power.csv", floor=Floor.of(entry.tdp_w if entry else None))
+
+
+def _device_scope(story: Story) -> Scope:
+    """What counts as the device: on the host's own processor, its packages."""
+    return "package" if story.case.vendor.on_host else "device"
+
+
+def device_energy(story: Story, trace: Trace, start_s: float, end_s: float) -> EnergyReading:
+    """Of what counts as the device; of whole boards where devices share a sensor."""
+    scope = _device_scope(story)
+    return trace.device_energy(start_s, end_s) if scope == "device" else trace.total_energy(start_s, end_s, scope)
+
+
+def _device(window: EnergyReading, samples: int) -> Values:
+    joules = _joules(window)
+    unknown = joules if isinstance(joules, Missing) else Missing("power was not sampled, or too seldom for a peak")
+    return {
+        "energy/device_j": joules,
+        "energy/per_sample_j": divide(joules, samples),
+        "energy/samples_per_j": divide(samples, joules),
+        "power/device_mean_w": divide(joules, window.seconds),
+        "power/device_peak_w": unknown if window.peak_w is None else window.peak_w,
+    }
+
+
+def _node(window: EnergyReading) -> Values:
+    joules = _joules(window)
+    return {"energy/node_j": joules, "power/node_mean_w": divide(joules, window.seconds)}
+
+
+def _idle(story: Story, trace: Trace) -> Values:
+    scope = _device_scope(story)
+    begin, end = trace.marks.get("idle_begin"), trace.marks.get("idle_end")
+    if begin is None or end is None or end <= begin:
+        return {"power/device_idle_w": Missing(trace.reason(scope))}
+    reading = over_window([device_energy(story, trace, begin, end)])
+    return {"power/device_idle_w": known(reading.mean_w, reading.reason or "idle power was not read")}
+
+
+def _energy_to_target(story: Story, trace: Trace) -> Values:
+    """Over one uninterrupted part; the energy of an earlier, killed part is not known to its end."""
+    name = "convergence/energy_j_to_target"
+    reached = next((event for event in story.all(Name.EVALUATE) if event.value["reached"]), None)
+    begin = story.all(Name.TRAIN_START)
+    if reached is None:
+        return {name: Missing("the target was not reached")}
+    if len(begin) > 1:
+        return {name: Missing("the run was resumed, and the energy of its killed part is not known to its end")}
+    return {name: _joules(over_window([device_energy(story, trace, begin[0].monotonic_s, reached.monotonic_s)]))}
+
+
+def memory(story: Story) -> Values:
+    """`memory/*`: the highest of the ranks' allocator peaks, the meter's, and the host's."""
+    told = [event.value for rank in story.ranks for event in rank if event.name == Name.MEMORY]
+    trace = Trace.load(story.folder / "power.csv")
+    values: Values = {}
+    for key, figure in (("allocated_bytes", "allocated"), ("reserved_bytes", "reserved")):
+        peaks = [value[key] for value in told if value[key] is not None]
+        reason = next((value["reason"] for value in told if value["reason"]), "training did not come to its end")
+        values[f"memory/device_peak_{figure}_gib"] = max(peaks) / GIB if peaks else Missing(reason)
+    used = trace.peak("memory_used_bytes", 0.0, float("inf"), "device")
+    values["memory/device_peak_used_gib"] = divide(observed(used), GIB)
+    values["memory/host_peak_rss_gib"] = divide(observed(trace.peak_rss(0.0, float("inf"))), GIB)
+    return values
+
+
+def _notes(window: EnergyReading, throttle: tuple[str, ...]) -> list[str]:
+    told = window.joules is not None
+    notes = [f"Energy: {', '.join(window.flags)}."] if told and window.flags else []
+    if told and window.scope == "board":
+        notes.append("Energy and power are of whole boards: their devices share a power sensor.")
+    return notes + ([f"The device was throttled: {', '.join(throttle)}."] if throttle else [])
+
+
+def _few(told: Mapping[str, Observed]) -> list[str]:
+    """Figures that stand on few readings."""
+    few = {
+        name: one.n_samples
+        for name, one in told.items()
+        if one.value is not None and one.n_samples is not None and one.n_samples < FEW_SAMPLES
+    }
+    return [f"few_samples: {name} stands on {count} readings of the meter." for name, count in few.items()]
+
+
+def _dear(trace: Trace) -> list[str]:
+    """Meters that take more of the host than they should, for a window needs so many readings."""
+    return [
+        f"Reading {name} every {period_s:.3g} s took {share:.0%} of a core."
+        for name, (period_s, share) in sorted(trace.costs.items())
+    ]
+
+
+def _joules(reading: EnergyReading) -> Value:
+    return known(reading.joules, reading.reason or "not measured")

@@ -1,0 +1,192 @@
+"""`python -m runner.sync`: files runs that could not be filed while they went on, and repairs killed ones."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from filelock import Timeout
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from runner.core.errors import ConfigurationError
+from runner.core.owner import parent_state
+from runner.record.reading import UnreadableFolderError, reading
+from runner.record.report import CHANGED, Report, load_report, parse_report
+from runner.results.find import find_runs
+from runner.tracking import store
+from runner.tracking.cursor import load_cursor
+from runner.tracking.local import StoreUnusableError
+from runner.tracking.sweep import finish_sweep, is_sweep
+from runner.tracking.uploader import Uploader
+
+Outcome = Literal["uploaded", "already there", "skipped", "bad folder", "not filed"]
+STYLE: dict[Outcome, str] = {
+    "uploaded": "green",
+    "already there": "dim",
+    "skipped": "yellow",
+    "bad folder": "red",
+    "not filed": "red",
+}
+EXIT_CODE: dict[Outcome, int] = {"bad folder": 2, "not filed": 1}
+LIMITS = store.http_limits(timeout_s=30, retries=2)
+
+
+@dataclass(kw_only=True, slots=True)
+class Sync:
+    """Files folders one after the other."""
+
+    uri: str | None = None
+    """Another store than the one the runs name."""
+    _down: dict[str, str] = field(default_factory=dict)
+    """Stores that did not answer, with the reason: nobody waits for them twice."""
+    _unusable: dict[str, str] = field(default_factory=dict)
+    """Stores that nothing can be filed in, with the reason, which says what to do."""
+
+    def folder(self, folder: Path) -> tuple[Outcome, str]:
+        """File one run; what became of it, and a remark."""
+        try:
+            with reading(folder):
+                return self._read_and_file(folder)
+        except UnreadableFolderError as error:
+            return "bad folder", f"this folder cannot be read: {error.cause}"
+
+    def _read_and_file(self, folder: Path) -> tuple[Outcome, str]:
+        try:
+            if self._never_valid(folder):
+                return "skipped", "a value of its case was not valid: there is nothing to file"
+            with Uploader(folder, uri=self.uri) as uploader:
+                report = self._report(folder)
+                if report is None:
+                    return "skipped", "it is running, or was on another machine: file it there"
+                return self._file(uploader, report)
+        except Timeout:
+            return "skipped", "it is running, or another process is filing it"
+
+    def _never_valid(self, folder: Path) -> bool:
+        """Whether it is a case of a sweep that was refused for a value, and has no valid `run.yaml`."""
+        path = folder / "report.json"
+        return path.exists() and load_report(path).case.get("identity", "") is None
+
+    def _report(self, folder: Path) -> Report | None:
+        """The run's report, built now if its parent was killed before it could; null while the parent lives."""
+        path = folder / "report.json"
+        if path.exists():
+            report, _, intact = parse_report(path)
+            if not intact:
+                raise ValueError(f"{CHANGED}. It is not filed; python -m runner.verify says more")
+            return report
+        if parent_state(folder) != "gone":
+            return None
+        from runner.results.build import build
+        from runner.views.plots import draw_plots
+
+        report = build(folder)
+        report.save(path)
+        draw_plots(folder, report)
+        report.save(path)  # once more: its hash covers the plots too
+        return report
+
+    def _file(self, uploader: Uploader, report: Report) -> tuple[Outcome, str]:
+        shown = store.public_uri(uploader.uri)
+        cursor = load_cursor(uploader.folder)
+        if self.uri is None and cursor is not None and cursor.finished and cursor.uri != shown:
+            return "already there", f"at {cursor.uri}"
+        for known in (self._down, self._unusable):
+            if shown in known:
+                return "not filed", known[shown]
+        try:
+            if uploader.filed(report):
+                return "already there", ""
+            uploader.finish(report)
+        except store.failures() as error:
+            return "not filed", self._blame(uploader, error)
+        return "uploaded", report.status
+
+    def _blame(self, uploader: Uploader, error: BaseException) -> str:
+        """Why a run was not filed; a store that does not answer at all is remembered."""
+        problem = store.reason(error, uploader.uri)
+        if isinstance(error, StoreUnusableError):
+            self._unusable[store.public_uri(uploader.uri)] = problem
+            return problem
+        try:
+            store.connect(uploader.uri, uploader.case.tracking.experiment)
+        except store.failures():
+            self._down[store.public_uri(uploader.uri)] = problem
+        return problem
+
+    def sweep(self, folder: Path) -> str | None:
+        """Give a sweep's run its status when no process is working on it; null, or why that was not possible."""
+        try:
+            with reading(folder):
+                if is_sweep(folder) and parent_state(folder) != "alive":
+                    finish_sweep(folder, uri=self.uri)
+        except UnreadableFolderError as error:
+            return error.cause
+        return None
+
+    @property
+    def remedy(self) -> str | None:
+        """What to do about stores that did not answer."""
+        if not self._down:
+            return None
+        names = ", ".join(self._down)
+        return f"No answer from {names}. Start the server, or name another with --uri, and run this command again."
+
+
+def main(argv: list[str] | None = None) -> int:
+    """File runs in MLflow.
+
+    Returns:
+        0: all is filed that can be; 1: a store did not answer, or refused; 2: a folder is no run's, or is damaged.
+    """
+    arguments = _parser().parse_args(argv)
+    console = Console(soft_wrap=True)
+    folders: list[Path] = []
+    outcomes = Counter[Outcome]()
+    for path in arguments.folders or [path for path in (Path("outputs"),) if path.is_dir()]:
+        try:
+            folders += find_runs(path)
+        except ConfigurationError as error:
+            if arguments.folders:
+                outcomes["bad folder"] += 1
+                console.print(_line("bad folder", path, str(error)))
+    with store.environment(LIMITS):
+        return _sync_all(Sync(uri=arguments.uri), list(dict.fromkeys(folders)), outcomes, console)
+
+
+def _sync_all(sync: Sync, folders: list[Path], outcomes: Counter[Outcome], console: Console) -> int:
+    columns = (TextColumn("filing runs"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        for folder in progress.track(folders):
+            outcome, remark = sync.folder(folder)
+            outcomes[outcome] += 1
+            progress.console.print(_line(outcome, folder, remark))
+        for parent in dict.fromkeys(folder.parent for folder in folders):
+            problem = sync.sweep(parent)
+            if problem is not None:
+                outcomes["not filed"] += 1
+                progress.console.print(_line("not filed", parent, problem))
+    console.print(
+        ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()) or "There are no runs to file."
+    )
+    if sync.remedy:
+        console.print(escape(sync.remedy))
+    return max((EXIT_CODE.get(outcome, 0) for outcome in outcomes), default=0)
+
+
+def _line(outcome: Outcome, folder: Path, remark: str) -> str:
+    return f"[{STYLE[outcome]}]{outcome}[/]  {escape(str(folder))}" + (f": {escape(remark)}" if remark else "")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m runner.sync", description=__doc__)
+    parser.add_argument(
+        "folders", nargs="*", type=Path, metavar="FOLDER", help="run folders or trees of them; default: outputs"
+    )
+    parser.add_argument("--uri", help="file the runs in this MLflow store instead of the one they name")
+    return parser

@@ -1,0 +1,1 @@
+"""Reports for people and programs: tables, comparison, plots, exports."""

@@ -1,0 +1,265 @@
+"""The page of one result: what was measured, against what, and why anything is missing.
+
+Uses these keys of `Report.case` where they are there: task, model, scale, precision, vendor, chip, framework, compiler,
+topology, devices, data, measure, seed, unit, quality_mode, quality_targets, emulated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import RenderableType
+
+from runner.record.names import FIGURES, LAST, Definition, definition, is_quality, number, written
+from runner.record.report import Figure, Report
+from runner.results.rules import reasons
+from runner.views.page import NULL, WIDTH, Grid, Page, to_rich
+
+EMULATED = "EMULATED on the host CPU: says nothing about this vendor's chips; never compare with real runs."
+TINY = "TINY: the same code path at a size for a small CPU; never compare with reference results."
+NOT_PUBLISHABLE = "NOT PUBLISHABLE: measured too briefly (measure={measure}); shows only that the case works."
+_AS_ABOVE = "as above"
+_SETTINGS = frozenset({"quality/target", "quality/reached", "run/steady", "run/emulated", "run/publishable"})
+"""Known without measuring."""
+
+
+def table(report: Report, *, every_figure: bool = False, with_error: bool = True, width: int = WIDTH) -> RenderableType:
+    """One result for a terminal; the console and `python -m runner.report` show this.
+
+    Args:
+        report: the result.
+        every_figure: after the first screen, all figures under their stable names.
+        with_error: false when the error has just been shown.
+        width: columns of the terminal, at most.
+    """
+    return to_rich(page(report, every_figure=every_figure, with_error=with_error), width=width)
+
+
+def page(report: Report, *, every_figure: bool = False, with_error: bool = True) -> Page:
+    """One result as text and grids; the arguments are `table`'s."""
+    made = Page()
+    _head(made, report, with_error=with_error)
+    headline = [name for name in report.figures if _on_first_screen(name, report)]
+    _measured(made, report, sorted(headline, key=order))
+    if every_figure and _anything_measured(report):
+        made.note("All figures", "heading")
+        made.blocks.append(_grid(report, sorted(report.figures, key=order), titles=False))
+    if every_figure:
+        _what_to_do(made, report)
+    if report.warnings:
+        made.note("Warnings", "heading")
+        for warning in report.warnings:
+            made.note(warning, "warning")
+    _not_publishable(made, report)
+    _published(made, report)
+    _division(made, report)
+    return made
+
+
+def emulated(report: Report) -> bool:
+    """Whether the run only tried a vendor's configuration out on the host CPU."""
+    figure = report.figures.get("run/emulated")
+    return bool(report.case.get("emulated")) or (figure is not None and bool(figure.value))
+
+
+def publishable(report: Report) -> bool:
+    """Whether the report says that it may be published; where nobody knows, it may not."""
+    figure = report.figures.get("run/publishable")
+    return figure is not None and bool(figure.value)
+
+
+def marks(report: Report) -> list[str]:
+    """What a reader must know before any number."""
+    found = [EMULATED] if emulated(report) else []
+    found += [TINY] if report.case.get("scale") == "tiny" else []
+    if report.case.get("task") != "inspect" and not publishable(report):
+        # A run can be unpublishable for other reasons than its length; those are said by the marks above.
+        smoke = report.case.get("measure") == "smoke"
+        found += [NOT_PUBLISHABLE.format(measure="smoke")] if smoke else [] if found else ["NOT PUBLISHABLE."]
+    return found
+
+
+def known(name: str, report: Report) -> Definition:
+    """What a figure means; one that this version does not know is shown under its own name."""
+    try:
+        return definition(name, quality_mode=report.case.get("quality_mode"))
+    except KeyError:
+        return Definition(name=name, title=name, unit=report.figures[name].unit if name in report.figures else "")
+
+
+def first_line(reason: str) -> str:
+    """The first line of a reason: what a cell holds."""
+    return reason.strip().partition("\n")[0]
+
+
+def value_and_unit(name: str, figure: Figure, report: Report) -> tuple[str, str]:
+    """A figure as people read it; `-` when it was not measured."""
+    if figure.value is None:
+        return NULL, ""
+    return written(figure.value, figure.unit, known(name, report).form)
+
+
+def _head(made: Page, report: Report, *, with_error: bool) -> None:
+    case = report.case
+    chip = f"{case.get('vendor')} ({case['chip']})" if case.get("chip") else case.get("vendor")
+    subject = [case.get("task"), case.get("model"), case.get("scale"), case.get("precision"), chip]
+    made.note(" · ".join(str(part) for part in subject if part), "title")
+    made.note(_circumstances(case))
+    for mark in marks(report):
+        made.note(mark, "mark")
+    if report.status == "done" and report.exit_code == 0:
+        made.note("done", "good")
+        return
+    cause = f", {report.error['class']}" if report.error else ""
+    made.note(f"{report.status.upper()} (exit {report.exit_code}{cause})", "error")
+    if report.error and with_error:
+        made.note(report.error["message"], "error")
+
+
+def _circumstances(case: dict[str, Any]) -> str:
+    devices = case.get("devices")
+    counted = [f"{devices} device{'' if devices == 1 else 's'}"] if isinstance(devices, int) else []
+    plain = [str(case[key]) for key in ("framework", "compiler", "topology") if isinstance(case.get(key), str)]
+    named = [f"{key}={case[key]}" for key in ("data", "measure", "seed") if isinstance(case.get(key), str | int)]
+    return ", ".join(plain + counted + named)
+
+
+def _on_first_screen(name: str, report: Report) -> bool:
+    figure, task = report.figures[name], report.case.get("task")
+    if name == "throughput/tokens_per_second" or name.endswith(LAST):
+        return figure.value is not None and task in known(name, report).headline
+    return task in known(name, report).headline
+
+
+def order(name: str) -> tuple[int, str]:
+    """Qualities first, then the registry's order, then what it does not know."""
+    if is_quality(name):
+        return -1, name
+    names = list(FIGURES)
+    return (names.index(name), "") if name in FIGURES else (len(names), name)
+
+
+def _anything_measured(report: Report) -> bool:
+    return any(figure.value is not None for name, figure in report.figures.items() if name not in _SETTINGS)
+
+
+def _measured(made: Page, report: Report, names: list[str]) -> None:
+    if _anything_measured(report):
+        made.blocks.append(_grid(report, names, titles=True))
+        return
+    reasons = dict.fromkeys(first_line(reason).rstrip(".") for name in names if (reason := report.figures[name].reason))
+    said = "; ".join(reasons) or "the report has no figures"
+    made.note(f"Nothing was measured: {said}.")
+
+
+def _grid(report: Report, names: list[str], *, titles: bool) -> Grid:
+    intervals = any(report.figures[name].interval for name in names)
+    rows: list[list[str]] = []
+    previous = ""
+    for name in names:
+        figure = report.figures[name]
+        value, unit = value_and_unit(name, figure, report)
+        note = first_line(figure.reason) if figure.reason else _against(name, report) if titles else ""
+        row = [known(name, report).title if titles else name, value, unit]
+        row += [_interval(name, figure, report)] if intervals else []
+        rows.append([*row, _AS_ABOVE if figure.reason and note == previous else note])
+        previous = note
+    group = [name.split("/")[0] for name in names]
+    ends = frozenset(index for index in range(len(names) - 1) if group[index] != group[index + 1])
+    first = "Computed" if report.case.get("task") == "inspect" else "Measured"
+    header = [first if titles else "Figure", "Value", "Unit"]
+    header += ["95 % interval"] if intervals else []
+    return Grid(header=[*header, "Note"], rows=rows, right=frozenset({1}), groups=frozenset() if titles else ends)
+
+
+def _interval(name: str, figure: Figure, report: Report) -> str:
+    if figure.interval is None:
+        return ""
+    form = known(name, report).form
+    low, high = (written(end, figure.unit, form, like=figure.value)[0] for end in figure.interval)
+    return f"{low} to {high}"
+
+
+def _against(name: str, report: Report) -> str:
+    """What the value of a first-screen row is held against."""
+    if is_quality(name) and not name.endswith(LAST):
+        return _target(name.removeprefix("quality/"), report)
+    if name == "limit/throughput_samples_per_second":
+        fraction = report.figures.get("limit/fraction")
+        if fraction is None:
+            return ""
+        return (
+            f"{number(100 * fraction.value, 3)} % of it reached"
+            if fraction.value is not None
+            else f"reached: {NULL} ({first_line(fraction.reason or NULL)})"
+        )
+    if name == "run/steady" and not report.figures[name].value:
+        return "the speed still changed when measuring began"
+    return ""
+
+
+def _target(metric: str, report: Report) -> str:
+    targets = report.case.get("quality_targets")
+    goal: float | None = targets.get(metric) if isinstance(targets, dict) else None
+    if goal is None and not isinstance(targets, dict) and _first_metric(report) == metric:
+        figure = report.figures.get("quality/target")
+        goal = figure.value if figure else None
+    if goal is None:
+        return ""
+    value, mode = report.figures[f"quality/{metric}"].value, report.case.get("quality_mode")
+    if mode not in ("max", "min") or value is None:
+        return f"target {goal:g}"
+    reached = value >= goal if mode == "max" else value <= goal
+    return f"target {'≥' if mode == 'max' else '≤'} {goal:g}: {'reached' if reached else 'not reached'}"
+
+
+def _first_metric(report: Report) -> str | None:
+    """The metric that `quality/target` belongs to, where the case does not say: the only one there is."""
+    metrics = [name.removeprefix("quality/") for name in report.figures if is_quality(name) and not name.endswith(LAST)]
+    return metrics[0] if len(metrics) == 1 else None
+
+
+def _what_to_do(made: Page, report: Report) -> None:
+    """The rest of reasons that have more than one line: what a reader can do about a missing figure, once each."""
+    reasons = dict.fromkeys(figure.reason.strip() for figure in report.figures.values() if figure.reason)
+    long = [reason for reason in reasons if reason != first_line(reason)]
+    if long:
+        made.note("What to do about missing figures", "heading")
+    for reason in long:
+        made.note(reason)
+
+
+def _not_publishable(made: Page, report: Report) -> None:
+    """The rules of publication that a run does not keep; a failed one has said why already."""
+    if report.status == "done" and report.case.get("task") != "inspect" and not publishable(report):
+        made.note("Not publishable", "heading")
+        for reason in reasons(report):
+            made.note(reason, "item")
+
+
+def _published(made: Page, report: Report) -> None:
+    if not report.published:
+        return
+    made.note("Published by others, for orientation: not measured here, other hardware and software", "heading")
+    rows = []
+    for item in report.published:
+        name = str(item.get("figure", ""))
+        meaning = known(name, report)
+        unit = meaning.unit.format(unit=report.case.get("unit", "samples"))
+        value, shown_unit = written(item["value"], unit, meaning.form) if item.get("value") is not None else (NULL, "")
+        chip = f"{item.get('devices', '?')} x {item.get('chip', '?')}"
+        rows.append([name, value, shown_unit, chip, str(item.get("precision", "")), str(item.get("source", ""))])
+    header = ["Figure", "Value", "Unit", "Chip", "Precision", "Source"]
+    made.blocks.append(Grid(header=header, rows=rows, right=frozenset({1})))
+
+
+def _division(made: Page, report: Report) -> None:
+    division = report.division
+    open_ = division.name == "open"
+    meaning = "more was changed than a vendor may change" if open_ else "only what a vendor may change was changed"
+    made.note(f"Division: {division.name}", "heading")
+    made.note(meaning if division.changed else "the reference composition, unchanged", "mark" if open_ else "plain")
+    for change in division.changed:
+        allowed = change.get("allowed")
+        verdict = "" if allowed is None else " (may be changed)" if allowed else " (may not be changed)"
+        made.note(f"{change.get('key')}: {change.get('reference')} → {change.get('value')}{verdict}", "item")

@@ -1,0 +1,1 @@
+"""One rank of one case, in a process of its own."""

@@ -1,0 +1,74 @@
+"""What a result was measured on: versions, host, devices. Found by the worker, told as one event."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import psutil
+
+from hardware.base import Device
+from hardware.stacks.host import cpu_name
+from runner.core.redact import without_secrets
+
+PACKAGES = (
+    "touchstone",
+    "torch",
+    "torchvision",
+    "pytorch-lightning",
+    "torchmetrics",
+    "transformers",
+    "numpy",
+    "mlflow",
+)
+VARIABLES = (
+    *("OMP_", "KMP_", "GOMP_", "MKL_", "DNNL_", "ONEDNN_", "OPENBLAS_"),
+    *("TORCH_", "TORCHINDUCTOR_", "PYTORCH_", "TRITON_", "GLOO_"),
+    *("LD_PRELOAD", "MALLOC_", "GLIBC_TUNABLES"),
+)
+"""How the names of the variables begin that steer every vendor's host side: threads, libraries of products, compiler,
+allocators. A vendor's YAML adds those of its stack. Others are not told: they may hold secrets."""
+
+
+def environment(device: Device, ranks: int) -> dict[str, Any]:
+    """Everything a reader needs to know about where a case ran. Call after `device.connect()`.
+
+    Args:
+        device: the vendor's.
+        ranks: of this node; only their devices are told, the node's others had no part in it.
+    """
+    import torch
+
+    host = {
+        "cpu": cpu_name(),
+        "cores_physical": psutil.cpu_count(logical=False),
+        "cores_logical": psutil.cpu_count(),
+        "cores_usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count(),
+        "memory_gib": psutil.virtual_memory().total / 2**30,
+        "system": platform.platform(),
+    }
+    return {
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "stack": device.versions(),
+        "devices": [asdict(identity) for identity in device.own_identities(ranks)],
+        "host": host,
+        "threads_per_rank": torch.get_num_threads(),
+        "variables": variables(os.environ, (*VARIABLES, *device.spec.environment)),
+    }
+
+
+def variables(values: Mapping[str, str], beginnings: tuple[str, ...]) -> dict[str, str]:
+    """Those whose name has one of the beginnings and is not that of a secret, by name."""
+    return without_secrets({name: values[name] for name in sorted(values) if name.startswith(beginnings)})
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,3 +1,0 @@
-from habana_frameworks.torch import hpu
-
-hpu.calls.append("hccl")

@@ -1,1 +1,0 @@
-"""Stands in for a later torch_xmlir, which leaves `torch.cuda` to its own CUDA runtime and adds nothing to it."""
