@@ -40,7 +40,7 @@ lock: $(UV)  ## resolve the dependencies anew
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --extra dev --extra prometheus pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf .venv .uv outputs .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .uv outputs/[0-9]* outputs/mlflow.db* .mypy_cache .ruff_cache .pytest_cache
 
 .uv/bin/uv:
 	python3 -m venv .uv

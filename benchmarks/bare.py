@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning  # noqa: F401 -- the workload is one of its modules, so everybody who trains it pays for it
+import pytorch_lightning  # noqa: F401 -- the trainable is one of its modules, so everybody who trains it pays for it
 import torch
 import transformers  # noqa: F401
 from pydantic import TypeAdapter
@@ -30,10 +30,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from models.base import Workload
 from models.datasets.base import Batch, EndlessSampler, training_loader
 from models.datasets.spec import DataSpec
 from models.recipe import Recipe
+from models.trainable import Trainable
 
 RATED_STEPS = 5
 """Last steps of warm-up, from which the number of steps in the window is reckoned."""
@@ -44,8 +44,8 @@ WINDOW_BEGINS = "window begins"
 class Plan:
     """What to train, as the engine's `run.yaml` has it, and for how long."""
 
-    workload: str
-    """Dotted path of the `Workload` class."""
+    trainable: str
+    """Dotted path of the `Trainable` class."""
     recipe: Recipe
     data: DataSpec
     seed: int
@@ -66,7 +66,7 @@ class Plan:
 class Loop:
     """A training loop by hand: accumulation, clipping and a schedule per optimizer step, as the recipe asks."""
 
-    workload: Workload
+    trainable: Trainable
     batches: Iterator[Batch]
     optimizer: Optimizer
     scheduler: LRScheduler
@@ -76,16 +76,16 @@ class Loop:
 
     def step(self) -> Tensor:
         """One optimizer step; returns the last pass's loss without reading it back."""
-        recipe = self.workload.recipe
+        recipe = self.trainable.recipe
         self.optimizer.zero_grad()
-        for _ in range(recipe.accumulate):
+        for _ in range(recipe.training.gradient_accumulation_steps):
             with self._precision():
-                loss = self.workload.training_step(next(self.batches), self.index)
-            torch.autograd.backward(loss / recipe.accumulate)
+                loss = self.trainable.loss(next(self.batches))
+            torch.autograd.backward(loss / recipe.training.gradient_accumulation_steps)
             self.index += 1
-        if recipe.clip_norm is not None:
+        if recipe.training.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(
-                [p for group in self.optimizer.param_groups for p in group["params"]], recipe.clip_norm
+                [p for group in self.optimizer.param_groups for p in group["params"]], recipe.training.max_grad_norm
             )
         self.optimizer.step()
         self.scheduler.step()
@@ -101,22 +101,22 @@ class Loop:
 
 
 def build(plan: Plan) -> Loop:
-    """The workload with the engine's seed, on its device, with its batches and its optimizer."""
+    """The trainable with the engine's seed, on its device, with its batches and its optimizer."""
     _set_device(plan)
     random.seed(plan.seed)
     np.random.seed(plan.seed)
     torch.manual_seed(plan.seed)
-    module, _, name = plan.workload.rpartition(".")
-    workload: Workload = getattr(import_module(module), name)(plan.recipe)
+    module, _, name = plan.trainable.rpartition(".")
+    trainable: Trainable = getattr(import_module(module), name)(plan.recipe)
     device = torch.device(plan.device)
-    batches = _batches(plan, workload, device)
-    workload.to(device).train()
-    configured: Any = workload.configure_optimizers()
+    batches = _batches(plan, trainable, device)
+    trainable.to(device).train()
+    optimizer, scheduler = trainable.configure_optimizer()
     return Loop(
-        workload=workload,
+        trainable=trainable,
         batches=batches,
-        optimizer=configured["optimizer"],
-        scheduler=configured["lr_scheduler"]["scheduler"],
+        optimizer=optimizer,
+        scheduler=scheduler,
         device=device,
         autocast=getattr(torch, plan.autocast) if plan.autocast else None,
     )
@@ -133,14 +133,14 @@ def _set_device(plan: Plan) -> None:
         set_cuda_mode(plan.matmul)
 
 
-def _batches(plan: Plan, workload: Workload, device: torch.device) -> Iterator[Batch]:
-    size = plan.recipe.batch_size
+def _batches(plan: Plan, trainable: Trainable, device: torch.device) -> Iterator[Batch]:
+    size = plan.recipe.training.batch_size
     if plan.data.name == "synthetic":
         with device:
-            return repeat(workload.synthetic_batch(size))
-    examples = workload.datasets(plan.data).train
+            return repeat(trainable.synthetic_batch(size))
+    examples = trainable.datasets(plan.data).train
     order = EndlessSampler(length=len(examples), batch_size=size, seed=plan.seed)  # type: ignore[arg-type]
-    loader = training_loader(examples, order, workload.collate, workers=plan.data.workers, pin=device.type != "cpu")
+    loader = training_loader(examples, order, trainable.collate, workers=plan.data.workers, pin=device.type != "cpu")
     return ({key: _moved(value, device) for key, value in batch.items()} for batch in loader)
 
 
@@ -157,7 +157,9 @@ def measure_speed(plan: Plan) -> dict[str, Any]:
     steps = math.ceil(plan.window_s * RATED_STEPS / rated_s)
     print(WINDOW_BEGINS, flush=True)
     seconds, loss, ends_s = _timed(loop, steps)
-    samples = steps * plan.recipe.accumulate * loop.workload.count(next(loop.batches)).samples
+    samples = (
+        steps * plan.recipe.training.gradient_accumulation_steps * loop.trainable.count(next(loop.batches)).samples
+    )
     measured = {"steps": steps, "seconds": seconds, "samples_per_second": samples / seconds, "ends_s": ends_s}
     return measured | {"loss": float(loss), "threads": torch.get_num_threads()}
 

@@ -169,7 +169,7 @@ def plan_of(case: Case, *, warmup_steps: int, window_s: float) -> Plan:
     if case.precision.weights != "float32" or case.precision.loss_scaling or case.compiler.name != "eager":
         raise SystemExit("The bare loop does fp32, tf32 and bf16 alone, without a compiler.")
     return Plan(
-        workload=case.model.workloads[case.framework.name],
+        trainable=case.model.implementations[case.framework.name],
         recipe=case.model,
         data=case.data,
         seed=case.seed,

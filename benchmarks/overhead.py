@@ -2,7 +2,7 @@
 
     python -m benchmarks.overhead [--pairs 12] [--models bert resnet50 gpt2] [--by turns|runs] [--window-s 10]
 
-Both sides train the same workload on the same synthetic batch with the same seed, optimizer, schedule, threads and
+Both sides train the same trainable on the same synthetic batch with the same seed, optimizer, schedule, threads and
 warm-up, in fresh processes for each pair. By `turns` (on the host CPU) both sides of a pair are alive and take turns of
 a second or of twelve steps; the pair's ratio is the median over neighbouring turns. Processes of one kind differ by a
 few percent, by which was started last among other things: in every other pair the bare loop starts first. By `runs`

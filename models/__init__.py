@@ -1,1 +1,1 @@
-"""What is run: workloads and their data. Knows no vendor; imports neither `runner` nor `hardware`."""
+"""What is run: implementations and their data. Knows no vendor; imports neither `runner` nor `hardware`."""

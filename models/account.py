@@ -1,11 +1,11 @@
-"""What a workload costs, counted and not guessed: parameters, operations, activations, memory traffic.
+"""What a trainable costs, counted and not guessed: parameters, operations, activations, memory traffic.
 
-Counting builds the workload anew on the meta device, which holds shapes alone: a 7B model takes seconds and no memory.
+Counting builds the trainable anew on the meta device, which holds shapes alone: a 7B model takes seconds and no memory.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -15,12 +15,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from models.base import Workload
 from models.datasets.base import Batch
 from models.flops import ModelFlops
 from models.footprint import Footprint
 from models.optimizers import build_optimizer
-from models.recipe import Optimizer, Recipe
+from models.recipe import Recipe
+from models.trainable import Trainable
+from models.training import Optimizer
 
 MIXED = {"float16": "16-mixed", "bfloat16": "bf16-mixed"}
 TRUE = {"float16": "16-true", "bfloat16": "bf16-true"}
@@ -28,7 +29,7 @@ TRUE = {"float16": "16-true", "bfloat16": "bf16-true"}
 
 @dataclass(kw_only=True, slots=True, frozen=True)
 class Account:
-    """The costs of training one workload in one precision, per sample in the unit of `Workload.count`."""
+    """The costs of training one trainable in one precision, per sample in the unit of `Trainable.count`."""
 
     parameters: int
     """All, trained or not; a tied one once."""
@@ -69,7 +70,7 @@ class Account:
 class _Step(NamedTuple):
     """One training step's counts, for the whole batch."""
 
-    workload: Workload
+    trainable: Trainable
     batch: Batch
     footprint: Footprint
     forward_flops: int
@@ -77,17 +78,17 @@ class _Step(NamedTuple):
 
 
 def count(
-    workload_class: type[Workload],
+    trainable_class: type[Trainable],
     recipe: Recipe,
     *,
     weights_dtype: str,
     autocast_dtype: str | None,
     batch_size: int | None = None,
 ) -> Account:
-    """Build the workload where it is to be counted, run one training step there and add up.
+    """Build the trainable where it is to be counted, run one training step there and add up.
 
     Args:
-        workload_class: what to count; its `count_device` says where.
+        trainable_class: what to count; its `count_device` says where.
         recipe: the model as it will be trained.
         weights_dtype: type of the parameters: float32, float16 or bfloat16.
         autocast_dtype: type of autocast's products, with float32 weights only; null: no autocast.
@@ -97,31 +98,32 @@ def count(
         UncountedOperatorError: the model runs an operator whose FLOPs no formula covers.
         ValueError: no such precision.
     """
-    device = workload_class.count_device
-    rows = batch_size or (recipe.batch_size if device == "meta" else 1)
+    device = trainable_class.count_device
+    rows = batch_size or (recipe.training.batch_size if device == "meta" else 1)
     precision = _precision(weights_dtype, autocast_dtype)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.default_generator.manual_seed(0)  # what depends on the data, as a detector's proposals do, is repeatable
-        step = _train_once(*_build(workload_class, recipe, device, rows, precision), precision)
+        step = _train_once(*_build(trainable_class, recipe, device, rows, precision), precision)
         kept = step.footprint
         if device == "meta":
             # Autocast knows no meta device and fused attention is not chosen there: fake tensors stand for the CPU's.
-            workload, batch = _build(workload_class, recipe, device, rows, precision)
+            trainable, batch = _build(trainable_class, recipe, device, rows, precision)
             with FakeTensorMode():
-                _, kept = _forward(_place(workload), tree_map_only(Tensor, _fake, batch), precision)
+                _, kept = _forward(_place(trainable), tree_map_only(Tensor, _fake, batch), precision)
     return _account(step, recipe, rows=rows, kept=kept, autocast=autocast_dtype)
 
 
 def _account(step: _Step, recipe: Recipe, *, rows: int, kept: Footprint, autocast: str | None) -> Account:
-    samples = step.workload.count(step.batch).samples
-    parameters = list(step.workload.network.parameters())
+    samples = step.trainable.count(step.batch).samples
+    parameters = list(step.trainable.network.parameters())
     updated = [parameter for parameter in parameters if parameter.grad is not None]
     gradient_bytes = _bytes([parameter.grad for parameter in updated])
-    state_bytes = _optimizer_state_bytes(recipe.optimizer, updated)
+    state_bytes = _optimizer_state_bytes(recipe.training.optimizer, updated)
     input_bytes = _bytes(tree_leaves(step.batch)) / samples
     pass_bytes = _read_bytes(parameters, step.footprint, autocast) + 2 * gradient_bytes
-    step_bytes = recipe.accumulate * pass_bytes + 2 * (_bytes(updated) + state_bytes)
-    samples_per_pass = recipe.batch_size * samples / rows
+    passes = recipe.training.gradient_accumulation_steps
+    step_bytes = passes * pass_bytes + 2 * (_bytes(updated) + state_bytes)
+    samples_per_pass = recipe.training.batch_size * samples / rows
     return Account(
         parameters=sum(parameter.numel() for parameter in parameters),
         trainable_parameters=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
@@ -134,7 +136,7 @@ def _account(step: _Step, recipe: Recipe, *, rows: int, kept: Footprint, autocas
         saved_activation_bytes_per_sample=kept.activation_bytes / samples,
         samples_per_pass=samples_per_pass,
         input_bytes_per_sample=input_bytes,
-        minimum_bytes_per_sample=step_bytes / (recipe.accumulate * samples_per_pass) + input_bytes,
+        minimum_bytes_per_sample=step_bytes / (passes * samples_per_pass) + input_bytes,
     )
 
 
@@ -151,13 +153,13 @@ def _precision(weights: str, autocast: str | None) -> Precision:
 
 
 def _build(
-    workload_class: type[Workload], recipe: Recipe, device: str, rows: int, precision: Precision
-) -> tuple[Workload, Batch]:
+    trainable_class: type[Trainable], recipe: Recipe, device: str, rows: int, precision: Precision
+) -> tuple[Trainable, Batch]:
     with torch.device(device):
-        workload = workload_class(recipe)
-        batch = workload.synthetic_batch(rows)
-    precision.convert_module(workload)
-    return workload.train(), precision.convert_input(batch)
+        trainable = trainable_class(recipe)
+        batch = trainable.synthetic_batch(rows)
+    precision.convert_module(trainable)
+    return trainable.train(), precision.convert_input(batch)
 
 
 def _fake(tensor: Tensor) -> Tensor:
@@ -166,33 +168,33 @@ def _fake(tensor: Tensor) -> Tensor:
     return nn.Parameter(fake, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
 
 
-def _place(workload: Workload) -> Workload:
-    """`workload` with fake parameters and buffers for its meta ones; `Module.to` would untie those that are tied."""
+def _place(trainable: Trainable) -> Trainable:
+    """`trainable` with fake parameters and buffers for its meta ones; `Module.to` would untie those that are tied."""
     placed: dict[Tensor, Tensor] = {}
-    for module in workload.modules():
+    for module in trainable.modules():
         parameters = module.named_parameters(recurse=False, remove_duplicate=False)
         buffers = module.named_buffers(recurse=False, remove_duplicate=False)
         for name, tensor in (*parameters, *buffers):
             if tensor not in placed:
                 placed[tensor] = _fake(tensor)
             setattr(module, name, placed[tensor])
-    return workload
+    return trainable
 
 
-def _forward(workload: Workload, batch: Batch, precision: Precision) -> tuple[Tensor, Footprint]:
-    with workload.counting(), precision.forward_context(), Footprint(workload) as footprint:
-        return workload.training_step(batch, 0), footprint
+def _forward(trainable: Trainable, batch: Batch, precision: Precision) -> tuple[Tensor, Footprint]:
+    with trainable.counting(), precision.forward_context(), Footprint(trainable) as footprint:
+        return trainable.loss(batch), footprint
 
 
-def _train_once(workload: Workload, batch: Batch, precision: Precision) -> _Step:
+def _train_once(trainable: Trainable, batch: Batch, precision: Precision) -> _Step:
     """Forward and backward; attention as plain products, of which backward is exactly twice forward."""
     with sdpa_kernel(SDPBackend.MATH):
         with ModelFlops() as forward:
-            loss, footprint = _forward(workload, batch, precision)
+            loss, footprint = _forward(trainable, batch, precision)
         with ModelFlops() as backward:
             backward.backward = True
             loss.backward()  # type: ignore[no-untyped-call]
-    return _Step(workload, batch, footprint, forward.get_total_flops(), backward.get_total_flops())
+    return _Step(trainable, batch, footprint, forward.get_total_flops(), backward.get_total_flops())
 
 
 def _bytes(values: list[Any]) -> int:
@@ -215,7 +217,7 @@ def _optimizer_state_bytes(optimizer: Optimizer, updated: list[nn.Parameter]) ->
     for dtype in {parameter.dtype for parameter in updated}:
         probe = nn.Parameter(torch.ones(4, 4, dtype=dtype, device="cpu"))
         probe.grad = torch.ones_like(probe)
-        trained = build_optimizer(optimizer, [probe], [])
+        trained = build_optimizer(replace(optimizer, groups=()), [("probe", probe)])
         trained.step()
         kept = [value for value in trained.state[probe].values() if isinstance(value, Tensor)]
         per_element = sum(value.itemsize for value in kept if value.shape == probe.shape)

@@ -1,8 +1,9 @@
-"""Optimizers and learning-rate schedules by their field-standard names."""
+"""Optimizers by their field-standard names, over groups of parameters."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -10,19 +11,48 @@ from torch import nn
 from torch.optim import Optimizer as TorchOptimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from models.recipe import Optimizer, Schedule
+from models.schedules import rate_factor
+from models.training import Optimizer, ParameterGroup, Schedule
+
+_REST = ParameterGroup(match=("*",))
 
 
-def build_optimizer(recipe: Optimizer, decayed: list[nn.Parameter], undecayed: list[nn.Parameter]) -> TorchOptimizer:
-    """The optimizer over two parameter groups; weight decay applies to the first alone."""
-    groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": undecayed, "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    given = {"momentum": recipe.momentum, "betas": recipe.betas, "eps": recipe.eps}
+def parameter_groups(recipe: Optimizer, named: Iterable[tuple[str, nn.Parameter]]) -> list[dict[str, Any]]:
+    """Trained parameters in torch's form of groups, each with its learning rate and weight decay; none is empty.
+
+    Args:
+        recipe: the optimizer with its groups; what none of them matches follows the optimizer itself.
+        named: the network's parameters with their names.
+
+    Raises:
+        ValueError: a group of the recipe matches no parameter; names it.
+    """
+    parts: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    matched: set[int] = set()
+    candidates = (*recipe.groups, _REST)
+    for name, parameter in named:
+        number = next(i for i, group in enumerate(candidates) if any(fnmatchcase(name, glob) for glob in group.match))
+        matched.add(number)
+        if parameter.requires_grad and candidates[number].lr_ratio > 0:
+            decays = recipe.decay == "all" or parameter.ndim > 1
+            parts.setdefault((number, decays), []).append(parameter)
+    for number, group in enumerate(recipe.groups):
+        if number not in matched:
+            raise ValueError(f"model.train.optimizer.groups: no parameter is called {' or '.join(group.match)}")
+    groups = []
+    for (number, decays), parameters in sorted(parts.items(), key=lambda part: (-part[0][0], not part[0][1])):
+        group = candidates[number]
+        decay = recipe.weight_decay if group.weight_decay is None else group.weight_decay
+        rate = recipe.lr * group.lr_ratio
+        groups.append({"params": parameters, "lr": rate, "weight_decay": decay if decays else 0.0})
+    return groups
+
+
+def build_optimizer(recipe: Optimizer, named: Iterable[tuple[str, nn.Parameter]]) -> TorchOptimizer:
+    """The optimizer over the network's parameters; the first of its groups has the recipe's own learning rate."""
+    given = {name: getattr(recipe, name) for name in ("momentum", "nesterov", "alpha", "betas", "eps")}
     options = {name: value for name, value in given.items() if value is not None}
-    optimizer: TorchOptimizer = _optimizer_class(recipe.name)(groups, lr=recipe.lr, **options)
+    optimizer: TorchOptimizer = _optimizer_class(recipe.name)(parameter_groups(recipe, named), lr=recipe.lr, **options)
     return optimizer
 
 
@@ -31,24 +61,10 @@ def _optimizer_class(name: str) -> Any:
         from timm.optim import Lamb
 
         return Lamb
-    return {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
+    classes = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "adafactor": "Adafactor", "rmsprop": "RMSprop"}
+    return getattr(torch.optim, classes[name])
 
 
-def build_scheduler(recipe: Schedule, optimizer: TorchOptimizer) -> LambdaLR:
+def build_scheduler(recipe: Schedule, optimizer: TorchOptimizer, *, steps_per_epoch: float | None = None) -> LambdaLR:
     """Scheduler to be stepped once per optimizer step."""
-    return LambdaLR(optimizer, lambda step: rate_factor(recipe, step))
-
-
-def rate_factor(recipe: Schedule, step: int) -> float:
-    """Learning rate at optimizer step `step` (0-based), divided by the peak rate."""
-    if step < recipe.warmup_steps:
-        return (step + 1) / recipe.warmup_steps
-    if recipe.name == "multistep":
-        passed = [gamma for at, gamma in zip(recipe.milestones, recipe.gammas, strict=True) if step >= at]
-        return passed[-1] if passed else 1.0
-    if recipe.name == "constant" or recipe.total_steps is None:
-        return 1.0
-    span = max(1, recipe.total_steps - recipe.warmup_steps)
-    progress = min(1.0, (step - recipe.warmup_steps) / span)
-    shape = 0.5 * (1 + math.cos(math.pi * progress)) if recipe.name == "cosine" else 1.0 - progress
-    return recipe.final_ratio + (1 - recipe.final_ratio) * shape
+    return LambdaLR(optimizer, lambda step: rate_factor(recipe, step, steps_per_epoch))

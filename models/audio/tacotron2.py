@@ -9,19 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 from torch.nn.utils.rnn import pad_sequence
 from torchmetrics import Metric
 
 from models.audio.tacotron2_network import Architecture, Tacotron2, padding_mask
-from models.base import Workload
 from models.datasets.audio.ljspeech import LJSpeech, Utterance
 from models.datasets.audio.speech import SpeechSample, speech_sample
 from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
 from models.recipe import Recipe
+from models.trainable import Trainable
 
 
 class FrameMean(Metric):
@@ -49,7 +49,7 @@ class FrameMean(Metric):
         return self.total / self.frames
 
 
-class Tacotron2Workload(Workload):
+class Tacotron2Trainable(Trainable):
     """Text to mel frames, trained and evaluated with teacher forcing.
 
     A batch holds `symbols` (B, S) int64, `symbol_lengths` (B,) int64, `mels` (B, T, M) float32, `mel_lengths` (B,)
@@ -81,11 +81,7 @@ class Tacotron2Workload(Workload):
         rows, columns = batch["mels"].shape[:2]
         return int(batch["frames"] if self.config.mask_padding else rows * columns)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of one batch."""
-        return self.loss(batch)
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def evaluate(self, batch: Batch) -> None:
         """Add the batch's loss, weighted by its frames: exact over batches and ranks.
 
         Where padding counts, every clip is padded to the longest of the evaluation set, as if the set were one batch:
@@ -94,10 +90,6 @@ class Tacotron2Workload(Workload):
         missing = 0 if self.config.mask_padding else max(0, self.evaluation_frames - batch["mels"].shape[1])
         padded = batch | {"mels": F.pad(batch["mels"], (0, 0, 0, missing))}
         self.metrics["validation_loss"].update(self.loss(padded), self.loss_frames(padded))
-
-    def decay_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """All parameters decay: the published Adam has one group."""
-        return list(self.network.parameters()), []
 
     def datasets(self, spec: DataSpec) -> Datasets:
         """LJSpeech's published mels under `spec.root`, or synthesised speech.

@@ -33,7 +33,7 @@ class Counts(NamedTuple):
 
 
 class Datasets(NamedTuple):
-    """Training and evaluation examples of a workload, map-style."""
+    """Training and evaluation examples of a trainable, map-style."""
 
     train: Dataset[Any]
     evaluation: Dataset[Any]
@@ -68,7 +68,7 @@ class EndlessSampler(Sampler[list[int]]):
 
 
 def training_loader(
-    dataset: Dataset[Any], sampler: EndlessSampler, collate: Callable[[list[Any]], Batch], *, workers: int, pin: bool
+    dataset: Dataset[Any], sampler: Sampler[list[int]], collate: Callable[[list[Any]], Batch], *, workers: int, pin: bool
 ) -> DataLoader[Any]:
     """Loader over `sampler`'s batches; `pin` asks for page-locked host memory (devices with their own memory)."""
     return DataLoader(

@@ -10,7 +10,6 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from models.base import Workload
 from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.language.masked_words import MaskedWords, masked_batch, random_masked_batch
 from models.datasets.language.mlperf_bert import LAYOUT, mlperf_datasets
@@ -21,6 +20,7 @@ from models.datasets.spec import DataSpec
 from models.language.loss import token_loss
 from models.metrics import Share
 from models.recipe import STRICT, Recipe
+from models.trainable import Trainable
 
 
 @dataclass(kw_only=True, slots=True)
@@ -77,7 +77,7 @@ class MaskedWordsAndNextSentence(nn.Module):
         return words, following
 
 
-class BertPretraining(Workload):
+class BertPretraining(Trainable):
     """BERT with the training case of FlagPerf's and MLPerf's `bert`."""
 
     def __init__(self, recipe: Recipe) -> None:
@@ -91,12 +91,12 @@ class BertPretraining(Workload):
         self.network = MaskedWordsAndNextSentence(self.sizes)
         self.metrics = {"mlm_accuracy": Share()}
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """Mean cross entropy over the masked words, plus that of the next sentence."""
         words, following = self._forward(batch)
         return token_loss(words, _word_targets(batch)) + cross_entropy(following.float(), batch["is_random_next"])
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def evaluate(self, batch: Batch) -> None:
         """Share of masked words that got the highest score."""
         words, _ = self._forward(batch)
         targets = _word_targets(batch)

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from models.base import Workload
 from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.language import lambada, megatron
 from models.datasets.language.lambada import LastWords, lambada_passages, sample_passages
@@ -27,6 +26,7 @@ from models.language.attention import CAUSAL
 from models.language.loss import token_loss
 from models.metrics import Share
 from models.recipe import STRICT, Recipe
+from models.trainable import Trainable
 
 
 @dataclass(kw_only=True, slots=True)
@@ -55,7 +55,7 @@ class Gpt2Architecture:
 LAYOUT = f"{megatron.LAYOUT} to train on; {lambada.LAYOUT} to evaluate on"
 
 
-class Gpt2(Workload):
+class Gpt2(Trainable):
     """GPT-2 with the training case of FlagPerf's `gpt2` (Megatron-LM's 345M model)."""
 
     def __init__(self, recipe: Recipe) -> None:
@@ -69,11 +69,11 @@ class Gpt2(Workload):
         self.network = _network(self.sizes)
         self.metrics = {"lambada_accuracy": Share()}
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """Mean next-token cross entropy."""
         return token_loss(self.network(input_ids=batch["input_ids"], use_cache=False).logits, batch["targets"])
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def evaluate(self, batch: Batch) -> None:
         """Share of passages with every token of the last word right, each predicted from the true ones before."""
         predicted = self.network(input_ids=batch["input_ids"], use_cache=False).logits.argmax(dim=-1)
         right = (predicted == batch["targets"]) | (batch["targets"] == IGNORED)

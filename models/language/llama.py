@@ -10,7 +10,6 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from models.base import Workload
 from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.language.flat_tokens import LAYOUT, flat_token_datasets
 from models.datasets.language.next_token import Sequences, count_sequences, next_token_batch, random_next_token_batch
@@ -20,6 +19,7 @@ from models.datasets.spec import DataSpec
 from models.language.attention import CAUSAL
 from models.language.loss import sequence_losses, token_loss
 from models.recipe import STRICT, Recipe
+from models.trainable import Trainable
 
 
 @dataclass(kw_only=True, slots=True)
@@ -50,7 +50,7 @@ class Perplexity(MeanMetric):
         return super().compute().cpu().double().exp()
 
 
-class Llama(Workload):
+class Llama(Trainable):
     """Llama 2 with the training case of FlagPerf's `llama2_7b`."""
 
     def __init__(self, recipe: Recipe) -> None:
@@ -64,11 +64,11 @@ class Llama(Workload):
         self.network = _network(self.sizes)
         self.metrics = {"perplexity": Perplexity()}
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """Mean next-token cross entropy."""
         return token_loss(self.network(input_ids=batch["input_ids"], use_cache=False).logits, batch["targets"])
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def evaluate(self, batch: Batch) -> None:
         """Cross entropy of each sequence."""
         logits = self.network(input_ids=batch["input_ids"], use_cache=False).logits
         self.metrics["perplexity"].update(sequence_losses(logits, batch["targets"]))

@@ -13,7 +13,6 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from models.base import Workload
 from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
@@ -21,13 +20,14 @@ from models.datasets.vision.coco import LAYOUT, SOURCE, CocoInstances
 from models.datasets.vision.coco_map import MASK_THRESHOLD, CocoMeanAveragePrecision
 from models.datasets.vision.scenes import DIGITS, DigitScenes
 from models.recipe import Recipe
+from models.trainable import Trainable
 from models.vision.mask_rcnn_network import Architecture, build_mask_rcnn
 
 TRAINING_SCENES, EVALUATION_SCENES = 8192, 512
 SYNTHETIC_SEED = 20170901
 
 
-class MaskRcnn(Workload):
+class MaskRcnn(Trainable):
     """Instance segmentation; quality is `box_map` and `mask_map`, COCO's mAP@[.5:.95] as fractions.
 
     A batch is `{"images": [float32 [3, H, W] in 0..1, …], "targets": [{"boxes", "labels", "masks", …}, …]}`; images may
@@ -43,7 +43,7 @@ class MaskRcnn(Workload):
         self.network = build_mask_rcnn(self.architecture)
         self.metrics = {"box_map": CocoMeanAveragePrecision("bbox"), "mask_map": CocoMeanAveragePrecision("segm")}
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """The sum of the five losses: objectness and boxes of proposals; classes, boxes and masks of regions.
 
         Raises:
@@ -53,7 +53,7 @@ class MaskRcnn(Workload):
         losses: dict[str, Tensor] = self.network(batch["images"], batch["targets"])
         return torch.stack([loss.float() for loss in losses.values()]).sum()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def evaluate(self, batch: Batch) -> None:
         """Detect once; the box metric takes the boxes, the mask metric the masks.
 
         Raises:
@@ -153,10 +153,6 @@ class MaskRcnn(Workload):
     def count(self, batch: Batch) -> Counts:
         """Images."""
         return Counts(samples=len(batch["images"]))
-
-    def decay_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """All trained parameters are decayed, as in torchvision's reference."""
-        return [parameter for parameter in self.network.parameters() if parameter.requires_grad], []
 
     def _require_float32(self) -> None:
         dtype = next(self.network.parameters()).dtype

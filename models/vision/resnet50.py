@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from models.base import Workload
 from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
@@ -15,11 +14,12 @@ from models.datasets.vision.image_folder import LAYOUT, image_folders
 from models.datasets.vision.images import DIGIT_CLASSES, DigitsOnPhotographs, Example
 from models.metrics import Share
 from models.recipe import Recipe
+from models.trainable import Trainable
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
-class ResNet50(Workload):
+class ResNet50(Trainable):
     """A network of bottleneck blocks that names the class of an image; the unit is the image.
 
     Architecture fields: `layers` (blocks per stage), `width_per_group` (channels of the first stage's 3x3
@@ -40,11 +40,11 @@ class ResNet50(Workload):
         self.network = network.to(memory_format=self.memory_format)
         self.metrics = {"top1": Share()}
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """Mean cross-entropy of the batch."""
         return cross_entropy(self.network(self._laid_out(batch["image"])), batch["label"])
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def evaluate(self, batch: Batch) -> None:
         """Share of images whose highest output is their class."""
         self.metrics["top1"].update(self.network(self._laid_out(batch["image"])).argmax(dim=1) == batch["label"])
 
@@ -75,10 +75,6 @@ class ResNet50(Workload):
     def count(self, batch: Batch) -> Counts:
         """Images of the batch."""
         return Counts(samples=len(batch["label"]))
-
-    def decay_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """Every parameter is decayed, normalisation and biases too: the published recipe's SGD takes them all."""
-        return list(self.network.parameters()), []
 
     def _laid_out(self, image: Tensor) -> Tensor:
         """`image` in the recipe's memory format; the same tensor where it already is, as batches are."""

@@ -82,9 +82,9 @@ def _check_choices(case: Case) -> None:
         raise HardwareError(
             f"vendor={vendor.name} cannot do task={case.task.name}.{only} It can do: {', '.join(there) or 'none'}."
         )
-    if case.framework.name not in case.model.workloads:
+    if case.framework.name not in case.model.implementations:
         raise ConfigurationError(
-            f"model={case.model.name} has no workload for framework={case.framework.name}. "
+            f"model={case.model.name} has no trainable for framework={case.framework.name}. "
             f"It has one for: {', '.join(case.model.workloads)}."
         )
     if case.precision.name not in vendor.precisions:
@@ -106,15 +106,15 @@ def _check_choices(case: Case) -> None:
 
 def _check_numerics(case: Case) -> None:
     """Refuse what is known to divide by zero: Adam's eps below float16's smallest number is 0 there."""
-    optimizer = case.model.optimizer
+    optimizer = case.model.training.optimizer
     if case.precision.weights != "float16" or optimizer.name == "sgd" or case.task.name == "inspect":
         return
     eps = TORCH_EPS if optimizer.eps is None else optimizer.eps
     if eps < SMALLEST_FLOAT16:
         raise ConfigurationError(
-            f"model.optimizer.eps={eps:g} is 0 in float16, the type of the weights with "
+            f"model.train.optimizer.eps={eps:g} is 0 in float16, the type of the weights with "
             f"precision={case.precision.name}, and {optimizer.name} divides by it. "
-            "Give model.optimizer.eps=1e-4, or choose precision=fp16."
+            "Give model.train.optimizer.eps=1e-4, or choose precision=fp16."
         )
 
 

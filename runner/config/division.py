@@ -14,8 +14,8 @@ from typing import Any, Literal
 from runner.config.schema import Case
 
 ALLOWED = {
-    "model.batch_size": "batch size",
-    "model.accumulate": "gradient accumulation",
+    "model.train.batch_size": "batch size",
+    "model.train.gradient_accumulation_steps": "gradient accumulation",
     "model.memory_format": "memory format",
     "data.workers": "data-loader workers",
     "seed": "another draw of the same case",

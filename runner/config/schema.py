@@ -21,6 +21,7 @@ from hardware.spec import PrecisionSpec, VendorSpec
 from models.datasets.spec import DataSpec
 from models.ranges import Count, Devices, Port, Positive, Repeats, Retries, Seconds, Seed
 from models.recipe import Recipe
+from runner.config.published import Published
 from runner.core.redact import public_uri
 
 STRICT = ConfigDict(extra="forbid")
@@ -159,6 +160,7 @@ class Case:
     run: Run = field(default_factory=Run)
     meters: Meters = field(default_factory=Meters)
     fairness: Fairness = field(default_factory=Fairness)
+    published: Published = field(default_factory=Published)
 
     @field_validator("task", "model", "vendor", "precision", "topology", "data", "measure", mode="after")
     @classmethod
@@ -212,7 +214,7 @@ def case_name(case: Any) -> str:
     return "_".join(map(str, parts)) + ("_emulated" if case.emulate else "")
 
 
-NOT_DECIDING = frozenset({"tracking", "resume", "debug", "run", "meters", "fairness"})
+NOT_DECIDING = frozenset({"tracking", "resume", "debug", "run", "meters", "fairness", "published"})
 """Sections that change where and how a run is kept, but not what it measures."""
 
 _ADAPTER: TypeAdapter[Case] = TypeAdapter(Case)

@@ -16,13 +16,20 @@ SLOW_FLOAT16 = (
 def header(case: Case, run_folder: Path, vendor_detected: bool, tuning: str | None = None) -> list[tuple[str, str]]:
     """What runs, as (label, text) lines; `tuning` is the file of `conf/tuning` that changed the case."""
     model, precision, vendor = case.model, case.precision, case.vendor
-    passes = f", {model.accumulate} passes per step" if model.accumulate > 1 else ""
+    passes = (
+        f", {model.training.gradient_accumulation_steps} passes per step"
+        if model.training.gradient_accumulation_steps > 1
+        else ""
+    )
     products = precision.autocast or precision.weights
     tf32 = ", TF32 products" if precision.matmul == "tf32" else ""
     found = " (found on this machine; vendor=NAME chooses another)" if vendor_detected else ""
     chip = f", {vendor.chip}" if vendor.chip else ""
     lines = [
-        ("model", f"{model.name}, scale={case.scale}, {model.batch_size} {model.unit} per device and pass{passes}"),
+        (
+            "model",
+            f"{model.name}, scale={case.scale}, {model.training.batch_size} {model.unit} per device and pass{passes}",
+        ),
         ("software", f"{case.framework.name}, {case.compiler.name}"),
         ("precision", f"{precision.name}: {precision.weights} weights, computed in {products}{tf32}"),
         ("vendor", f"{vendor.name}, {vendor.title}{chip}{found}"),
@@ -40,7 +47,9 @@ def header(case: Case, run_folder: Path, vendor_detected: bool, tuning: str | No
             )
         )
     if case.task.name == "converge":
-        lines.append(("target", f"{targets(case)} within {model.budget_samples:,} examples{_repeats(case)}"))
+        lines.append(
+            ("target", f"{targets(case)} within {model.training.max_train_samples:,} examples{_repeats(case)}")
+        )
     return [*lines, ("folder", str(run_folder))]
 
 
@@ -59,8 +68,8 @@ def case_marks(case: Case) -> list[str]:
 
 def targets(case: Case) -> str:
     """The quality targets, e.g. `mlm_accuracy ≥ 0.2`."""
-    sign = "≥" if case.model.quality.mode == "max" else "≤"
-    return " and ".join(f"{name} {sign} {goal:g}" for name, goal in case.model.quality.targets.items())
+    sign = "≥" if case.model.training.quality.mode == "max" else "≤"
+    return " and ".join(f"{name} {sign} {goal:g}" for name, goal in case.model.training.quality.targets.items())
 
 
 def _devices(devices: int | str) -> str:

@@ -118,7 +118,7 @@ class Progress:
 
     def _take_evaluation(self, event: Event) -> None:
         self._segment_ended_s = None
-        self._quality = (event.value.get("quality") or {}).get(self.case.model.quality.metric)
+        self._quality = (event.value.get("quality") or {}).get(self.case.model.training.quality.metric)
         if event.name == Name.EVALUATE and not event.value.get("reached"):
             self.stage = self._working
 
@@ -151,7 +151,8 @@ class Progress:
         """Optimizer steps of the whole budget; the budget counts examples, which steps hold equally many of."""
         model, devices = self.case.model, self.case.topology.devices
         assert isinstance(devices, int)
-        return model.budget_samples / (model.batch_size * model.accumulate * devices)
+        per_step = model.training.batch_size * model.training.gradient_accumulation_steps * devices
+        return model.training.max_train_samples / per_step
 
     def _detail(self) -> str:
         if self.stage is Stage.MEASURING:
@@ -160,7 +161,7 @@ class Progress:
             return self._preparing
         if self.stage in (Stage.STARTING, Stage.COUNTING, Stage.ENDING):
             return ""
-        quality = self.case.model.quality
+        quality = self.case.model.training.quality
         parts = [f"step {self._step:,}"] if self._step is not None else []
         parts += [f"loss {number(self._loss)}"] if self._loss is not None else []
         parts += [f"{number(self._speed)} {self.case.model.unit}/s"] if self._speed is not None else []

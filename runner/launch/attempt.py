@@ -120,8 +120,8 @@ def _crash(returncode: int | None, folder: Path) -> TouchstoneError:
     limit = _address_space_limit()
     if says_out_of_memory("\n".join(lines)) or (limit and returncode == -signal.SIGSEGV):
         return OutOfMemoryError(
-            f"Not enough memory: the worker {how}.{limit} Lower model.batch_size (raise model.accumulate to keep the "
-            f"global batch), or use scale=tiny.{tail}"
+            f"Not enough memory: the worker {how}.{limit} Lower model.train.batch_size (raise "
+            f"model.train.gradient_accumulation_steps to keep the global batch), or use scale=tiny.{tail}"
         )
     return WorkerCrashedError(f"The worker {how}.{hint}{limit}{tail}")
 

@@ -106,13 +106,13 @@ def _described(values: dict[str, Any]) -> dict[str, Any]:
         "unit": value("model.unit"),
         "chip": value("vendor.chip"),
         "devices": value("topology.devices"),
-        "batch_size": value("model.batch_size"),
-        "accumulate": value("model.accumulate"),
+        "batch_size": value("model.train.batch_size"),
+        "accumulate": value("model.train.gradient_accumulation_steps"),
         "scale": value("scale"),
         "repeats": value("measure.repeats"),
         "seed": value("seed"),
         "emulated": value("emulate"),
-        "quality_mode": value("model.quality.mode"),
+        "quality_mode": value("model.train.quality.mode"),
         "quality_targets": {},
     }
 

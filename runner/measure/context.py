@@ -40,7 +40,7 @@ class Context:
     @property
     def global_batch(self) -> int:
         """Training examples in one optimizer step, over all ranks."""
-        return self.case.model.batch_size * self.case.model.accumulate * self.world
+        return self.case.model.training.batch_size * self.case.model.training.gradient_accumulation_steps * self.world
 
     @property
     def checkpoint(self) -> Path:

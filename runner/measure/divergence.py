@@ -34,16 +34,16 @@ class Divergence:
         for record in records:
             if not math.isfinite(record.loss):
                 raise DivergedError(
-                    f"The loss became {record.loss} at step {record.step}. Lower model.optimizer.lr, raise "
-                    "model.schedule.warmup_steps, or use a wider precision."
+                    f"The loss became {record.loss} at step {record.step}. Lower model.train.optimizer.lr, raise "
+                    "model.train.schedule.warmup, or use a wider precision."
                 )
             self.skips_in_a_row = self.skips_in_a_row + 1 if record.skipped else 0
             self.learnt = self.learnt or not record.skipped
             if self.skips_in_a_row >= self._limit:
                 raise DivergedError(
                     f"The gradient scaler skipped {self.skips_in_a_row} optimizer steps in a row up to step "
-                    f"{record.step}: gradients were not finite, and no weight changed. Lower model.optimizer.lr, raise "
-                    "model.schedule.warmup_steps, or use a wider precision, as precision=bf16."
+                    f"{record.step}: gradients were not finite, and no weight changed. Lower model.train.optimizer.lr, "
+                    "raise model.train.schedule.warmup, or use a wider precision, as precision=bf16."
                 )
 
     @property

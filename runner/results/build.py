@@ -56,7 +56,7 @@ def _build_single(run_folder: Path, *, by_run: bool) -> Report:
     submitted = next((event.value for event in story.parent if event.name == Name.SUBMIT_INFO), {})
     warnings = [*_warnings(story, values), *notes]
     values |= _verdicts(story)
-    names = figures_for(case.task.name, list(case.model.quality.targets))
+    names = figures_for(case.task.name, list(case.model.training.quality.targets))
     return Report(
         status=_status(exit_code),
         exit_code=exit_code,
@@ -67,7 +67,7 @@ def _build_single(run_folder: Path, *, by_run: bool) -> Report:
         division=Division(**submitted.get("division", {"name": "closed", "changed": []})),
         environment=story.last(Name.ENVIRONMENT) or {},
         warnings=warnings,
-        published=case.to_dict()["model"]["published"] if case.scale == "reference" else [],
+        published=case.to_dict()["published"]["figures"] if case.scale == "reference" else [],
         publication=Publication(asked=asked_of(case), parts=[conditions(story, values)], by_run=by_run),
     )
 
@@ -103,16 +103,16 @@ def _describe(case: Case, chip: KnownChip) -> dict[str, Any]:
         "precision": case.precision.name,
         "topology": case.topology.name,
         "devices": case.topology.devices,
-        "batch_size": case.model.batch_size,
-        "accumulate": case.model.accumulate,
+        "batch_size": case.model.training.batch_size,
+        "gradient_accumulation_steps": case.model.training.gradient_accumulation_steps,
         "scale": case.scale,
         "data": case.data.name,
         "measure": case.measure.name,
         "repeats": case.measure.repeats,
         "seed": case.seed,
         "emulated": case.emulate,
-        "quality_mode": case.model.quality.mode,
-        "quality_targets": case.model.quality.targets,
+        "quality_mode": case.model.training.quality.mode,
+        "quality_targets": case.model.training.quality.targets,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.recipe import Quality
+from models.training import Quality
 from runner.core.events import Event, Name
 from runner.record.names import LAST
 from runner.record.run_record import Story
@@ -11,7 +11,7 @@ from runner.record.values import Missing, Values, known
 
 def quality(story: Story) -> Values:
     """`quality/*`, `time/to_target_s` and `convergence/{samples,steps}_to_target` of `task=converge`."""
-    goal = story.case.model.quality
+    goal = story.case.model.training.quality
     evaluations = story.all(Name.EVALUATE)
     figures: Values = {"quality/target": goal.targets[goal.metric]}
     best = _best(goal, evaluations)

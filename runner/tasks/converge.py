@@ -6,14 +6,12 @@ import math
 
 from runner.core.errors import TargetNotReachedError
 from runner.core.events import Name, read_events
+from runner.frameworks.implementations import build_trainable
 from runner.frameworks.lightning.convergence import Convergence
+from runner.frameworks.lightning.module import TrainableModule
 from runner.frameworks.lightning.throughput import Throughput
-from runner.frameworks.lightning.trainer import (
-    build_evaluation_loader,
-    build_trainer,
-    build_training_loader,
-    build_workload,
-)
+from runner.frameworks.lightning.trainer import build_trainer
+from runner.frameworks.loaders import build_evaluation_loader, build_training_loader
 from runner.measure.context import Context
 
 
@@ -24,22 +22,22 @@ def run(context: Context) -> None:
         TargetNotReachedError: the budget is used up.
     """
     case = context.case
-    workload = build_workload(context)
+    trainable = build_trainable(context)
     context.preparing("reading the data")
-    datasets = workload.datasets(case.data)
+    datasets = trainable.datasets(case.data)
     done_steps = steps_done(context)
-    training = build_training_loader(context, workload, datasets, done_steps=done_steps)
-    evaluation = build_evaluation_loader(context, workload, datasets)
+    training = build_training_loader(context, trainable, datasets, done_steps=done_steps)
+    evaluation = build_evaluation_loader(context, trainable, datasets)
 
     throughput = Throughput(context, lambda step_s, *_: max(1, math.ceil(case.task.segment_s / step_s)))
     convergence = Convergence(context, throughput)
-    every_steps = max(1, round(case.model.quality.every_samples / context.global_batch))
-    evaluations = math.ceil(case.model.budget_samples / (every_steps * context.global_batch))
+    every_steps = max(1, round(case.model.training.quality.every_samples / context.global_batch))
+    evaluations = math.ceil(case.model.training.max_train_samples / (every_steps * context.global_batch))
     trainer = build_trainer(
         context,
         [convergence, throughput],
         max_steps=evaluations * every_steps,
-        val_check_interval=every_steps * case.model.accumulate,
+        val_check_interval=every_steps * case.model.training.gradient_accumulation_steps,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0 if done_steps else -1,
     )
@@ -48,13 +46,13 @@ def run(context: Context) -> None:
     else:
         context.preparing("evaluating before the first step")
     checkpoint = context.checkpoint if done_steps else None
-    trainer.fit(workload, training, evaluation, ckpt_path=checkpoint)
+    trainer.fit(TrainableModule(trainable), training, evaluation, ckpt_path=checkpoint)
     if not convergence.reached:
-        quality = case.model.quality
+        quality = case.model.training.quality
         raise TargetNotReachedError(
             f"The best {quality.metric} was {convergence.best:.4g} after {throughput.totals.steps} steps; the target "
-            f"is {quality.targets[quality.metric]:g}. The budget (model.budget_samples={case.model.budget_samples}) "
-            "is used up."
+            f"is {quality.targets[quality.metric]:g}. The budget is used up "
+            f"(model.train.max_train_samples={case.model.training.max_train_samples})."
         )
 
 

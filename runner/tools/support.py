@@ -18,7 +18,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_module
 
-from models.recipe import Published, Recipe
+from models.recipe import Recipe
 from runner.config import resolvers
 from runner.config.compose import REFERENCE_VENDOR, to_case
 from runner.config.schema import Case
@@ -185,7 +185,8 @@ def _on_hardware(found: str) -> str:
 def model_table(results: Sequence[Measured], commands: Sequence[frozenset[str]], *, outside: bool = False) -> str:
     """Models at reference scale: what they count, learn from and must reach, and how far that is verified."""
     rows = []
-    for model in (case.model for case in cases("model", outside=outside)):
+    for case in cases("model", outside=outside):
+        model = case.model
         mine = [one for one in results if one.model == model.name]
         rows.append(
             (
@@ -193,7 +194,7 @@ def model_table(results: Sequence[Measured], commands: Sequence[frozenset[str]],
                 model.unit,
                 re.split(r":| \(| as ", model.dataset)[0],
                 _targets(model),
-                _published(model),
+                _published(case),
                 " ".join(choices("task")),
                 status(mine, commands, f"model={model.name}", with_scale=True),
             )
@@ -202,16 +203,17 @@ def model_table(results: Sequence[Measured], commands: Sequence[frozenset[str]],
 
 
 def _targets(model: Recipe) -> str:
-    sign = "≥" if model.quality.mode == "max" else "≤"
-    return ", ".join(f"{name} {sign} {goal:g}" for name, goal in model.quality.targets.items())
+    sign = "≥" if model.training.quality.mode == "max" else "≤"
+    return ", ".join(f"{name} {sign} {goal:g}" for name, goal in model.training.quality.targets.items())
 
 
-def _published(model: Recipe) -> str:
+def _published(case: Case) -> str:
     """The published row that is comparable best: `throughput/core` on the most devices, else the first."""
-    if not model.published:
+    figures = case.published.figures
+    if not figures:
         return "none"
-    row: Published = max(model.published, key=lambda one: (one.figure == CORE, one.devices))
-    unit = unit_of(row.figure, model.unit)
+    row = max(figures, key=lambda one: (one.figure == CORE, one.devices))
+    unit = unit_of(row.figure, case.model.unit)
     return f"{row.value:,g} {unit} on {row.devices} x {row.chip}, {row.precision}"
 
 

@@ -24,7 +24,7 @@ _VERSIONS = ("python", "torch", "lightning")
 
 
 def params(case: Case) -> dict[str, str]:
-    """The case, flattened to `model.optimizer.lr` and the like; where and how the run is kept is left out."""
+    """The case, flattened to `model.train.optimizer.lr` and the like; where and how the run is kept is left out."""
     return {clean_key(key)[:MAX_KEY]: _shorten(text, MAX_PARAM) for key, text in _flatten("", case.deciding())}
 
 

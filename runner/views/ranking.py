@@ -70,7 +70,10 @@ def best_of(columns: Sequence[Column], name: str, meaning: Definition) -> set[in
 
 
 def _batch_allows(columns: Sequence[Column], meaning: Definition) -> bool:
-    batches = {tuple(column.report.case.get(key) for key in ("batch_size", "accumulate")) for column in columns}
+    batches = {
+        tuple(column.report.case.get(key) for key in ("batch_size", "gradient_accumulation_steps"))
+        for column in columns
+    }
     return not meaning.same_batch or len(batches) == 1
 
 

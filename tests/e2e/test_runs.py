@@ -1,4 +1,4 @@
-"""Whole runs through the command line, on a workload that takes no time: what they leave, and that nothing is lost."""
+"""Whole runs through the command line, on a trainable that takes no time: what they leave, and that nothing is lost."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_the_run_is_filed_in_mlflow_with_figures_parameters_and_tags(converged: 
     values = {name: value for name, value in figures(converged).items() if value is not None}
     assert filed.info.status == "FINISHED"
     assert values.items() <= filed.data.metrics.items()
-    assert filed.data.params["model.batch_size"] == "8"
+    assert filed.data.params["model.train.batch_size"] == "8"
     assert filed.data.tags["vendor"] == "cpu"
     assert {"report.json", "run.yaml", "events"} <= {item.path for item in client.list_artifacts(filed.info.run_id)}
 

@@ -1,4 +1,4 @@
-"""Workloads that fail as real ones do, each in its own way."""
+"""Trainables that fail as real ones do, each in its own way."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from toy import Toy
 
-from models.base import Workload
 from models.datasets.base import Batch, DataError, Datasets
 from models.datasets.spec import DataSpec
 from models.recipe import Recipe
+from models.trainable import Trainable
 
 TOO_LARGE = 2**55
 
@@ -27,27 +27,35 @@ class OutOfMemoryAtBuild(Toy):
 
 
 class OutOfMemoryAtStep1(Toy):
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        return super().training_step(batch, batch_idx) + torch.empty(TOO_LARGE).sum()
+    def loss(self, batch: Batch) -> Tensor:
+        return super().loss(batch) + torch.empty(TOO_LARGE).sum()
 
 
 class NotANumber(Toy):
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        return super().training_step(batch, batch_idx) * float("nan")
+    def loss(self, batch: Batch) -> Tensor:
+        return super().loss(batch) * float("nan")
 
 
-class Killed(Toy):
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        if batch_idx == 7:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().training_step(batch, batch_idx)
+class AtPass(Toy):
+    """Does something at its eighth pass."""
+
+    def act(self) -> None:
+        raise NotImplementedError
+
+    def loss(self, batch: Batch) -> Tensor:
+        if self.passes == 7:
+            self.act()
+        return super().loss(batch)
 
 
-class Stuck(Toy):
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        if batch_idx == 7:
-            time.sleep(600)
-        return super().training_step(batch, batch_idx)
+class Killed(AtPass):
+    def act(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Stuck(AtPass):
+    def act(self) -> None:
+        time.sleep(600)
 
 
 class NoData(Toy):
@@ -56,7 +64,7 @@ class NoData(Toy):
 
 
 class Unforeseen(Toy):
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         raise RuntimeError("something nobody thought of")
 
 
@@ -70,16 +78,16 @@ class NeedsPackage(Toy):
 class Hopeless(Toy):
     """Its error never falls below the target."""
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def evaluate(self, batch: Batch) -> None:
         self.metrics["error"].update(1.0)
 
 
-class WrongArchitecture(Workload):
+class WrongArchitecture(Trainable):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
         raise ValueError("architecture.width is missing")
 
-    training_step = validation_step = datasets = collate = synthetic_batch = count = Any  # type: ignore[assignment]
+    loss = evaluate = datasets = collate = synthetic_batch = count = Any  # type: ignore[assignment]
 
 
 class Uncountable(Toy):

@@ -1,8 +1,9 @@
-"""A workload small enough to be counted by hand, and a device whose clock moves only when it is told to."""
+"""A trainable small enough to be counted by hand, and a device whose clock moves only when it is told to."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from torchmetrics import MeanMetric
 from hardware.base import Device
 from hardware.spec import PrecisionSpec, VendorSpec
 from hardware.vendors.cpu import Cpu
-from models.base import Workload
 from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.spec import DataSpec
-from models.recipe import Optimizer, Quality, Recipe, Schedule
+from models.recipe import Recipe
+from models.trainable import Trainable
+from models.training import Optimizer, Quality, Schedule, Training
 from runner.config.schema import Case, Compiler, Framework, Measure, Task, Topology, Tracking, WarmUp, WindowSpec
 from runner.core.events import EventWriter
 from runner.measure.context import Context, Mark
@@ -89,21 +91,30 @@ class ManualDevice(Cpu):
         return end.at_s - start.at_s
 
 
+def changed(recipe: Recipe, **changes: Any) -> Recipe:
+    """The recipe with fields replaced, those of its `train` section too."""
+    inner = {name: changes.pop(name) for name in {field.name for field in fields(Training)} & set(changes)}
+    return replace(recipe, train=replace(recipe.training, **inner), **changes)
+
+
 def toy_recipe(**changes: Any) -> Recipe:
     """A recipe for `Toy`; `changes` replace its fields."""
-    values: dict[str, Any] = {
-        "name": "toy",
-        "workloads": {"pytorch": "toy.Toy"},
-        "unit": "rows",
-        "architecture": {"width": 4},
-        "batch_size": 8,
-        "optimizer": Optimizer(name="sgd", lr=0.1),
-        "schedule": Schedule(name="constant"),
-        "quality": Quality(targets={"error": 0.01}, mode="min", every_samples=80),
-        "budget_samples": 8000,
-        "dataset": "none",
-    }
-    return Recipe(**{**values, **changes})
+    training = Training(
+        batch_size=8,
+        optimizer=Optimizer(name="sgd", lr=0.1),
+        schedule=Schedule(name="constant"),
+        quality=Quality(targets={"error": 0.01}, mode="min", every_samples=80),
+        max_train_samples=8000,
+    )
+    recipe = Recipe(
+        name="toy",
+        implementations={"pytorch": "toy.Toy"},
+        unit="rows",
+        architecture={"width": 4},
+        dataset="none",
+        train=training,
+    )
+    return changed(recipe, **changes)
 
 
 def toy_case(*, min_steps: int = 20, **recipe: Any) -> Case:
@@ -127,7 +138,7 @@ def toy_case(*, min_steps: int = 20, **recipe: Any) -> Case:
     )
 
 
-class Toy(Workload):
+class Toy(Trainable):
     """Linear regression on noiseless data. `step_s` and `load_s` of the manual clock pass in each step, if given."""
 
     def __init__(self, recipe: Recipe, *, clock: ManualClock | None = None, step_s: float = 0.0) -> None:
@@ -135,13 +146,15 @@ class Toy(Workload):
         self.network = nn.Linear(recipe.architecture["width"], 1)
         self.metrics = {"error": MeanMetric()}
         self._clock, self._step_s = clock, step_s
+        self.passes = 0
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
+        self.passes += 1
         if self._clock is not None:
             self._clock.advance(self._step_s)
         return nn.functional.mse_loss(self.network(batch["x"]), batch["y"])
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def evaluate(self, batch: Batch) -> None:
         self.metrics["error"].update(
             nn.functional.mse_loss(self.network(batch["x"]), batch["y"]), weight=len(batch["x"])
         )
@@ -165,11 +178,16 @@ class Toy(Workload):
 
 
 class Patient(Toy):
-    """Reaches its target at its 120th step exactly, in steps of 20 ms."""
+    """Reaches its target at its 120th step exactly, in steps of 20 ms; a checkpoint keeps the count."""
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def loss(self, batch: Batch) -> Tensor:
         time.sleep(0.02)
-        return super().training_step(batch, batch_idx)
+        self.steps += 1
+        return super().loss(batch)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self.metrics["error"].update(0.0 if self.trainer.global_step >= 120 else 1.0)
+    def evaluate(self, batch: Batch) -> None:
+        self.metrics["error"].update(0.0 if int(self.steps) >= 120 else 1.0)

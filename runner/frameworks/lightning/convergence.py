@@ -16,7 +16,7 @@ class Convergence(pl.Callback):
 
     def __init__(self, context: Context, throughput: Throughput) -> None:
         self._context, self._throughput = context, throughput
-        self._quality = context.case.model.quality
+        self._quality = context.case.model.training.quality
         self.best: float | None = None
         self.reached = False
 

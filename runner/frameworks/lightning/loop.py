@@ -1,6 +1,6 @@
 """One measured pass, in Lightning's training loop: what it takes to train, and nothing else.
 
-Lightning's own loop also serves what no `Workload` has, such as logging, profiling and manual optimization. With
+Lightning's own loop also serves what no `Trainable` has, such as logging, profiling and manual optimization. With
 several ranks it waits for the device in every pass, to pass on a SIGTERM that the parent process sends to all of them
 anyhow. Lightning itself places a `_TrainingEpochLoop` into its Trainer this way; a test holds the names used here to
 the installed version.
@@ -64,7 +64,7 @@ class Optimization(_AutomaticOptimization):
 
 
 class TrainingLoop(_TrainingEpochLoop):
-    """The passes of training, for a `Workload`."""
+    """The passes of training, for a `Trainable`."""
 
     def __init__(self, trainer: pl.Trainer) -> None:
         super().__init__(trainer, min_steps=trainer.min_steps, max_steps=trainer.max_steps)

@@ -16,9 +16,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from models.base import Workload
 from models.datasets.base import Batch, Counts
 from runner.core.events import Name
+from runner.frameworks.lightning.module import TrainableModule
 from runner.measure.context import Context
 from runner.measure.divergence import Divergence
 from runner.measure.segment import Iteration, Stretch
@@ -59,9 +59,9 @@ class Throughput(pl.Callback):
     ) -> None:
         """Mark that the batch is on the device."""
         began = time.perf_counter()
-        assert self._stretch is not None and isinstance(pl_module, Workload)
+        assert self._stretch is not None and isinstance(pl_module, TrainableModule)
         self._start = self._device.event()
-        self._counts: Counts = pl_module.count(batch)
+        self._counts: Counts = pl_module.trainable.count(batch)
         self._rate: float = trainer.optimizers[0].param_groups[0]["lr"]  # at the step's end it is the next one's
         self._start.record()
         self._stretch.own_s += time.perf_counter() - began

@@ -13,7 +13,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 from pytorch_lightning import Callback, LightningModule, Trainer
-from toy import CPU_SPEC, Toy, lone_context
+from toy import CPU_SPEC, Toy, changed, lone_context
 
 from benchmarks import engine, overhead
 from benchmarks.bare import Plan, build
@@ -24,11 +24,14 @@ from benchmarks.startup import import_costs
 from benchmarks.sweep import marginal_s
 from hardware.vendors.cpu import Cpu
 from models.datasets.base import Batch
-from models.recipe import Optimizer, Schedule
+from models.training import Optimizer, Schedule
 from runner.config.schema import Case
 from runner.core.events import Event, Name
+from runner.frameworks.implementations import build_trainable
+from runner.frameworks.lightning.module import TrainableModule
 from runner.frameworks.lightning.throughput import Throughput
-from runner.frameworks.lightning.trainer import build_trainer, build_training_loader, build_workload
+from runner.frameworks.lightning.trainer import build_trainer
+from runner.frameworks.loaders import build_training_loader
 from runner.measure.step_records import StepsFile
 
 STEPS = 6
@@ -44,18 +47,18 @@ class Digits(Toy):
 
 def composed(model: str, **recipe: Any) -> Case:
     case = compose_case("task=train", f"model={model}", "scale=tiny", "vendor=cpu", "data=synthetic", "measure=smoke")
-    return replace(case, model=replace(case.model, **recipe))
+    return replace(case, model=changed(case.model, **recipe))
 
 
 def toy_case(data: str, **recipe: Any) -> Case:
     changes: dict[str, Any] = {
-        "workloads": {"pytorch": f"{__name__}.Digits"},
+        "implementations": {"pytorch": f"{__name__}.Digits"},
         "architecture": {"width": 4},
         "batch_size": 8,
-        "clip_norm": None,
+        "max_grad_norm": None,
         "optimizer": Optimizer(name="sgd", lr=0.1),
         "schedule": Schedule(name="constant"),
-        "quality": replace(composed("resnet50").model.quality, targets={"error": 0.01}, mode="min"),
+        "quality": replace(composed("resnet50").model.training.quality, targets={"error": 0.01}, mode="min"),
     }
     case = composed("resnet50", **{**changes, **recipe})
     return replace(case, data=replace(case.data, name=data))
@@ -68,7 +71,7 @@ class Losses(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.seen.append(float(pl_module.recipe.accumulate * outputs["loss"]))  # type: ignore[union-attr,operator]
+        self.seen.append(float(pl_module.trainable.recipe.training.gradient_accumulation_steps * outputs["loss"]))  # type: ignore[union-attr,operator]
 
 
 def trained_by_engine(case: Case, folder: Path) -> tuple[dict[str, torch.Tensor], list[float]]:
@@ -77,14 +80,14 @@ def trained_by_engine(case: Case, folder: Path) -> tuple[dict[str, torch.Tensor]
     device = Cpu(CPU_SPEC)
     device.set_matmul(case.precision.matmul)
     context = lone_context(case, folder, device)
-    workload = build_workload(context)
-    datasets = None if case.data.name == "synthetic" else workload.datasets(case.data)
-    loader = build_training_loader(context, workload, datasets)
+    trainable = build_trainable(context)
+    datasets = None if case.data.name == "synthetic" else trainable.datasets(case.data)
+    loader = build_training_loader(context, trainable, datasets)
     losses = Losses()
     callbacks: list[Callback] = [Throughput(context, lambda *_: 1), losses]
     trainer = build_trainer(context, callbacks, max_steps=STEPS, limit_val_batches=0)
-    trainer.fit(workload, train_dataloaders=loader)
-    return dict(workload.network.state_dict()), losses.seen
+    trainer.fit(TrainableModule(trainable), train_dataloaders=loader)
+    return dict(trainable.network.state_dict()), losses.seen
 
 
 def trained_bare(case: Case, path: Path) -> tuple[dict[str, torch.Tensor], list[float]]:
@@ -92,7 +95,7 @@ def trained_bare(case: Case, path: Path) -> tuple[dict[str, torch.Tensor], list[
     plan_of(case, warmup_steps=0, window_s=0).save(path)
     loop = build(TypeAdapter(Plan).validate_json(path.read_text()))
     losses = [float(loop.step()) for _ in range(STEPS)]
-    return dict(loop.workload.network.state_dict()), losses
+    return dict(loop.trainable.network.state_dict()), losses
 
 
 CASES: dict[str, Any] = {
@@ -100,10 +103,10 @@ CASES: dict[str, Any] = {
     "sample data": lambda: toy_case("sample"),
     "accumulation, clipping, schedule": lambda: toy_case(
         "sample",
-        accumulate=2,
-        clip_norm=0.1,
+        gradient_accumulation_steps=2,
+        max_grad_norm=0.1,
         optimizer=Optimizer(name="adamw", lr=0.1, weight_decay=0.1, betas=(0.9, 0.99)),
-        schedule=Schedule(name="linear", warmup_steps=3, total_steps=8),
+        schedule=Schedule(name="linear", warmup=3, total=8),
     ),
     "bert": lambda: composed("bert", batch_size=4),
     "gpt2": lambda: composed("gpt2", batch_size=4),
@@ -128,7 +131,7 @@ def test_the_bare_loop_trains_exactly_what_the_engine_trains(name: str, tmp_path
     theirs, their_losses = trained_by_engine(case, tmp_path)
     ours, our_losses = trained_bare(case, tmp_path / "plan.json")
     assert len(theirs) == len(ours) > 0
-    passes = case.model.accumulate
+    passes = case.model.training.gradient_accumulation_steps
     assert our_losses == pytest.approx(their_losses[passes - 1 :: passes], rel=1e-6)
     for key, value in theirs.items():
         torch.testing.assert_close(ours[key], value, rtol=1e-6, atol=1e-7, msg=key)

@@ -1,4 +1,4 @@
-"""Workloads small enough to be counted by hand."""
+"""Trainables small enough to be counted by hand."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from toy import changed
 
 from models.account import Account, count
-from models.base import Workload
 from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.spec import DataSpec
-from models.recipe import Optimizer, Quality, Recipe, Schedule
+from models.recipe import Recipe
+from models.trainable import Trainable
+from models.training import Optimizer, Quality, Schedule, Training
 
 SGD = Optimizer(name="sgd", lr=0.1, momentum=0.9)
 
@@ -19,25 +21,27 @@ SGD = Optimizer(name="sgd", lr=0.1, momentum=0.9)
 def recipe(optimizer: Optimizer = SGD, **changes: Any) -> Recipe:
     values: dict[str, Any] = {
         "name": "double",
-        "workloads": {},
+        "implementations": {},
         "unit": "rows",
         "architecture": {},
-        "batch_size": 8,
-        "optimizer": optimizer,
-        "schedule": Schedule(name="constant"),
-        "quality": Quality(targets={"accuracy": 1.0}, mode="max", every_samples=1),
-        "budget_samples": 1,
         "dataset": "none",
+        "train": Training(
+            batch_size=8,
+            optimizer=optimizer,
+            schedule=Schedule(name="constant"),
+            quality=Quality(targets={"accuracy": 1.0}, mode="max", every_samples=1),
+            max_train_samples=1,
+        ),
     }
-    return Recipe(**(values | changes))
+    return changed(Recipe(**values), **changes)
 
 
-def account(workload: type[Workload], *, model: Recipe | None = None, **options: Any) -> Account:
+def account(trainable: type[Trainable], *, model: Recipe | None = None, **options: Any) -> Account:
     given: dict[str, Any] = {"weights_dtype": "float32", "autocast_dtype": None, **options}
-    return count(workload, model or recipe(), **given)
+    return count(trainable, model or recipe(), **given)
 
 
-class Double(Workload):
+class Double(Trainable):
     """A subclass gives `network` and `input_shape`; the loss is the sum of what the network returns."""
 
     input_shape: tuple[int, ...] = (10,)
@@ -49,10 +53,10 @@ class Double(Workload):
     def build(self) -> nn.Module:
         raise NotImplementedError
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         return self.network(batch["x"]).sum()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def evaluate(self, batch: Batch) -> None:
         raise AssertionError("counting does not evaluate")
 
     def datasets(self, spec: DataSpec) -> Datasets:

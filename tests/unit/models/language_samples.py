@@ -11,9 +11,9 @@ from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from models.base import Workload
 from models.datasets.spec import DataSpec
 from models.recipe import Recipe
+from models.trainable import Trainable
 from runner.config import resolvers
 from runner.config.schema import case_from_dict
 
@@ -44,10 +44,10 @@ def dataset_spec(root: Path | None) -> DataSpec:
     return DataSpec(name="dataset", root=None if root is None else str(root), cache=_cache_folder().name)
 
 
-def evaluate(workload: Workload, batches: list[dict[str, Any]]) -> dict[str, float]:
+def evaluate(trainable: Trainable, batches: list[dict[str, Any]]) -> dict[str, float]:
     """The metrics over `batches`, without a trainer."""
-    for metric in workload.metrics.values():
+    for metric in trainable.metrics.values():
         metric.reset()
-    for number, batch in enumerate(batches):
-        workload.validation_step(batch, number)
-    return {name: float(metric.compute()) for name, metric in workload.metrics.items()}
+    for batch in batches:
+        trainable.evaluate(batch)
+    return {name: float(metric.compute()) for name, metric in trainable.metrics.items()}

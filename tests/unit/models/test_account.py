@@ -1,4 +1,4 @@
-"""Every cost of small workloads is worked out by hand."""
+"""Every cost of small implementations is worked out by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from account_doubles import SGD, Double, Mlp, account, recipe
 from torch import Tensor, nn
 
 from models.datasets.base import Batch, Counts
-from models.recipe import Optimizer
+from models.training import Optimizer
 
 
 class TestMlpByHand:
@@ -64,7 +64,7 @@ class TestMlpByHand:
 
         hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
         with torch.autocast("cpu", torch.bfloat16, cache_enabled=False), hooks:
-            double.training_step(batch, 0)
+            double.loss(batch)
         real = sum(tensor.untyped_storage().nbytes() for pointer, tensor in kept.items() if pointer not in own)
 
         class Sized(Convolutions):
@@ -89,7 +89,7 @@ class TestMlpByHand:
         reads = 4 * (325 + 20 * 5)
         gradients, weights, momentum = (2 * 4 * 325 for _ in range(3))
         assert account(Mlp).minimum_bytes_per_sample == (reads + gradients + weights + momentum) / 8 + 40
-        twice = account(Mlp, model=recipe(accumulate=2)).minimum_bytes_per_sample
+        twice = account(Mlp, model=recipe(gradient_accumulation_steps=2)).minimum_bytes_per_sample
         assert twice == (2 * (reads + gradients) + weights + momentum) / 16 + 40
         mixed = account(Mlp, autocast_dtype="bfloat16").minimum_bytes_per_sample
         assert mixed == (reads / 2 + gradients + weights + momentum) / 8 + 40
@@ -130,7 +130,7 @@ class TestMlpByHand:
         class Chosen(Mlp):
             count_device = "cpu"
 
-            def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+            def loss(self, batch: Batch) -> Tensor:
                 return self.network(batch["x"][batch["x"][:, 0] > 0]).sum()
 
         torch.manual_seed(1)

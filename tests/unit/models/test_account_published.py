@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.datasets.base import Batch
-from models.recipe import Optimizer
+from models.training import Optimizer
 
 
 def test_resnet50() -> None:
@@ -48,7 +48,7 @@ def test_bert_large_is_the_closed_formula() -> None:
             )
             return BertForMaskedLM(config)
 
-        def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        def loss(self, batch: Batch) -> Tensor:
             return self.network(batch["x"]).logits.sum()
 
         def synthetic_batch(self, batch_size: int) -> Batch:
@@ -82,7 +82,7 @@ def test_llama_2_7b_needs_no_memory_and_little_time() -> None:
             )
             return LlamaForCausalLM(config)
 
-        def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        def loss(self, batch: Batch) -> Tensor:
             # Without a ready-made mask transformers asks the positions' values for packed sequences.
             mask = torch.ones(len(batch["x"]), 1, sequence, sequence, dtype=torch.bool, device=batch["x"].device)
             logits = self.network(batch["x"], attention_mask=mask, use_cache=False).logits

@@ -55,9 +55,9 @@ class TestAttention:
         class Fused(Attention):
             count_device = "cpu"
 
-            def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+            def loss(self, batch: Batch) -> Tensor:
                 with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-                    return super().training_step(batch, batch_idx)
+                    return super().loss(batch)
 
         self.check(account(Fused))
 
@@ -104,7 +104,7 @@ class TestOtherOperators:
 
     def test_checkpointing_repeats_work_that_is_not_the_models(self) -> None:
         class Checkpointed(Mlp):
-            def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+            def loss(self, batch: Batch) -> Tensor:
                 return checkpoint(self.network, batch["x"], use_reentrant=False).sum()
 
         costs = account(Checkpointed)
@@ -116,7 +116,7 @@ class TestOtherOperators:
             def build(self) -> nn.Module:
                 return nn.Linear(1, 10, bias=False)
 
-            def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+            def loss(self, batch: Batch) -> Tensor:
                 return torch.mv(batch["x"], self.network.weight[:, 0]).sum()  # type: ignore[index]
 
         costs = account(Vector)

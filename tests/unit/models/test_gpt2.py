@@ -17,7 +17,7 @@ from models.language.gpt2 import Gpt2
 
 
 @pytest.fixture(scope="module")
-def workload() -> Gpt2:
+def trainable() -> Gpt2:
     torch.manual_seed(0)
     return Gpt2(recipe("gpt2")).eval()
 
@@ -29,40 +29,40 @@ def test_padded_vocabulary_is_megatrons() -> None:
     assert reference.network.lm_head.weight.shape == (50304, 1024)
 
 
-def test_attention_is_transformers_own(workload: Gpt2) -> None:
-    other = GPT2LMHeadModel._from_config(workload.network.config, attn_implementation="eager").eval()
-    other.load_state_dict(workload.network.state_dict())
-    ids = workload.synthetic_batch(3)["input_ids"]
+def test_attention_is_transformers_own(trainable: Gpt2) -> None:
+    other = GPT2LMHeadModel._from_config(trainable.network.config, attn_implementation="eager").eval()
+    other.load_state_dict(trainable.network.state_dict())
+    ids = trainable.synthetic_batch(3)["input_ids"]
     with torch.no_grad():
-        torch.testing.assert_close(workload.network(input_ids=ids).logits, other(input_ids=ids).logits)
+        torch.testing.assert_close(trainable.network(input_ids=ids).logits, other(input_ids=ids).logits)
 
 
-def test_a_position_sees_only_what_came_before(workload: Gpt2) -> None:
-    ids = workload.synthetic_batch(2)["input_ids"]
+def test_a_position_sees_only_what_came_before(trainable: Gpt2) -> None:
+    ids = trainable.synthetic_batch(2)["input_ids"]
     changed = ids.clone()
     changed[:, 40:] = (changed[:, 40:] + 1) % 1000
     with torch.no_grad():
-        before, after = (workload.network(input_ids=given).logits for given in (ids, changed))
+        before, after = (trainable.network(input_ids=given).logits for given in (ids, changed))
     torch.testing.assert_close(before[:, :40], after[:, :40])
     assert not torch.allclose(before[:, 40:], after[:, 40:])
 
 
-def test_a_word_counts_when_all_its_tokens_are_right(workload: Gpt2) -> None:
+def test_a_word_counts_when_all_its_tokens_are_right(trainable: Gpt2) -> None:
     """Targets are made from the network's own answers, then spoilt in chosen rows."""
-    batch = workload.synthetic_batch(8)
+    batch = trainable.synthetic_batch(8)
     with torch.no_grad():
-        said = workload.network(input_ids=batch["input_ids"]).logits.argmax(-1)
+        said = trainable.network(input_ids=batch["input_ids"]).logits.argmax(-1)
     targets = torch.full_like(said, IGNORED)
     targets[:, 30:33] = said[:, 30:33]
     targets[2, 30] = (targets[2, 30] + 1) % 1000
     targets[5, 31:33] = (targets[5, 31:33] + 1) % 1000
     with torch.no_grad():
-        measured = evaluate(workload, [batch | {"targets": targets}, batch | {"targets": targets}])
+        measured = evaluate(trainable, [batch | {"targets": targets}, batch | {"targets": targets}])
     assert measured == {"lambada_accuracy": pytest.approx(6 / 8)}
 
 
-def test_sample_evaluation_is_held_out_text(workload: Gpt2) -> None:
-    train, evaluation = workload.datasets(sample_spec())
+def test_sample_evaluation_is_held_out_text(trainable: Gpt2) -> None:
+    train, evaluation = trainable.datasets(sample_spec())
     assert len(evaluation) == 1024  # type: ignore[arg-type]
     whole = train.tokens.read(0, train.tokens.length)  # type: ignore[attr-defined]
     windows = np.lib.stride_tricks.sliding_window_view(whole, 40)
@@ -76,17 +76,17 @@ def test_sample_evaluation_is_held_out_text(workload: Gpt2) -> None:
     assert found <= 2  # some lines, such as licences, are in several files
 
 
-def test_megatron_and_lambada_files_reach_loss_and_metric(workload: Gpt2, tmp_path: Path) -> None:
+def test_megatron_and_lambada_files_reach_loss_and_metric(trainable: Gpt2, tmp_path: Path) -> None:
     write_megatron(tmp_path / "lambada_train_text_document", [list(range(100, 300)), [7, 8, 9]])
     (tmp_path / "vocab.json").write_text(json.dumps({"a": 0, "b": 1, "\u0120": 2, "\u0120a": 3}))
     (tmp_path / "merges.txt").write_text("#version: 0.2\n\u0120 a\n", encoding="utf-8")
     (tmp_path / "lambada_test.json").write_text('{"text": "a b a"}\n{"text": "b a b"}\n')
-    train, evaluation = workload.datasets(dataset_spec(tmp_path))
+    train, evaluation = trainable.datasets(dataset_spec(tmp_path))
     assert len(train) == 3  # type: ignore[arg-type]
     assert train[0].inputs.tolist() == list(range(100, 164))
-    batch = workload.collate([evaluation[0], evaluation[1]])
+    batch = trainable.collate([evaluation[0], evaluation[1]])
     assert batch["targets"][batch["targets"] != IGNORED].tolist() == [3, 2, 1]
-    assert workload.count(batch) == (2, 3 + 3)
+    assert trainable.count(batch) == (2, 3 + 3)
     with torch.no_grad():
-        assert evaluate(workload, [batch])["lambada_accuracy"] in (0.0, 0.5, 1.0)
-        assert workload.training_step(workload.collate([train[0]]), 0).isfinite()
+        assert evaluate(trainable, [batch])["lambada_accuracy"] in (0.0, 0.5, 1.0)
+        assert trainable.loss(trainable.collate([train[0]])).isfinite()

@@ -12,27 +12,27 @@ from language_samples import dataset_spec, recipe, sample_spec
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.base import Workload
 from models.datasets.base import DataError, evaluation_loader
+from models.trainable import Trainable
 
 MODELS = ["bert", "gpt2", "llama2_7b"]
 
 
-def build(model: str, scale: str = "tiny", **architecture: Any) -> Workload:
+def build(model: str, scale: str = "tiny", **architecture: Any) -> Trainable:
     case = recipe(model, scale)
     case.architecture |= architecture
-    module, name = case.workloads["pytorch"].rsplit(".", 1)
-    workload: Workload = getattr(importlib.import_module(module), name)(case)
-    return workload
+    module, name = case.implementations["pytorch"].rsplit(".", 1)
+    trainable: Trainable = getattr(importlib.import_module(module), name)(case)
+    return trainable
 
 
 PARAMETERS = {"bert": 336_226_108, "gpt2": 354_871_296, "llama2_7b": 6_738_415_616}
 """BERT-large with both pre-training heads; Megatron-LM's 345M with 50304 rows; Llama-2-7B as published."""
 
 
-def matmul_flops(model: str, workload: Any) -> int:
+def matmul_flops(model: str, trainable: Any) -> int:
     """Forward FLOPs of one sequence by hand: 2 per weight and token, 4 per hidden value and pair in attention."""
-    sizes = workload.sizes
+    sizes = trainable.sizes
     length, hidden = sizes.sequence_length, sizes.hidden
     attention = 4 * sizes.layers * hidden * length * length
     if model == "llama2_7b":
@@ -49,19 +49,19 @@ def matmul_flops(model: str, workload: Any) -> int:
 @pytest.mark.parametrize("model", MODELS)
 def test_parameters_and_flops_are_counted_on_the_meta_device(model: str, scale: str) -> None:
     with torch.device("meta"):
-        workload = build(model, scale)
-        batch = workload.synthetic_batch(2)
+        trainable = build(model, scale)
+        batch = trainable.synthetic_batch(2)
         with FlopCounterMode(display=False) as forward:
-            loss = workload.training_step(batch, 0)
+            loss = trainable.loss(batch)
         with FlopCounterMode(display=False) as backward:
             loss.backward()
     if scale == "reference":
-        assert sum(parameter.numel() for parameter in workload.network.parameters()) == PARAMETERS[model]
+        assert sum(parameter.numel() for parameter in trainable.network.parameters()) == PARAMETERS[model]
     assert loss.device.type == "meta"
-    assert forward.get_total_flops() == 2 * matmul_flops(model, workload)
+    assert forward.get_total_flops() == 2 * matmul_flops(model, trainable)
     assert backward.get_total_flops() == pytest.approx(2 * forward.get_total_flops(), rel=1e-9)
-    counts = workload.count(batch)
-    assert (counts.samples, counts.tokens) == (2, 2 * workload.sizes.sequence_length)  # type: ignore[union-attr]
+    counts = trainable.count(batch)
+    assert (counts.samples, counts.tokens) == (2, 2 * trainable.sizes.sequence_length)  # type: ignore[union-attr]
 
 
 class NoWaiting(TorchDispatchMode):
@@ -78,74 +78,74 @@ class NoWaiting(TorchDispatchMode):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_training_step_never_waits_for_the_device(model: str) -> None:
-    workload = build(model)
-    train = workload.datasets(sample_spec()).train
-    batch = workload.collate([train[index] for index in range(16)])
+    trainable = build(model)
+    train = trainable.datasets(sample_spec()).train
+    batch = trainable.collate([train[index] for index in range(16)])
     with pytest.raises(AssertionError, match="waits"), NoWaiting():
         batch["input_ids"].sum().item()
     with NoWaiting():
-        workload.training_step(batch, 0).backward()
+        trainable.loss(batch).backward()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("model", MODELS)
 def test_weights_of_half_precision_give_nearly_the_same_loss(model: str, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    workload = build(model)
-    batch = workload.synthetic_batch(2)
-    expected = workload.training_step(batch, 0)
-    workload.to(dtype)
-    loss = workload.training_step(batch, 0)
+    trainable = build(model)
+    batch = trainable.synthetic_batch(2)
+    expected = trainable.loss(batch)
+    trainable.to(dtype)
+    loss = trainable.loss(batch)
     loss.backward()
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(expected.item(), rel=0.01)
-    assert all(p.grad is not None and p.grad.dtype == dtype for p in workload.network.parameters())
-    assert all(bool(p.grad.isfinite().all()) for p in workload.network.parameters() if p.grad is not None)
+    assert all(p.grad is not None and p.grad.dtype == dtype for p in trainable.network.parameters())
+    assert all(bool(p.grad.isfinite().all()) for p in trainable.network.parameters() if p.grad is not None)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_untrained_loss_is_that_of_a_blind_guess(model: str) -> None:
     torch.manual_seed(0)
-    workload = build(model)
+    trainable = build(model)
     with torch.no_grad():
-        loss = float(workload.training_step(workload.synthetic_batch(16), 0))
-    rows = getattr(workload.sizes, "padded_vocabulary", workload.sizes.vocabulary)  # type: ignore[arg-type]
+        loss = float(trainable.loss(trainable.synthetic_batch(16)))
+    rows = getattr(trainable.sizes, "padded_vocabulary", trainable.sizes.vocabulary)  # type: ignore[arg-type]
     blind = math.log(rows) + (math.log(2) if model == "bert" else 0)
     assert loss == pytest.approx(blind, rel=0.06)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_sample_and_synthetic_batches_are_alike(model: str) -> None:
-    workload = build(model)
-    train, evaluation = workload.datasets(sample_spec())
-    synthetic = workload.synthetic_batch(4)
+    trainable = build(model)
+    train, evaluation = trainable.datasets(sample_spec())
+    synthetic = trainable.synthetic_batch(4)
     for data in (train, evaluation):
-        batch = workload.collate([data[index] for index in range(4)])
+        batch = trainable.collate([data[index] for index in range(4)])
         assert batch.keys() == synthetic.keys()
         for name, value in synthetic.items():
             if isinstance(value, torch.Tensor):
                 assert (batch[name].shape, batch[name].dtype) == (value.shape, value.dtype), name
-        counts = workload.count(batch)
+        counts = trainable.count(batch)
         assert counts.samples == 4
         assert counts.tokens is not None
-        assert 0 < counts.tokens <= 4 * workload.sizes.sequence_length  # type: ignore[operator, union-attr]
+        assert 0 < counts.tokens <= 4 * trainable.sizes.sequence_length  # type: ignore[operator, union-attr]
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_metrics_do_not_depend_on_how_ranks_share_the_data(model: str) -> None:
     torch.manual_seed(0)
-    workload = build(model)
-    evaluation = workload.datasets(sample_spec()).evaluation
-    name, metric = next(iter(workload.metrics.items()))
+    trainable = build(model)
+    evaluation = trainable.datasets(sample_spec()).evaluation
+    name, metric = next(iter(trainable.metrics.items()))
 
     def measured(world: int) -> float:
         metric.reset()
         for rank in range(world):  # torchmetrics adds the ranks' states, so seeing all shares in turn is the same
             loader = evaluation_loader(
-                evaluation, workload.collate, batch_size=7, limit=30, rank=rank, world=world, workers=0
+                evaluation, trainable.collate, batch_size=7, limit=30, rank=rank, world=world, workers=0
             )
             for batch in loader:
-                workload.validation_step(batch, 0)
+                trainable.evaluate(batch)
         return float(metric.compute())
 
     with torch.no_grad():
@@ -163,22 +163,22 @@ def test_a_wrong_architecture_key_is_named(model: str, change: dict[str, Any], n
 def test_a_missing_architecture_key_is_named(model: str) -> None:
     case = recipe(model)
     del case.architecture["hidden"]
-    module, name = case.workloads["pytorch"].rsplit(".", 1)
+    module, name = case.implementations["pytorch"].rsplit(".", 1)
     with pytest.raises(ValueError, match=r"(?m)^hidden$"):
         getattr(importlib.import_module(module), name)(case)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_real_data_set_needs_its_folder(model: str, tmp_path: Any) -> None:
-    workload = build(model)
+    trainable = build(model)
     for root in (None, tmp_path / "nowhere", tmp_path):
         with pytest.raises(DataError) as refusal:
-            workload.datasets(dataset_spec(root))
-        assert refusal.value.source == workload.recipe.dataset
+            trainable.datasets(dataset_spec(root))
+        assert refusal.value.source == trainable.recipe.dataset
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_weight_decay_spares_biases_and_norms(model: str) -> None:
-    decayed, spared = build(model).decay_groups()
-    assert {parameter.ndim for parameter in decayed} == {2}
-    assert {parameter.ndim for parameter in spared} == {1}
+    decayed, spared = build(model).configure_optimizer()[0].param_groups
+    assert {parameter.ndim for parameter in decayed["params"]} == {2} and decayed["weight_decay"] > 0
+    assert {parameter.ndim for parameter in spared["params"]} == {1} and spared["weight_decay"] == 0

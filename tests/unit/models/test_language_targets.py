@@ -17,33 +17,33 @@ def test_mlm_target_is_above_the_most_frequent_word() -> None:
     case = recipe("bert")
     evaluation = BertPretraining(case).datasets(sample_spec()).evaluation
     words: Counter[int] = Counter()
-    for index in range(case.quality.samples or 0):
+    for index in range(case.training.quality.samples or 0):
         example = evaluation[index]
         words.update(example.word_ids[example.positions > 0].tolist())
     best = words.most_common(1)[0][1] / words.total()
     assert best > 0.02
-    assert case.quality.targets["mlm_accuracy"] > 1.5 * best
+    assert case.training.quality.targets["mlm_accuracy"] > 1.5 * best
 
 
 def test_last_word_target_is_above_the_best_constant_answer() -> None:
     case = recipe("gpt2")
     evaluation = Gpt2(case).datasets(sample_spec()).evaluation
     words: Counter[tuple[int, ...]] = Counter()
-    for index in range(case.quality.samples or 0):
+    for index in range(case.training.quality.samples or 0):
         targets = evaluation[index].targets
         words[tuple(targets[targets != IGNORED].tolist())] += 1
     best = words.most_common(1)[0][1] / words.total()
     assert best > 0.02
-    assert case.quality.targets["lambada_accuracy"] > 1.5 * best
+    assert case.training.quality.targets["lambada_accuracy"] > 1.5 * best
 
 
 def test_perplexity_target_is_below_the_unigram_models() -> None:
     case = recipe("llama2_7b")
-    workload = Llama(case)
-    train, evaluation = workload.datasets(sample_spec())
+    trainable = Llama(case)
+    train, evaluation = trainable.datasets(sample_spec())
     known = train.tokens.read(0, train.tokens.length)  # type: ignore[attr-defined]
-    counts = np.bincount(known, minlength=workload.sizes.vocabulary) + 1
+    counts = np.bincount(known, minlength=trainable.sizes.vocabulary) + 1
     log_shares = np.log(counts / counts.sum())
-    targets = np.concatenate([evaluation[index].targets for index in range(case.quality.samples or 0)])
+    targets = np.concatenate([evaluation[index].targets for index in range(case.training.quality.samples or 0)])
     unigram = float(np.exp(-log_shares[targets].mean()))
-    assert 1 < case.quality.targets["perplexity"] < 0.5 * unigram
+    assert 1 < case.training.quality.targets["perplexity"] < 0.5 * unigram

@@ -14,7 +14,7 @@ from models.language.llama import Llama
 
 
 @pytest.fixture(scope="module")
-def workload() -> Llama:
+def trainable() -> Llama:
     torch.manual_seed(0)
     return Llama(recipe("llama2_7b")).eval()
 
@@ -24,51 +24,51 @@ def test_attention_is_transformers_own(key_value_heads: int) -> None:
     case = recipe("llama2_7b")
     case.architecture["key_value_heads"] = key_value_heads
     torch.manual_seed(0)
-    workload = Llama(case).eval()
-    other = LlamaForCausalLM._from_config(workload.network.config, attn_implementation="eager").eval()
-    other.load_state_dict(workload.network.state_dict())
-    ids = workload.synthetic_batch(3)["input_ids"]
+    trainable = Llama(case).eval()
+    other = LlamaForCausalLM._from_config(trainable.network.config, attn_implementation="eager").eval()
+    other.load_state_dict(trainable.network.state_dict())
+    ids = trainable.synthetic_batch(3)["input_ids"]
     with torch.no_grad():
-        torch.testing.assert_close(workload.network(input_ids=ids).logits, other(input_ids=ids).logits)
+        torch.testing.assert_close(trainable.network(input_ids=ids).logits, other(input_ids=ids).logits)
 
 
-def test_head_and_embedding_are_apart(workload: Llama) -> None:
-    assert workload.network.lm_head.weight is not workload.network.model.embed_tokens.weight
+def test_head_and_embedding_are_apart(trainable: Llama) -> None:
+    assert trainable.network.lm_head.weight is not trainable.network.model.embed_tokens.weight
 
 
-def test_perplexity_is_over_tokens_not_batches(workload: Llama) -> None:
-    batches = [workload.synthetic_batch(size) for size in (5, 1, 3)]
+def test_perplexity_is_over_tokens_not_batches(trainable: Llama) -> None:
+    batches = [trainable.synthetic_batch(size) for size in (5, 1, 3)]
     with torch.no_grad():
-        measured = evaluate(workload, batches)["perplexity"]
+        measured = evaluate(trainable, batches)["perplexity"]
         losses = []
         for batch in batches:
-            logits = workload.network(input_ids=batch["input_ids"]).logits.double().log_softmax(-1)
+            logits = trainable.network(input_ids=batch["input_ids"]).logits.double().log_softmax(-1)
             losses += (-logits.gather(-1, batch["targets"][:, :, None])).flatten().tolist()
     assert len(losses) == 9 * 64
     assert measured == pytest.approx(np.exp(np.mean(losses)), rel=1e-5)
 
 
-def test_loss_is_the_log_of_perplexity(workload: Llama) -> None:
-    batch = workload.synthetic_batch(4)
+def test_loss_is_the_log_of_perplexity(trainable: Llama) -> None:
+    batch = trainable.synthetic_batch(4)
     with torch.no_grad():
-        loss = workload.training_step(batch, 0).item()
-        assert evaluate(workload, [batch])["perplexity"] == pytest.approx(np.exp(loss), rel=1e-5)
+        loss = trainable.loss(batch).item()
+        assert evaluate(trainable, [batch])["perplexity"] == pytest.approx(np.exp(loss), rel=1e-5)
 
 
-def test_a_diverged_sequence_shows(workload: Llama) -> None:
-    metric = workload.metrics["perplexity"]
+def test_a_diverged_sequence_shows(trainable: Llama) -> None:
+    metric = trainable.metrics["perplexity"]
     metric.reset()
     metric.update(torch.tensor([1.0, float("nan")]))
     metric.update(torch.tensor([1.0, 1.0]))
     assert metric.compute().isnan()
 
 
-def test_flat_tokens_reach_the_loss(workload: Llama, tmp_path: Path) -> None:
+def test_flat_tokens_reach_the_loss(trainable: Llama, tmp_path: Path) -> None:
     np.save(tmp_path / "openwebtext_llama2_100M.npy", (np.arange(64 * 200 + 1) % 1000).astype(np.uint16))
-    train, evaluation = workload.datasets(dataset_spec(tmp_path))
+    train, evaluation = trainable.datasets(dataset_spec(tmp_path))
     assert (len(train), len(evaluation)) == (198, 2)  # type: ignore[arg-type]
-    batch = workload.collate([train[1]])
+    batch = trainable.collate([train[1]])
     assert batch["input_ids"].tolist() == [list(range(64, 128))]
     assert batch["targets"].tolist() == [list(range(65, 129))]
     with torch.no_grad():
-        assert workload.training_step(batch, 0).isfinite()
+        assert trainable.loss(batch).isfinite()

@@ -21,22 +21,22 @@ from models.vision.mask_rcnn_network import Architecture
 def quality(model: MaskRcnn) -> dict[str, float]:
     """Both metrics over the recipe's evaluation examples."""
     model.eval()
-    model.on_validation_epoch_start()
+    model.reset_metrics(torch.device("cpu"))
     examples = model.datasets(DataSpec(name="sample")).evaluation
-    options = {"batch_size": 8, "limit": model.recipe.quality.samples, "rank": 0, "world": 1, "workers": 0}
+    options = {"batch_size": 8, "limit": model.recipe.training.quality.samples, "rank": 0, "world": 1, "workers": 0}
     with torch.no_grad():
-        for number, batch in enumerate(evaluation_loader(examples, model.collate, **options)):  # type: ignore[arg-type]
-            model.validation_step(batch, number)
+        for batch in evaluation_loader(examples, model.collate, **options):  # type: ignore[arg-type]
+            model.evaluate(batch)
     model.train()
     return {name: float(metric.compute()) for name, metric in model.metrics.items()}
 
 
 def test_published_recipe() -> None:
     published = recipe("reference")
-    assert published.quality.targets == {"box_map": 0.38, "mask_map": 0.34}
-    steps_per_epoch = 117_266 // (8 * published.batch_size)
-    assert published.schedule.milestones == (16 * steps_per_epoch, 22 * steps_per_epoch)
-    assert published.budget_samples == 26 * 117_266
+    assert published.training.quality.targets == {"box_map": 0.38, "mask_map": 0.34}
+    steps_per_epoch = 117_266 // (8 * published.training.batch_size)
+    assert published.training.schedule.milestones == (16 * steps_per_epoch, 22 * steps_per_epoch)
+    assert published.training.max_train_samples == 26 * 117_266
 
 
 def test_synthetic_batch_is_valid_and_always_the_same() -> None:
@@ -69,7 +69,7 @@ def test_flops_of_a_training_step_are_the_same_for_equal_weights() -> None:
     for _ in range(2):
         model = tiny(seed=5)
         with FlopCounterMode(display=False) as counter:
-            model.training_step(model.synthetic_batch(2), 0).backward()
+            model.loss(model.synthetic_batch(2)).backward()
         counted.append(counter.get_total_flops())
     assert counted[0] == counted[1] > 1e8
 
@@ -91,19 +91,19 @@ def test_flops_are_those_of_the_published_number_of_regions() -> None:
 def test_reference_training_step_is_finite() -> None:
     torch.manual_seed(0)
     model = MaskRcnn(recipe("reference"))
-    loss = model.training_step(model.synthetic_batch(1), 0)
+    loss = model.loss(model.synthetic_batch(1))
     loss.backward()
     assert torch.isfinite(loss)
 
 
 def test_loss_falls_within_a_few_steps() -> None:
     model = tiny()
-    optimizer = model.configure_optimizers()["optimizer"]
+    optimizer = model.configure_optimizer()[0]
     examples = model.datasets(DataSpec(name="sample")).train
     batch = model.collate([examples[index] for index in range(4)])
     losses: list[Tensor] = []
-    for step in range(15):
-        losses.append(model.training_step(batch, step))
+    for _ in range(15):
+        losses.append(model.loss(batch))
         optimizer.zero_grad()
         losses[-1].backward()
         optimizer.step()
@@ -113,18 +113,17 @@ def test_loss_falls_within_a_few_steps() -> None:
 
 def test_every_parameter_learns_from_one_step() -> None:
     model = tiny()
-    model.training_step(model.synthetic_batch(4), 0).backward()
+    model.loss(model.synthetic_batch(4)).backward()
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
-    decayed, undecayed = model.decay_groups()
-    assert len(decayed) == len(list(model.network.parameters()))
-    assert undecayed == []
+    (group,) = model.configure_optimizer()[0].param_groups
+    assert len(group["params"]) == len(list(model.network.parameters()))
 
 
 def test_image_without_objects_can_be_trained_on() -> None:
     model = tiny()
     batch = model.synthetic_batch(2)
     batch["targets"] = [{name: values[:0] for name, values in target.items()} for target in batch["targets"]]
-    loss = model.training_step(batch, 0)
+    loss = model.loss(batch)
     loss.backward()
     assert torch.isfinite(loss)
 
@@ -137,7 +136,7 @@ def test_images_may_differ_in_size() -> None:
         "masks": batch["targets"][0]["masks"][:, :80],
         "boxes": torch.tensor([[1.0, 1, 30, 30]] * 3),
     }
-    assert torch.isfinite(model.training_step(batch, 0))
+    assert torch.isfinite(model.loss(batch))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -148,14 +147,14 @@ def test_mixed_precision_trains_and_evaluates(dtype: torch.dtype) -> None:
     )
     batch = model.synthetic_batch(1)
     with torch.autocast("cpu", dtype):
-        loss = model.training_step(batch, 0)
+        loss = model.loss(batch)
     loss.backward()
     assert torch.isfinite(loss)
     assert loss.dtype == torch.float32
     model.eval()
     model.network.roi_heads.score_thresh = 0.0  # untrained scores are low; detections must reach the mask head
     with torch.no_grad(), torch.autocast("cpu", dtype):
-        model.validation_step(batch, 0)
+        model.evaluate(batch)
     assert len(model.metrics["mask_map"].images[0]["found"]) == 10  # type: ignore[index,arg-type]
     assert 0.0 <= float(model.metrics["box_map"].compute()) <= 1.0
 
@@ -163,17 +162,17 @@ def test_mixed_precision_trains_and_evaluates(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_weights_are_refused(dtype: torch.dtype) -> None:
     model = tiny().to(dtype)
-    for step in (model.training_step, model.validation_step):
+    for step in (model.loss, model.evaluate):
         with pytest.raises(ValueError, match="no such kernel"):
-            step(model.synthetic_batch(1), 0)
+            step(model.synthetic_batch(1))
 
 
 def test_both_metrics_have_targets_and_an_unknown_one_is_refused() -> None:
     model = tiny()
-    model.setup("fit")
-    model.recipe.quality.targets = {"keypoint_map": 0.5}
+    model.require_metrics()
+    model.recipe.training.quality.targets = {"keypoint_map": 0.5}
     with pytest.raises(ValueError, match="keypoint_map"):
-        model.setup("fit")
+        model.require_metrics()
 
 
 def test_missing_coco_is_named(tmp_path: Path) -> None:
@@ -194,10 +193,10 @@ def test_coco_files_can_be_trained_and_evaluated_on(tmp_path: Path) -> None:
         (tmp_path / "annotations" / f"instances_{split}2017.json").write_text(json.dumps(content))
     model = tiny(classes=91)
     data = model.datasets(DataSpec(name="dataset", root=str(tmp_path)))
-    model.training_step(model.collate([data.train[0]]), 0).backward()
+    model.loss(model.collate([data.train[0]])).backward()
     model.eval()
     with torch.no_grad():
-        model.validation_step(model.collate([data.evaluation[0]]), 0)
+        model.evaluate(model.collate([data.evaluation[0]]))
     assert 0.0 <= float(model.metrics["mask_map"].compute()) <= 1.0
 
 
@@ -213,7 +212,7 @@ def test_targets_are_far_above_predictors_that_see_nothing() -> None:
     model = tiny()
     data = model.datasets(DataSpec(name="sample"))
     targets = [data.train[index]["target"] for index in range(100)]
-    truths = [data.evaluation[index]["target"] for index in range(model.recipe.quality.samples or 0)]
+    truths = [data.evaluation[index]["target"] for index in range(model.recipe.training.quality.samples or 0)]
     box = torch.cat([target["boxes"] for target in targets]).mean(dim=0)
     labels = torch.cat([target["labels"] for target in targets])
     frequency = torch.bincount(labels, minlength=6)[1:] / len(labels)
@@ -224,7 +223,7 @@ def test_targets_are_far_above_predictors_that_see_nothing() -> None:
     nothing = {name: values[:0] for name, values in everywhere.items()}
     assert trivial_quality(truths, nothing) == {"box_map": 0.0, "mask_map": 0.0}
     mean_box = trivial_quality(truths, everywhere)
-    for name, target in model.recipe.quality.targets.items():
+    for name, target in model.recipe.training.quality.targets.items():
         assert mean_box[name] < 0.05
         assert target >= 0.5
 
@@ -234,20 +233,21 @@ def test_targets_are_far_above_predictors_that_see_nothing() -> None:
 @pytest.mark.parametrize("seed", [1234, 7])
 def test_tiny_training_reaches_its_targets_in_half_its_budget(seed: int) -> None:
     model = tiny(seed)
-    made, given = model.recipe, model.configure_optimizers()
-    optimizer, scheduler = given["optimizer"], given["lr_scheduler"]["scheduler"]
+    made, (optimizer, scheduler) = model.recipe, model.configure_optimizer()
     examples = model.datasets(DataSpec(name="sample")).train
-    sampler = EndlessSampler(length=len(examples), batch_size=made.batch_size, seed=seed)  # type: ignore[arg-type]
+    sampler = EndlessSampler(length=len(examples), batch_size=made.training.batch_size, seed=seed)  # type: ignore[arg-type]
     loader = training_loader(examples, sampler, model.collate, workers=0, pin=False)
     assert max(quality(model).values()) < 0.05, "untrained"
     reached: dict[str, float] = {}
-    for step, batch in enumerate(islice(loader, made.budget_samples // made.batch_size // 2), start=1):
+    for step, batch in enumerate(
+        islice(loader, made.training.max_train_samples // made.training.batch_size // 2), start=1
+    ):
         optimizer.zero_grad()
-        model.training_step(batch, step).backward()
+        model.loss(batch).backward()
         optimizer.step()
         scheduler.step()
-        if step * made.batch_size % made.quality.every_samples == 0:
+        if step * made.training.batch_size % made.training.quality.every_samples == 0:
             reached = quality(model)
-            if made.quality.reached(reached):
+            if made.training.quality.reached(reached):
                 return
     pytest.fail(f"after half the budget: {reached}")

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from toy import Toy, toy_recipe
 
 from models.metrics import Share
-from models.recipe import Quality
+from models.training import Quality
 
 
 def answers(right: int, of: int) -> torch.Tensor:
@@ -57,14 +57,14 @@ class Shared(Toy):
         super().__init__(toy_recipe(quality=Quality(targets={"top1": 0.755}, mode="max", every_samples=8)))
         self.metrics = {"top1": Share()}
 
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
+    def evaluate(self, batch: Any) -> None:
         self.metrics["top1"].update(answers(37_750, 50_000))
 
 
 def test_the_share_passes_lightning_undiminished() -> None:
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
-    workload = Shared()
-    trainer.validate(workload, DataLoader([{"x": torch.zeros(4)}]), verbose=False)
+    trainable = Shared()
+    trainer.validate(trainable, DataLoader([{"x": torch.zeros(4)}]), verbose=False)
     assert float(trainer.callback_metrics["quality/top1"]) == 0.755
 
 

@@ -16,10 +16,10 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from models.audio import tacotron2
-from models.base import Workload
 from models.datasets.base import evaluation_loader
 from models.datasets.language.next_token import IGNORED
 from models.datasets.spec import DataSpec
+from models.trainable import Trainable
 
 EXAMPLES = 17
 SPLITS = [(1, 1), (3, 1), (16, 1), (16, 2), (3, 2)]
@@ -39,33 +39,33 @@ class Examples(Dataset[Any]):
         return self.examples[index]
 
 
-def measured(workload: Workload, examples: Sequence[Any], batch_size: int, ranks: int) -> dict[str, float]:
+def measured(trainable: Trainable, examples: Sequence[Any], batch_size: int, ranks: int) -> dict[str, float]:
     """Every metric, evaluated as the ranks would."""
-    for metric in workload.metrics.values():
+    for metric in trainable.metrics.values():
         metric.reset()
-    workload.eval()
+    trainable.eval()
     with torch.no_grad():
         for rank in range(ranks):  # torchmetrics adds the ranks' states, so seeing all shares in turn is the same
             share = {"limit": None, "rank": rank, "world": ranks, "workers": 0}
             for number, batch in enumerate(
-                evaluation_loader(Examples(examples), workload.collate, batch_size=batch_size, **share)
+                evaluation_loader(Examples(examples), trainable.collate, batch_size=batch_size, **share)
             ):
-                workload.validation_step(batch, number)
-    return {name: float(metric.compute()) for name, metric in workload.metrics.items()}
+                trainable.validation_step(batch, number)
+    return {name: float(metric.compute()) for name, metric in trainable.metrics.items()}
 
 
-def check(workload: Workload, examples: Sequence[Any], expected: dict[str, float]) -> None:
+def check(trainable: Trainable, examples: Sequence[Any], expected: dict[str, float]) -> None:
     for split in SPLITS:
-        assert measured(workload, examples, *split) == pytest.approx(expected, rel=1e-5), split
+        assert measured(trainable, examples, *split) == pytest.approx(expected, rel=1e-5), split
 
 
 @torch.no_grad()
 def test_bert_counts_masked_words() -> None:
     torch.manual_seed(0)
-    workload = build("bert").eval()
-    data = workload.datasets(sample_spec()).evaluation
+    trainable = build("bert").eval()
+    data = trainable.datasets(sample_spec()).evaluation
     examples = [data[index] for index in range(EXAMPLES)]
-    words, _ = workload._forward(workload.collate(examples))  # type: ignore[operator]
+    words, _ = trainable._forward(trainable.collate(examples))  # type: ignore[operator]
     right = words.argmax(dim=-1).numpy()
     made, hits, places = [], 0, 0
     for number, example in enumerate(examples):
@@ -76,54 +76,54 @@ def test_bert_counts_masked_words() -> None:
         made.append(example._replace(word_ids=answers))
         hits, places = hits + hit, places + count
     assert len({int((example.positions > 0).sum()) for example in examples}) > 1, "sequences of unlike weight"
-    check(workload, made, {"mlm_accuracy": hits / places})
+    check(trainable, made, {"mlm_accuracy": hits / places})
 
 
 @torch.no_grad()
 def test_gpt2_counts_passages() -> None:
     torch.manual_seed(0)
-    workload = build("gpt2").eval()
-    data = workload.datasets(sample_spec()).evaluation
+    trainable = build("gpt2").eval()
+    data = trainable.datasets(sample_spec()).evaluation
     examples = [data[index] for index in range(EXAMPLES)]
-    inputs = workload.collate(examples)["input_ids"]
-    predicted = workload.network(input_ids=inputs, use_cache=False).logits.argmax(dim=-1).numpy()
+    inputs = trainable.collate(examples)["input_ids"]
+    predicted = trainable.network(input_ids=inputs, use_cache=False).logits.argmax(dim=-1).numpy()
     made = []
     for number, example in enumerate(examples):
         targets = example.targets.copy()
         counted = targets != IGNORED
         targets[counted] = predicted[number][counted] + (0 if number % 3 == 0 else 1)
         made.append(example._replace(targets=targets))
-    check(workload, made, {"lambada_accuracy": 6 / 17})
+    check(trainable, made, {"lambada_accuracy": 6 / 17})
 
 
 @torch.no_grad()
 def test_llama_counts_tokens() -> None:
     torch.manual_seed(0)
-    workload = build("llama2_7b").eval()
-    for parameter in workload.parameters():
+    trainable = build("llama2_7b").eval()
+    for parameter in trainable.parameters():
         parameter.mul_(3)  # untrained, all sequences are equally likely
-    data = workload.datasets(sample_spec()).evaluation
+    data = trainable.datasets(sample_spec()).evaluation
     examples = [data[index] for index in range(EXAMPLES)]
     losses = []
     for example in examples:
-        batch = workload.collate([example])
-        logits = workload.network(input_ids=batch["input_ids"], use_cache=False).logits.double()
+        batch = trainable.collate([example])
+        logits = trainable.network(input_ids=batch["input_ids"], use_cache=False).logits.double()
         losses += F.cross_entropy(logits[0], batch["targets"][0], reduction="none").tolist()
-    check(workload, examples, {"perplexity": float(torch.tensor(losses).double().mean().exp())})
+    check(trainable, examples, {"perplexity": float(torch.tensor(losses).double().mean().exp())})
 
 
 @torch.no_grad()
 def test_resnet50_counts_images() -> None:
     torch.manual_seed(0)
-    workload = build("resnet50").eval()
-    data = workload.datasets(DataSpec(name="sample")).evaluation
+    trainable = build("resnet50").eval()
+    data = trainable.datasets(DataSpec(name="sample")).evaluation
     examples = [data[index] for index in range(EXAMPLES)]
-    answers = workload.network(torch.stack([example.image for example in examples])).argmax(dim=1).tolist()
+    answers = trainable.network(torch.stack([example.image for example in examples])).argmax(dim=1).tolist()
     made = [
         example._replace(label=answer if number % 3 == 0 else (answer + 1) % 10)
         for number, (example, answer) in enumerate(zip(examples, answers, strict=True))
     ]
-    check(workload, made, {"top1": 6 / 17})
+    check(trainable, made, {"top1": 6 / 17})
 
 
 @torch.no_grad()
@@ -132,13 +132,13 @@ def test_tacotron2_counts_frames(mask_padding: bool, monkeypatch: pytest.MonkeyP
     """The published loss counts padding: it is that of the whole set in one batch."""
     clips = test_tacotron2.utterances(*((3 + number % 5, 5 + 7 * number % 11) for number in range(EXAMPLES)))
     monkeypatch.setattr(tacotron2, "speech_sample", lambda **_: (Examples(clips[:2]), Examples(clips)))
-    workload = test_tacotron2.workload(mask_padding=mask_padding).eval()
-    _trained(workload)
-    workload.datasets(DataSpec(name="sample"))
-    whole = workload.collate(clips)
+    trainable = test_tacotron2.trainable(mask_padding=mask_padding).eval()
+    _trained(trainable)
+    trainable.datasets(DataSpec(name="sample"))
+    whole = trainable.collate(clips)
     lengths = whole["mel_lengths"].tolist()
     assert len(set(lengths)) > 5
-    prediction = test_tacotron2.predict(workload, whole)  # type: ignore[arg-type]
+    prediction = test_tacotron2.predict(trainable, whole)  # type: ignore[arg-type]
     total, frames = 0.0, 0
     for row, length in enumerate(lengths):
         counted = length if mask_padding else max(lengths)
@@ -148,19 +148,19 @@ def test_tacotron2_counts_frames(mask_padding: bool, monkeypatch: pytest.MonkeyP
             total += float((mels[row, :counted] - whole["mels"][row, :counted]).square().mean(1).sum())
         total += float(F.binary_cross_entropy_with_logits(prediction.gate[row, :counted], gate, reduction="sum"))
         frames += counted
-    check(workload, clips, {"validation_loss": total / frames})
+    check(trainable, clips, {"validation_loss": total / frames})
 
 
 @torch.no_grad()
 def test_mask_rcnn_sees_each_image_as_if_alone() -> None:
-    workload = mask_rcnn_samples.tiny().eval()
-    _trained(workload)
-    workload.network.roi_heads.score_thresh = 0.0  # type: ignore[union-attr]
+    trainable = mask_rcnn_samples.tiny().eval()
+    _trained(trainable)
+    trainable.network.roi_heads.score_thresh = 0.0  # type: ignore[union-attr]
     random = torch.Generator().manual_seed(3)
     examples = []
     for number in range(EXAMPLES):
         image = torch.rand(3, 96 - 24 * (number % 3), 96 - 32 * (number % 2), generator=random)
-        (alone,) = workload.network([image])  # type: ignore[operator]
+        (alone,) = trainable.network([image])  # type: ignore[operator]
         assert len(alone["boxes"]) > 3
         known = slice(0, 2 + number % 3)
         target = {
@@ -172,15 +172,15 @@ def test_mask_rcnn_sees_each_image_as_if_alone() -> None:
             "image_id": torch.tensor([number]),
         }
         examples.append({"image": image, "target": target})
-    expected = measured(workload, examples, 1, 1)
+    expected = measured(trainable, examples, 1, 1)
     assert 0.2 < expected["box_map"] < 1.0, "neither all nor nothing is right"
-    check(workload, examples, expected)
+    check(trainable, examples, expected)
 
 
-def _trained(workload: Workload) -> None:
+def _trained(trainable: Trainable) -> None:
     """Give the normalisations what training would: without biases, padding stays 0 through every layer."""
     torch.manual_seed(5)
-    for module in workload.network.modules():
+    for module in trainable.network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.normal_(module.bias)
             module.running_mean = torch.randn(module.num_features) * 0.2

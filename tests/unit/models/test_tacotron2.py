@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.audio.tacotron2 import Tacotron2Workload
+from models.audio.tacotron2 import Tacotron2Trainable
 from models.audio.tacotron2_network import Decoder, Encoder, State, _evaluation_mask
 from models.datasets.audio.ljspeech import Utterance
 from models.datasets.base import Batch, DataError, EndlessSampler, evaluation_loader, training_loader
@@ -33,9 +33,9 @@ def recipe(scale: str = "tiny", **architecture: Any) -> Recipe:
     return checked
 
 
-def workload(**architecture: Any) -> Tacotron2Workload:
+def trainable(**architecture: Any) -> Tacotron2Trainable:
     torch.manual_seed(0)
-    return Tacotron2Workload(recipe(**architecture))
+    return Tacotron2Trainable(recipe(**architecture))
 
 
 def utterances(*sizes: tuple[int, int]) -> list[Utterance]:
@@ -47,7 +47,7 @@ def utterances(*sizes: tuple[int, int]) -> list[Utterance]:
     ]
 
 
-def predict(model: Tacotron2Workload, batch: Batch) -> Any:
+def predict(model: Tacotron2Trainable, batch: Batch) -> Any:
     return model.network(batch["symbols"], batch["symbol_lengths"], batch["mels"], batch["mel_lengths"])
 
 
@@ -56,24 +56,28 @@ def predict(model: Tacotron2Workload, batch: Batch) -> Any:
 
 def test_reference_is_the_published_case() -> None:
     case = recipe("reference")
-    assert case.quality.targets == {"validation_loss": 0.4852}
-    assert case.quality.mode == "min"
-    assert (case.batch_size, case.clip_norm, case.unit) == (128, 1.0, "mel frames")
-    assert (case.optimizer.name, case.optimizer.lr, case.optimizer.weight_decay) == ("adam", 1e-3, 1e-6)
+    assert case.training.quality.targets == {"validation_loss": 0.4852}
+    assert case.training.quality.mode == "min"
+    assert (case.training.batch_size, case.training.max_grad_norm, case.unit) == (128, 1.0, "mel frames")
+    assert (case.training.optimizer.name, case.training.optimizer.lr, case.training.optimizer.weight_decay) == (
+        "adam",
+        1e-3,
+        1e-6,
+    )
     steps_per_epoch = 12_500 // (8 * 128)
-    assert case.schedule.milestones == tuple(epoch * steps_per_epoch for epoch in (500, 1000, 1500))
-    assert case.schedule.gammas == (0.3, 0.1, 0.03)
+    assert case.training.schedule.milestones == tuple(epoch * steps_per_epoch for epoch in (500, 1000, 1500))
+    assert case.training.schedule.gammas == (0.3, 0.1, 0.03)
     frames_per_clip = (23 * 3600 + 55 * 60 + 17) / 13_100 * 22_050 / 256
     assert case.architecture["frames_per_clip"] == round(frames_per_clip)
-    assert case.quality.every_samples == 12_500
-    assert case.budget_samples == 1501 * steps_per_epoch * 8 * 128
+    assert case.training.quality.every_samples == 12_500
+    assert case.training.max_train_samples == 1501 * steps_per_epoch * 8 * 128
     assert not case.architecture["mask_padding"]
 
 
 def test_reference_size_on_meta() -> None:
     """Counted by hand from the architecture, layer by layer (weights + biases, batch norm twice its width)."""
     with torch.device("meta"):
-        model = Tacotron2Workload(recipe("reference"))
+        model = Tacotron2Trainable(recipe("reference"))
     embedding = 148 * 512
     encoder = 3 * (512 * 512 * 5 + 3 * 512) + 2 * (4 * 256 * (512 + 256) + 2 * 4 * 256)
     attention = 1024 * 128 + 512 * 128 + 2 * 32 * 31 + 32 * 128 + 128
@@ -89,10 +93,10 @@ def test_reference_size_on_meta() -> None:
 def test_flops_on_meta_agree_with_the_architecture() -> None:
     text, frames, clips = 7, 5, 2
     with torch.device("meta"):
-        model = Tacotron2Workload(recipe("reference", symbols_per_clip=text, frames_per_clip=frames))
+        model = Tacotron2Trainable(recipe("reference", symbols_per_clip=text, frames_per_clip=frames))
         batch = model.synthetic_batch(clips)
         with FlopCounterMode(display=False) as counter:
-            loss = model.training_step(batch, 0)
+            loss = model.loss(batch)
         forward = counter.get_total_flops()
         with counter:
             loss.backward()
@@ -111,7 +115,7 @@ def test_flops_on_meta_agree_with_the_architecture() -> None:
 
 
 def test_shapes_and_alignment() -> None:
-    model = workload()
+    model = trainable()
     batch = model.collate(utterances((4, 9), (7, 6)))
     prediction = predict(model, batch)
     assert prediction.decoded.shape == prediction.refined.shape == (2, 9, 80)
@@ -124,7 +128,7 @@ def test_shapes_and_alignment() -> None:
 
 def test_encoder_reads_backwards_from_the_last_symbol() -> None:
     """The two LSTMs do what torch's bidirectional one does with a packed sequence."""
-    encoder = workload().network.encoder.eval()
+    encoder = trainable().network.encoder.eval()
     assert isinstance(encoder, Encoder)
     width = encoder.forward_lstm.input_size
     packed_lstm = nn.LSTM(width, width // 2, batch_first=True, bidirectional=True)
@@ -139,7 +143,7 @@ def test_encoder_reads_backwards_from_the_last_symbol() -> None:
 
 
 def test_a_frame_is_predicted_from_earlier_frames_alone() -> None:
-    model = workload(prenet_dropout=0.0).eval()
+    model = trainable(prenet_dropout=0.0).eval()
     batch = model.collate(utterances((5, 10)))
     changed = batch | {"mels": batch["mels"].clone()}
     changed["mels"][:, 6:] += 3
@@ -149,8 +153,8 @@ def test_a_frame_is_predicted_from_earlier_frames_alone() -> None:
 
 
 def test_prenet_dropout_stays_on_in_evaluation() -> None:
-    batch = workload().collate(utterances((5, 10)))
-    with_dropout, without = workload().eval(), workload(prenet_dropout=0.0).eval()
+    batch = trainable().collate(utterances((5, 10)))
+    with_dropout, without = trainable().eval(), trainable(prenet_dropout=0.0).eval()
     assert not torch.equal(predict(with_dropout, batch).decoded, predict(without, batch).decoded)
     assert torch.equal(predict(with_dropout, batch).decoded, predict(with_dropout, batch).decoded)
     ones = torch.ones(1, 400, 64)
@@ -163,12 +167,12 @@ def test_prenet_dropout_stays_on_in_evaluation() -> None:
 
 
 def test_zoneout_keeps_old_units_and_in_evaluation_their_share() -> None:
-    step = workload(zoneout=0.25).network.decoder.step
+    step = trainable(zoneout=0.25).network.decoder.step
     old, new = torch.zeros(40, 50), torch.ones(40, 50)
     kept = torch.rand(40, 50) < 0.25
     assert torch.equal(step._keep(old, new, kept), (~kept).float())
     assert torch.allclose(step.eval()._keep(old, new, None), torch.full((40, 50), 0.75))
-    decoder = workload(zoneout=0.25).network.decoder
+    decoder = trainable(zoneout=0.25).network.decoder
     assert isinstance(decoder, Decoder)
     masks = decoder._zoneout_masks(torch.zeros(200, 3, 64), steps=4)
     assert masks is not None
@@ -181,7 +185,7 @@ def test_zoneout_keeps_old_units_and_in_evaluation_their_share() -> None:
 
 def test_attention_sees_where_it_looked() -> None:
     """The weights handed on are the last ones, and their sum over time."""
-    step = workload(zoneout=0.0).network.decoder.step
+    step = trainable(zoneout=0.0).network.decoder.step
     memory = step.attention.remember(torch.randn(2, 6, 64), torch.zeros(2, 6, dtype=torch.bool))
     zeros = torch.zeros(2, 96)
     state = State(zeros, zeros, zeros, zeros, torch.zeros(2, 64), torch.zeros(2, 6), torch.zeros(2, 6))
@@ -202,7 +206,7 @@ def test_attention_sees_where_it_looked() -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_padding_changes_no_clip(seed: int) -> None:
     """A clip's frames and loss are the same alone and beside longer clips."""
-    model = workload(prenet_dropout=0.0).eval()
+    model = trainable(prenet_dropout=0.0).eval()
     torch.manual_seed(seed)
     for module in model.network.modules():  # statistics and biases of a trained network: padding would show
         if isinstance(module, nn.BatchNorm1d):
@@ -223,7 +227,7 @@ def test_padding_changes_no_clip(seed: int) -> None:
 
 
 def test_loss_over_real_frames() -> None:
-    model = workload(prenet_dropout=0.0).eval()
+    model = trainable(prenet_dropout=0.0).eval()
     clips = utterances((4, 9), (6, 5))
     batch = model.collate(clips)
     prediction = predict(model, batch)
@@ -241,7 +245,7 @@ def test_loss_over_real_frames() -> None:
 
 def test_published_loss_counts_padding() -> None:
     """Plain means over the padded batch: silence and a shut gate are asked for after the end."""
-    model = workload(prenet_dropout=0.0, mask_padding=False).eval()
+    model = trainable(prenet_dropout=0.0, mask_padding=False).eval()
     batch = model.collate(utterances((4, 9), (6, 5)))
     prediction = predict(model, batch)
     gate = torch.zeros(2, 9)
@@ -254,13 +258,13 @@ def test_published_loss_counts_padding() -> None:
 
 
 def test_loss_falls() -> None:
-    model = workload()
+    model = trainable()
     batch = model.collate(utterances((4, 9), (7, 12), (5, 8), (6, 10)))
-    optimizer = model.configure_optimizers()["optimizer"]
+    optimizer = model.configure_optimizer()[0]
     losses = []
     for _ in range(25):
         optimizer.zero_grad()
-        loss = model.training_step(batch, 0)
+        loss = model.loss(batch)
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
@@ -270,14 +274,14 @@ def test_loss_falls() -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("mixed", [True, False])
 def test_reduced_precision(dtype: torch.dtype, mixed: bool) -> None:
-    model = workload(prenet_dropout=0.0, convolution_dropout=0.0, zoneout=0.0)
+    model = trainable(prenet_dropout=0.0, convolution_dropout=0.0, zoneout=0.0)
     batch = model.collate(utterances((4, 9), (7, 6)))
-    exact = float(model.training_step(batch, 0).detach())
+    exact = float(model.loss(batch).detach())
     if not mixed:
         model.to(dtype)
         batch["mels"] = batch["mels"].to(dtype)
     with torch.autocast("cpu", dtype, enabled=mixed):
-        loss = model.training_step(batch, 0)
+        loss = model.loss(batch)
     loss.backward()
     assert loss.dtype == torch.float32
     assert float(loss.detach()) == pytest.approx(exact, rel=0.02)
@@ -285,7 +289,7 @@ def test_reduced_precision(dtype: torch.dtype, mixed: bool) -> None:
     gradients = [parameter.grad for parameter in model.network.parameters()]
     assert all(grad is not None and grad.dtype == kept and grad.isfinite().all() for grad in gradients)
     with torch.no_grad(), torch.autocast("cpu", dtype, enabled=mixed):
-        model.eval().validation_step(batch, 0)
+        model.eval().evaluate(batch)
     assert math.isfinite(float(model.metrics["validation_loss"].compute()))
 
 
@@ -298,7 +302,7 @@ def test_compiler_reuses_one_step() -> None:
         graphs.append(graph)
         return graph.forward
 
-    model = workload(prenet_dropout=0.0).eval()
+    model = trainable(prenet_dropout=0.0).eval()
     batch = model.collate(utterances((5, 12), (4, 9)))
     expected = predict(model, batch)
     model.network = torch.compile(model.network, backend=backend, dynamic=True)
@@ -314,7 +318,7 @@ def test_compiler_reuses_one_step() -> None:
 
 
 def test_collate_and_counts() -> None:
-    model = workload()
+    model = trainable()
     batch = model.collate(utterances((4, 9), (7, 6)))
     assert batch["symbols"].shape == (2, 7)
     assert torch.all(batch["symbols"][0, 4:] == 0)
@@ -329,7 +333,7 @@ def test_collate_and_counts() -> None:
 @pytest.mark.parametrize("scale", ["reference", "tiny"])
 def test_synthetic_batch(scale: str) -> None:
     with torch.device("meta"):
-        model = Tacotron2Workload(recipe(scale))
+        model = Tacotron2Trainable(recipe(scale))
         shapes = model.synthetic_batch(3)
     real = model.synthetic_batch(3)
     for name, value in real.items():
@@ -343,31 +347,30 @@ def test_synthetic_batch(scale: str) -> None:
 
 
 def test_validation_metric_is_exact_over_shares() -> None:
-    model = workload(prenet_dropout=0.0).eval()
+    model = trainable(prenet_dropout=0.0).eval()
     clips = utterances((4, 9), (7, 26), (5, 8), (6, 10), (3, 5))
-    model.setup("validate")
     with torch.no_grad():
-        model.validation_step(model.collate(clips), 0)
+        model.evaluate(model.collate(clips))
         whole = float(model.metrics["validation_loss"].compute())
-        model.on_validation_epoch_start()
-        for index, share in enumerate((clips[:1], clips[1:])):
-            model.validation_step(model.collate(share), index)
+        model.reset_metrics(torch.device("cpu"))
+        for share in (clips[:1], clips[1:]):
+            model.evaluate(model.collate(share))
     assert float(model.metrics["validation_loss"].compute()) == pytest.approx(whole, rel=1e-5)
 
 
 def test_divergence_is_not_averaged_away() -> None:
-    model = workload().eval()
+    model = trainable().eval()
     good = model.collate(utterances((4, 9)))
     bad = good | {"mels": torch.full_like(good["mels"], float("nan"))}
     with torch.no_grad():
-        model.validation_step(good, 0)
-        model.validation_step(bad, 1)
+        model.evaluate(good)
+        model.evaluate(bad)
     assert math.isnan(float(model.metrics["validation_loss"].compute()))
 
 
 def test_every_parameter_decays_once() -> None:
-    model = workload()
-    groups = model.configure_optimizers()["optimizer"].param_groups
+    model = trainable()
+    groups = model.configure_optimizer()[0].param_groups
     assert len(groups) == 1
     assert groups[0]["weight_decay"] == 1e-6
     assert len(groups[0]["params"]) == len(list(model.network.parameters()))
@@ -375,7 +378,7 @@ def test_every_parameter_decays_once() -> None:
 
 def test_unknown_architecture_key_is_refused() -> None:
     with pytest.raises(TypeError, match="attention_width"):
-        workload(attention_width=3)
+        trainable(attention_width=3)
 
 
 def test_reads_the_data_set(tmp_path: Path) -> None:
@@ -385,26 +388,26 @@ def test_reads_the_data_set(tmp_path: Path) -> None:
         torch.save(torch.full((80, frames), -5.0), tmp_path / "mels" / f"{split}.pt")
         file = tmp_path / "filelists" / f"ljs_mel_text_{split}_filelist.txt"
         file.write_text(f"mels/{split}.pt|In being comparatively modern.\n")
-    model = workload()
+    model = trainable()
     train, evaluation = model.datasets(DataSpec(name="dataset", root=str(tmp_path)))
     batch = model.collate([train[0], evaluation[0]])
     assert batch["mel_lengths"].tolist() == [6, 4]
-    assert torch.isfinite(model.training_step(batch, 0))
+    assert torch.isfinite(model.loss(batch))
 
 
 def test_data_set_needs_a_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.root"):
-        workload().datasets(DataSpec(name="dataset"))
+        trainable().datasets(DataSpec(name="dataset"))
     with pytest.raises(DataError, match=r"ljs_mel_text_train_filelist\.txt"):
-        workload().datasets(DataSpec(name="dataset", root=str(tmp_path)))
+        trainable().datasets(DataSpec(name="dataset", root=str(tmp_path)))
     with pytest.raises(DataError, match="absent"):
-        workload().datasets(DataSpec(name="dataset", root=str(tmp_path / "absent")))
+        trainable().datasets(DataSpec(name="dataset", root=str(tmp_path / "absent")))
 
 
 # --- training on the sample ---
 
 
-def trivial_loss(model: Tacotron2Workload) -> float:
+def trivial_loss(model: Tacotron2Trainable) -> float:
     """Validation loss of the best constant: the mean training frame and the share of last frames, everywhere."""
     train, evaluation = model.datasets(DataSpec(name="sample"))
     seen = torch.cat([utterance.mel for utterance in train])  # type: ignore[attr-defined]
@@ -415,8 +418,8 @@ def trivial_loss(model: Tacotron2Workload) -> float:
 
 
 def test_target_is_out_of_reach_of_a_constant() -> None:
-    model = workload()
-    assert model.recipe.quality.targets["validation_loss"] < 0.5 * trivial_loss(model)
+    model = trainable()
+    assert model.recipe.training.quality.targets["validation_loss"] < 0.5 * trivial_loss(model)
 
 
 @pytest.mark.heavy
@@ -424,27 +427,35 @@ def test_target_is_out_of_reach_of_a_constant() -> None:
 def test_training_reaches_the_tiny_target(seed: int) -> None:
     torch.manual_seed(seed)
     case = recipe()
-    model = Tacotron2Workload(case)
+    model = Tacotron2Trainable(case)
     train, evaluation = model.datasets(DataSpec(name="sample"))
-    parts = model.configure_optimizers()
-    optimizer, scheduler = parts["optimizer"], parts["lr_scheduler"]["scheduler"]
-    sampler = EndlessSampler(length=len(train), batch_size=case.batch_size, seed=seed)  # type: ignore[arg-type]
-    shared = {"batch_size": case.batch_size, "limit": case.quality.samples, "rank": 0, "world": 1, "workers": 0}
-    every_steps = case.quality.every_samples // case.batch_size
+    optimizer, scheduler = model.configure_optimizer()
+    sampler = EndlessSampler(length=len(train), batch_size=case.training.batch_size, seed=seed)  # type: ignore[arg-type]
+    shared = {
+        "batch_size": case.training.batch_size,
+        "limit": case.training.quality.samples,
+        "rank": 0,
+        "world": 1,
+        "workers": 0,
+    }
+    every_steps = case.training.quality.every_samples // case.training.batch_size
     values = [float("inf")]
     for step, batch in enumerate(training_loader(train, sampler, model.collate, workers=0, pin=False), 1):
         optimizer.zero_grad()
-        model.train().training_step(batch, 0).backward()
-        nn.utils.clip_grad_norm_(model.parameters(), case.clip_norm or math.inf)
+        model.train().loss(batch).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), case.training.max_grad_norm or math.inf)
         optimizer.step()
         scheduler.step()
         if step % every_steps == 0:
-            model.eval().on_validation_epoch_start()
+            model.eval().reset_metrics(torch.device("cpu"))
             with torch.no_grad():
-                for index, held_out in enumerate(evaluation_loader(evaluation, model.collate, **shared)):
-                    model.validation_step(held_out, index)
+                for held_out in evaluation_loader(evaluation, model.collate, **shared):
+                    model.evaluate(held_out)
             values.append(float(model.metrics["validation_loss"].compute()))
-        if case.quality.reached({"validation_loss": values[-1]}) or step * case.batch_size >= case.budget_samples:
+        if (
+            case.training.quality.reached({"validation_loss": values[-1]})
+            or step * case.training.batch_size >= case.training.max_train_samples
+        ):
             break
-    assert case.quality.reached({"validation_loss": values[-1]})
-    assert step * case.batch_size < 0.5 * case.budget_samples  # with room for other seeds
+    assert case.training.quality.reached({"validation_loss": values[-1]})
+    assert step * case.training.batch_size < 0.5 * case.training.max_train_samples  # with room for other seeds

@@ -8,16 +8,18 @@ from runner.config.schema import Case, case_from_dict
 
 _MODEL: dict[str, Any] = {
     "name": "bert",
-    "workloads": {"pytorch": "models.language.bert.BertPretraining"},
+    "implementations": {"pytorch": "models.language.bert.BertPretraining"},
     "unit": "sequences",
     "architecture": {"layers": 2},
-    "batch_size": 32,
-    "accumulate": 2,
-    "optimizer": {"name": "adamw", "lr": 2e-3},
-    "schedule": {"name": "constant"},
-    "quality": {"targets": {"mlm_accuracy": 0.2}, "mode": "max", "every_samples": 640, "samples": 512},
-    "budget_samples": 6400,
     "dataset": "somewhere",
+    "train": {
+        "batch_size": 32,
+        "gradient_accumulation_steps": 2,
+        "optimizer": {"name": "adamw", "lr": 2e-3},
+        "schedule": {"name": "constant"},
+        "quality": {"targets": {"mlm_accuracy": 0.2}, "mode": "max", "every_samples": 640, "samples": 512},
+        "max_train_samples": 6400,
+    },
 }
 _VENDOR: dict[str, Any] = {
     "name": "cpu",

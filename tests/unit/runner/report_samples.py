@@ -66,7 +66,7 @@ def case(**changes: Any) -> dict[str, Any]:
         "unit": "sequences",
         "quality_mode": "max",
         "batch_size": 24,
-        "accumulate": 4,
+        "gradient_accumulation_steps": 4,
         "quality_targets": {"mlm_accuracy": 0.2},
         "emulated": False,
         "identity": "0" * 64,

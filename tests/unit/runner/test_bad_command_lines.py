@@ -28,13 +28,13 @@ BAD = {
     "unknown task": (["task=trian"], 2, "Did you mean train?"),
     "unknown compiler": (["compiler=tensorrt"], 2, "Choices of compiler: eager, inductor"),
     "unknown scale": (["scale=huge"], 2, "Choose reference or tiny"),
-    "misspelt key": (["model.batchsize=4"], 2, "Did you mean model.batch_size?"),
+    "misspelt key": (["model.batchsize=4"], 2, "Did you mean model.train.batch_size?"),
     "misspelt root key": (["sed=7"], 2, "Did you mean seed?"),
     "misspelt group": (["precison=fp16"], 2, "Did you mean precision?"),
-    "added key": (["+model.batchsize=4"], 2, "Did you mean model.batch_size?"),
-    "word for a number": (["model.batch_size=four"], 2, "model.batch_size"),
-    "fraction for a count": (["model.batch_size=4.5"], 2, "model.batch_size"),
-    "negative batch": (["model.batch_size=-4"], 2, "model.batch_size must be at least 1"),
+    "added key": (["+model.batchsize=4"], 2, "Did you mean model.train.batch_size?"),
+    "word for a number": (["model.train.batch_size=four"], 2, "model.train.batch_size"),
+    "fraction for a count": (["model.train.batch_size=4.5"], 2, "model.train.batch_size"),
+    "negative batch": (["model.train.batch_size=-4"], 2, "model.train.batch_size must be at least 1"),
     "zero repeats": (["measure.repeats=0"], 2, "measure.repeats"),
     "negative seed": (["seed=-1"], 2, "seed"),
     "negative timeout": (["run.timeout_s=-5"], 2, "run.timeout_s"),
@@ -43,7 +43,7 @@ BAD = {
     "several values without -m": (["model=bert,gpt2"], 2, "-m"),
     "precision the vendor has not": (["precision=tf32"], 2, "It offers: fp32, fp16, bf16, fp16_true, bf16_true"),
     "a compiler the vendor has not": (["vendor=kunlunxin", "compiler=inductor"], 2, "It offers: eager"),
-    "an eps that is zero in float16": (["model=gpt2", "precision=fp16_true"], 2, "model.optimizer.eps=1e-4"),
+    "an eps that is zero in float16": (["model=gpt2", "precision=fp16_true"], 2, "model.train.optimizer.eps=1e-4"),
     "auto devices on a CPU": (["topology=node"], 2, "topology.devices=2"),
     "no devices": (["topology=node", "topology.devices=0"], 2, "at least 1"),
     "two devices on topology=single": (["topology.devices=2"], 2, "Choose topology=node"),
@@ -56,9 +56,9 @@ BAD = {
     "an absent NVIDIA chip": (["vendor=nvidia"], 3, "emulate=true scale=tiny"),
     "an absent Kunlunxin chip": (["vendor=kunlunxin"], 3, "torch_xmlir"),
     "an open run where a closed one is required": (
-        ["model.optimizer.lr=9", "fairness.require=closed"],
+        ["model.train.optimizer.lr=9", "fairness.require=closed"],
         2,
-        "model.optimizer.lr=9.0 (the reference has",
+        "model.train.optimizer.lr=9.0 (the reference has",
     ),
     "an unknown requirement": (["fairness.require=open"], 2, "fairness.require"),
     "a sweep with one wrong choice": (["-m", "model=bert,gpt3"], 2, "Did you mean gpt2?"),
@@ -93,11 +93,11 @@ BAD = {
     "a list as a choice": (["model=[bert,gpt2]"], 2, "vendor and model have one choice each"),
     "an unknown choice": (["framework=tensorflow"], 2, "Choices of framework: pytorch."),
     "no choice": (["model="], 2, "model= names no choice"),
-    "a plus too many": (["+model.batch_size=4"], 2, "write model.batch_size=VALUE"),
+    "a plus too many": (["+model.train.batch_size=4"], 2, "write model.train.batch_size=VALUE"),
     "a plus before a group": (["+model=gpt2"], 2, "write model=CHOICE"),
     "deleting what is not there": (["~modle"], 2, "Did you mean model?"),
-    "the end of a key": (["optimizer.name=adam"], 2, "Did you mean model.optimizer.name?"),
-    "a word that is nearly one of a list": (["model.optimizer.name=adamm"], 2, "Did you mean adam?"),
+    "the end of a key": (["optimizer.name=adam"], 2, "Did you mean model.train.optimizer.name?"),
+    "a word that is nearly one of a list": (["model.train.optimizer.name=adamm"], 2, "Did you mean adam?"),
     "an absent search path": (["hydra.searchpath=[file:///nowhere/at/all]"], 2, "there is no /nowhere/at/all"),
     "a launcher": (["hydra/launcher=basic"], 2, "has no effect"),
     "a chip that is not in the catalogue": (
@@ -108,24 +108,24 @@ BAD = {
     "a class that is no device": (["vendor.device=os.system", "task=inspect"], 2, "not a subclass"),
 }
 RANGES = {
-    "model.optimizer.lr=nan": "model.optimizer.lr must be",
-    "model.optimizer.lr=-1": "model.optimizer.lr must be more than 0",
-    "model.optimizer.lr=1e400": "model.optimizer.lr must be a finite number",
-    "model.optimizer.lr=true": "model.optimizer.lr: a number is needed",
-    "model.optimizer.weight_decay=-0.1": "model.optimizer.weight_decay must be at least 0",
-    "model.optimizer.betas=[2,3]": "model.optimizer.betas.0 must be less than 1",
-    "model.optimizer.eps=0": "model.optimizer.eps must be more than 0",
-    "model.optimizer.momentum=0.9": "Write: +model.optimizer.momentum=VALUE",
-    "+model.optimizer.momentum=1": "model.optimizer.momentum must be less than 1",
-    "model.clip_norm=nan": "model.clip_norm must be",
-    "model.schedule.warmup_steps=-1": "model.schedule.warmup_steps must be at least 0",
-    "model.schedule.total_steps=0": "model.schedule.total_steps must be at least 1",
-    "model.quality.samples=0": "model.quality.samples must be at least 1",
-    "model.quality.every_samples=0": "model.quality.every_samples must be at least 1",
-    "model.quality.targets.mlm_accuracy=nan": "model.quality.targets.mlm_accuracy must be a finite number",
-    "model.budget_samples=0": "model.budget_samples must be at least 1",
-    "model.batch_size=true": "model.batch_size: a number is needed, not true",
-    "model.accumulate=1e16": "model.accumulate must be at most",
+    "model.train.optimizer.lr=nan": "model.train.optimizer.lr must be",
+    "model.train.optimizer.lr=-1": "model.train.optimizer.lr must be more than 0",
+    "model.train.optimizer.lr=1e400": "model.train.optimizer.lr must be a finite number",
+    "model.train.optimizer.lr=true": "model.train.optimizer.lr: a number is needed",
+    "model.train.optimizer.weight_decay=-0.1": "model.train.optimizer.weight_decay must be at least 0",
+    "model.train.optimizer.betas=[2,3]": "model.train.optimizer.betas.0 must be less than 1",
+    "model.train.optimizer.eps=0": "model.train.optimizer.eps must be more than 0",
+    "model.train.optimizer.momentum=0.9": "Write: +model.train.optimizer.momentum=VALUE",
+    "+model.train.optimizer.momentum=1": "model.train.optimizer.momentum must be less than 1",
+    "model.train.max_grad_norm=nan": "model.train.max_grad_norm must be",
+    "model.train.schedule.warmup=-1": "model.train.schedule.warmup must be at least 0",
+    "model.train.schedule.total=0": "model.train.schedule.total must be at least 1",
+    "model.train.quality.samples=0": "model.train.quality.samples must be at least 1",
+    "model.train.quality.every_samples=0": "model.train.quality.every_samples must be at least 1",
+    "model.train.quality.targets.mlm_accuracy=nan": "model.train.quality.targets.mlm_accuracy must be a finite number",
+    "model.train.max_train_samples=0": "model.train.max_train_samples must be at least 1",
+    "model.train.batch_size=true": "model.train.batch_size: a number is needed, not true",
+    "model.train.gradient_accumulation_steps=1e16": "model.train.gradient_accumulation_steps must be at most",
     "model.architecture.dropout=2": "model.architecture.dropout is a probability",
     "model.architecture.layers=inf": "model.architecture.layers must be a finite number",
     "model.architecture.layers=-1": "model.architecture.layers must be a finite number and not negative",
@@ -185,11 +185,11 @@ def test_no_message_repeats_a_password(tmp_path: Path, capfd: pytest.CaptureFixt
 def test_an_invalid_case_of_a_sweep_is_a_recorded_failure_and_the_others_are_shown(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["-m", "model.batch_size=2,0,4", "vendor=kunlunxin", "tracking=none", f"run.root={tmp_path}"]
+    words = ["-m", "model.train.batch_size=2,0,4", "vendor=kunlunxin", "tracking=none", f"run.root={tmp_path}"]
     # The chip is absent, so that no case starts a worker: two are refused with 3, the one of size 0 with 2.
     assert run(words) == 3
     told = capfd.readouterr()
-    assert "model.batch_size must be at least 1 (given: 0)" in told.err
+    assert "model.train.batch_size must be at least 1 (given: 0)" in told.err
     reports = [load_report(path) for path in sorted(tmp_path.glob("*/*_sweep/*/report.json"))]
     assert [(one.exit_code, one.case["batch_size"]) for one in reports] == [(3, 2), (2, 0), (3, 4)]
     assert all((path.parent / "run.yaml").exists() for path in tmp_path.glob("*/*_sweep/*/report.json"))

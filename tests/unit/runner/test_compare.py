@@ -42,8 +42,8 @@ def test_labels_are_the_fields_that_differ():
 
 
 def test_labels_fall_back_on_changed_keys():
-    changed = [{"key": "model.batch_size", "reference": 24, "value": 32, "allowed": True}]
-    assert grid(report(), report(changed=changed)).header[2:4] == ["1", "2: model.batch_size=32"]
+    changed = [{"key": "model.train.batch_size", "reference": 24, "value": 32, "allowed": True}]
+    assert grid(report(), report(changed=changed)).header[2:4] == ["1", "2: model.train.batch_size=32"]
 
 
 def test_best_and_ratio_follow_the_direction():

@@ -70,7 +70,7 @@ def test_every_other_choice_composes(group: str) -> None:
 
 def test_a_value_of_the_command_line_wins_at_both_scales() -> None:
     for scale in ("reference", "tiny"):
-        assert case(f"scale={scale}", "model.batch_size=3").model.batch_size == 3
+        assert case(f"scale={scale}", "model.train.batch_size=3").model.training.batch_size == 3
 
 
 def test_the_case_survives_its_file(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_identity_ignores_where_a_run_is_kept_and_sees_what_it_measures() -> Non
     ]
     other = [
         case("seed=7"),
-        case("model.batch_size=3"),
+        case("model.train.batch_size=3"),
         case("precision=bf16"),
         case("scale=tiny"),
         case("measure=smoke"),
@@ -109,7 +109,11 @@ def all_choices(**changed: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("override", "expected"),
-    [("model.batch_size=5", "closed"), ("model.accumulate=2", "closed"), ("model.optimizer.lr=9", "open")],
+    [
+        ("model.train.batch_size=5", "closed"),
+        ("model.train.gradient_accumulation_steps=2", "closed"),
+        ("model.train.optimizer.lr=9", "open"),
+    ],
 )
 def test_the_division_follows_from_what_was_changed(override: str, expected: str) -> None:
     found = division(case("model=resnet50", override), reference_case(all_choices(), "reference"))
@@ -122,7 +126,7 @@ def test_a_vendors_tuning_is_found_against_the_reference() -> None:
     tuned = case("model=resnet50", "vendor=nvidia")
     found = division(tuned, reference_case(all_choices(), "reference"))
     assert found.name == "closed"
-    assert {change["key"] for change in found.changed} == {"model.batch_size", "model.memory_format"}
+    assert {change["key"] for change in found.changed} == {"model.train.batch_size", "model.memory_format"}
 
 
 def test_the_tuning_file_in_use_is_known() -> None:

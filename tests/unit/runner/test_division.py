@@ -20,11 +20,11 @@ from runner.core.errors import ConfigurationError
 from runner.record.report import load_report
 
 OPEN = [
-    "model.optimizer.lr=9",
+    "model.train.optimizer.lr=9",
     "model.architecture.classes=7",
-    "model.quality.every_samples=5",
-    "model.budget_samples=5",
-    "model.clip_norm=3",
+    "model.train.quality.every_samples=5",
+    "model.train.max_train_samples=5",
+    "model.train.max_grad_norm=3",
     "precision.weights=bfloat16",
     "precision.matmul=tf32",
     "task.segment_s=3",
@@ -40,8 +40,8 @@ OPEN = [
 ]
 CLOSED = [
     "seed=3",
-    "model.batch_size=5",
-    "model.accumulate=2",
+    "model.train.batch_size=5",
+    "model.train.gradient_accumulation_steps=2",
     "model.memory_format=channels_last",
     "data.workers=3",
     "vendor.communication_backend=mpi",
@@ -92,9 +92,11 @@ def test_what_a_vendor_may_change_is_listed_and_stays_closed() -> None:
     assert listed == sorted((override.partition("=")[0], True) for override in CLOSED)
 
 
-@pytest.mark.parametrize("override", ["model.budget_samples=5", "measure.window.min_s=3", "vendor.meters=[host]"])
+@pytest.mark.parametrize(
+    "override", ["model.train.max_train_samples=5", "measure.window.min_s=3", "vendor.meters=[host]"]
+)
 def test_one_such_change_is_enough(override: str) -> None:
-    assert division_of(case(override, "model.batch_size=5")).name == "open"
+    assert division_of(case(override, "model.train.batch_size=5")).name == "open"
 
 
 @pytest.mark.parametrize("overrides", NO_CHANGE)
@@ -110,19 +112,19 @@ def test_a_compilers_settings_are_the_vendors() -> None:
 def test_a_vendors_own_section_is_compared_with_the_vendors_own_leaf_without_its_tuning() -> None:
     plain = division_of(case("vendor=nvidia"))
     assert plain.name == "closed"
-    assert {change["key"] for change in plain.changed} == {"model.batch_size", "model.memory_format"}
+    assert {change["key"] for change in plain.changed} == {"model.train.batch_size", "model.memory_format"}
     changed = division_of(case("vendor=nvidia", "vendor.device=somewhere.Else"))
     assert changed.name == "open" and "vendor.device" in {change["key"] for change in changed.changed}
 
 
 def test_both_values_are_told() -> None:
-    (change,) = division_of(case("model.optimizer.lr=9")).changed
-    assert change == {"key": "model.optimizer.lr", "reference": 0.1, "value": 9.0, "allowed": False}
+    (change,) = division_of(case("model.train.optimizer.lr=9")).changed
+    assert change == {"key": "model.train.optimizer.lr", "reference": 0.1, "value": 9.0, "allowed": False}
 
 
 def test_every_changed_key_is_told() -> None:
-    found = division_of(case("seed=3", "model.batch_size=5", "precision.loss_scaling=true"))
-    assert [change["key"] for change in found.changed] == ["model.batch_size", "precision.loss_scaling", "seed"]
+    found = division_of(case("seed=3", "model.train.batch_size=5", "precision.loss_scaling=true"))
+    assert [change["key"] for change in found.changed] == ["model.train.batch_size", "precision.loss_scaling", "seed"]
     assert [change["allowed"] for change in found.changed] == [True, False, True]
 
 
@@ -152,7 +154,7 @@ def test_a_leaf_that_calls_itself_by_a_shipped_name_is_compared_with_the_shipped
     assert mine.model.name == "resnet50" and choices_of(mine, {"model": "faster"})["model"] == "resnet50"
     found = division_of(mine, [place], {"model": "faster"})
     assert found.name == "open"
-    assert [change["key"] for change in found.changed] == ["model.optimizer.lr"]
+    assert [change["key"] for change in found.changed] == ["model.train.optimizer.lr"]
 
 
 def test_a_model_of_ones_own_is_compared_with_its_own_leaf(tmp_path: Path) -> None:
@@ -160,19 +162,19 @@ def test_a_model_of_ones_own_is_compared_with_its_own_leaf(tmp_path: Path) -> No
     (tmp_path / "model").mkdir()
     (tmp_path / "model/mine.yaml").write_text(shipped.replace("name: resnet50", "name: own", 1))
     place = f"file://{tmp_path}"
-    mine = case("model=mine", f"hydra.searchpath=[{place}]", "model.optimizer.lr=7")
+    mine = case("model=mine", f"hydra.searchpath=[{place}]", "model.train.optimizer.lr=7")
     found = division_of(mine, [place], {"model": "mine"})
-    assert [change["key"] for change in found.changed] == ["model.optimizer.lr"]
+    assert [change["key"] for change in found.changed] == ["model.train.optimizer.lr"]
 
 
 def test_an_edited_run_yaml_is_found_out_without_the_command_line(tmp_path: Path) -> None:
-    case("model.batch_size=5").save(tmp_path / "run.yaml")
+    case("model.train.batch_size=5").save(tmp_path / "run.yaml")
     text = (tmp_path / "run.yaml").read_text()
     (tmp_path / "run.yaml").write_text(text.replace("weight_decay: 0.0001", "weight_decay: 0.5"))
     found = division_of(load_case(tmp_path))
     assert {change["key"]: change["allowed"] for change in found.changed} == {
-        "model.batch_size": True,
-        "model.optimizer.weight_decay": False,
+        "model.train.batch_size": True,
+        "model.train.optimizer.weight_decay": False,
     }
 
 
@@ -187,13 +189,13 @@ def asked(*overrides: str) -> None:
 
 
 def test_an_open_run_is_refused_where_a_closed_one_is_required() -> None:
-    changed = ("model.optimizer.lr=9", "seed=3", "model.batch_size=5")
+    changed = ("model.train.optimizer.lr=9", "seed=3", "model.train.batch_size=5")
     asked(*changed)
-    asked("model.batch_size=5", "fairness.require=closed")
+    asked("model.train.batch_size=5", "fairness.require=closed")
     with pytest.raises(ConfigurationError) as refused:
         asked(*changed, "fairness.require=closed")
     told = str(refused.value)
-    assert "model.optimizer.lr=9.0 (the reference has 0.1)" in told and "seed=3" not in told
+    assert "model.train.optimizer.lr=9.0 (the reference has 0.1)" in told and "seed=3" not in told
     assert "batch_size" not in told
 
 
@@ -206,7 +208,7 @@ def test_a_refusal_comes_before_anything_heavy_and_is_a_result(
 ) -> None:
     GlobalHydra.instance().clear()
     fixed = ["model=resnet50", "vendor=cpu", "tracking=none", f"run.root={tmp_path}"]
-    assert run([*fixed, "seed=3", "model.optimizer.lr=9", "fairness.require=closed"]) == 2
+    assert run([*fixed, "seed=3", "model.train.optimizer.lr=9", "fairness.require=closed"]) == 2
     told = " ".join(capfd.readouterr().err.split())
     assert "fairness.require=closed, and this run is open" in told and "seed=3 (the reference has 1234)" in told
     (folder,) = (path.parent for path in tmp_path.glob("*/*/report.json"))

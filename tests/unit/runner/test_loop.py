@@ -17,6 +17,7 @@ from toy import Toy, lone_context, toy_case
 from hardware.vendors.cpu import Cpu
 from models.datasets.base import Batch
 from runner.frameworks.lightning.loop import Optimization, TrainingLoop
+from runner.frameworks.lightning.module import TrainableModule
 from runner.frameworks.lightning.trainer import build_trainer
 
 STEPS = 6
@@ -62,7 +63,9 @@ class Fixed:
         return len(self.batches)
 
 
-def fit(folder: Path, callback: pl.Callback, *, own: bool, toy: type[Toy] = Toy, **recipe: Any) -> Toy:
+def fit(
+    folder: Path, callback: pl.Callback, *, own: bool, module: type[TrainableModule] = TrainableModule, **recipe: Any
+) -> Toy:
     """Train the toy for `STEPS` optimizer steps in our loop or in Lightning's."""
     asked = toy_case(**recipe)
     device = Cpu(asked.vendor)
@@ -74,13 +77,21 @@ def fit(folder: Path, callback: pl.Callback, *, own: bool, toy: type[Toy] = Toy,
     if not own:
         trainer.fit_loop.epoch_loop = _TrainingEpochLoop(trainer, max_steps=STEPS)
     torch.manual_seed(0)
-    trained = toy(asked.model)
-    trainer.fit(trained, train_dataloaders=Fixed(trained))
+    trained = Toy(asked.model)
+    trainer.fit(module(trained), train_dataloaders=Fixed(trained))
     assert trainer.global_step == STEPS
     return trained
 
 
-@pytest.mark.parametrize("recipe", [{}, {"accumulate": 2}, {"clip_norm": 0.05}, {"accumulate": 2, "clip_norm": 0.05}])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {},
+        {"gradient_accumulation_steps": 2},
+        {"max_grad_norm": 0.05},
+        {"gradient_accumulation_steps": 2, "max_grad_norm": 0.05},
+    ],
+)
 def test_weights_are_those_of_lightnings_own_loop(
     recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +107,7 @@ def test_gradients_are_freed_after_the_step_and_kept_while_accumulating(
 ) -> None:
     for name, accumulate, held in (("a", 1, [False] * STEPS), ("b", 2, [True, False] * STEPS)):
         watch = Watch(monkeypatch)
-        fit(tmp_path / name, watch, own=True, accumulate=accumulate)
+        fit(tmp_path / name, watch, own=True, gradient_accumulation_steps=accumulate)
         assert watch.held == held
     watch = Watch(monkeypatch)
     fit(tmp_path / "c", watch, own=False)
@@ -116,8 +127,8 @@ def test_a_step_of_several_ranks_neither_broadcasts_nor_reads_back(
     assert waits[False] == ["broadcast", "item"] * STEPS, "Lightning does so no more: the override is not needed"
 
 
-class Talkative(Toy):
-    """Logs its loss in every step, which the contract forbids."""
+class Talkative(TrainableModule):
+    """Logs its loss in every step, which the window forbids."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         loss = super().training_step(batch, batch_idx)
@@ -127,7 +138,7 @@ class Talkative(Toy):
 
 def test_logging_inside_the_window_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MisconfigurationException, match=r"self\.log"):
-        fit(tmp_path, pl.Callback(), own=True, toy=Talkative)
+        fit(tmp_path, pl.Callback(), own=True, module=Talkative)
 
 
 @pytest.fixture

@@ -408,7 +408,7 @@ def test_a_plan_is_composed_like_a_case(tmp_path: Path) -> None:
     [
         (["model=gpt2"], None, "model has no effect"),
         (["precision=fp16"], None, "every precision its vendor offers"),
-        (["model.batch_size=2"], None, r"model\.batch_size has no effect"),
+        (["model.train.batch_size=2"], None, r"model\.train\.batch_size has no effect"),
         (["run.retries=2"], None, r"run\.retries has no effect"),
         (["vendor=cpu", "emulate=true"], None, "says? nothing about the chip"),
         (["vendor=cpu", "topology=node"], None, "a CPU is only one"),

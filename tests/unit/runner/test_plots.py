@@ -107,7 +107,7 @@ def test_loss_time_and_target_are_labelled(tmp_path: Path) -> None:
     over_samples, over_time = figure.axes
     assert list(over_samples.lines[0].get_xdata()) == [0, 3200, 6400, 9600]
     assert list(over_time.lines[0].get_xdata()) == [0.0, 3.0, 6.0, 9.0]
-    assert list(over_samples.lines[1].get_ydata()) == [case.model.quality.targets["mlm_accuracy"]] * 2
+    assert list(over_samples.lines[1].get_ydata()) == [case.model.training.quality.targets["mlm_accuracy"]] * 2
     assert over_samples.get_xlabel() == "training samples (sequences)"
 
 

@@ -14,7 +14,9 @@ from hardware.spec import PrecisionSpec
 from hardware.vendors.cpu import Cpu
 from runner.core.events import Event, Name, read_events
 from runner.frameworks.lightning import precision
-from runner.frameworks.lightning.trainer import SyntheticLoader, build_trainer
+from runner.frameworks.lightning.module import TrainableModule
+from runner.frameworks.lightning.trainer import build_trainer
+from runner.frameworks.loaders import SyntheticLoader
 
 FP32 = toy_case().precision
 BF16 = PrecisionSpec(name="bf16", weights="float32", autocast="bfloat16", matmul="ieee")
@@ -27,7 +29,7 @@ def trained(folder: Path, asked: PrecisionSpec) -> list[Event]:
     device.connect()
     toy = Toy(case.model)
     trainer = build_trainer(lone_context(case, folder, device), [], max_steps=2, limit_val_batches=0)
-    trainer.fit(toy, train_dataloaders=SyntheticLoader(toy.synthetic_batch(8)))
+    trainer.fit(TrainableModule(toy), train_dataloaders=SyntheticLoader(toy.synthetic_batch(8)))
     return read_events(folder / "events" / "rank0.log")[0]
 
 

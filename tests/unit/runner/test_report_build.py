@@ -13,7 +13,7 @@ from hardware.meters.base import Reading
 from hardware.sampling.trace_file import TraceWriter, row_of, write_meters
 from hardware.spec import PrecisionSpec, VendorSpec
 from models.datasets.spec import DataSpec
-from models.recipe import Quality
+from models.training import Quality
 from runner.config.schema import Case, Compiler, Framework, Measure, Task, Topology, Tracking, WarmUp, WindowSpec
 from runner.core.events import EventWriter, Name
 from runner.record.names import figures_for

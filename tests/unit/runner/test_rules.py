@@ -140,11 +140,11 @@ def test_throttling_does_not_apply_where_no_meter_tells_of_it() -> None:
 
 
 def test_an_open_run_may_be_published_as_open_only() -> None:
-    changed = [{"key": "model.optimizer.lr", "reference": 1, "value": 2, "allowed": False}]
+    changed = [{"key": "model.train.optimizer.lr", "reference": 1, "value": 2, "allowed": False}]
     one = made(division="open", changed=changed)
     assert one.figures["run/publishable"].value == 1.0
     (said,) = [found.text for found in judge(one) if found.rule == "open"]
-    assert "as open only" in said and "model.optimizer.lr" in said
+    assert "as open only" in said and "model.train.optimizer.lr" in said
 
 
 def test_a_measure_that_was_made_laxer_is_not_that_measure() -> None:

@@ -154,14 +154,14 @@ def test_published_figures_are_marked_as_others():
 
 def test_division_lists_changes():
     changed = [
-        {"key": "model.batch_size", "reference": 24, "value": 32, "allowed": True},
-        {"key": "model.optimizer.name", "reference": "lamb", "value": "sgd", "allowed": False},
+        {"key": "model.train.batch_size", "reference": 24, "value": 32, "allowed": True},
+        {"key": "model.train.optimizer.name", "reference": "lamb", "value": "sgd", "allowed": False},
     ]
     made = page(report(division="open", changed=changed))
     assert "Division: open" in notes(made, "heading")
     assert notes(made, "item") == [
-        "model.batch_size: 24 → 32 (may be changed)",
-        "model.optimizer.name: lamb → sgd (may not be changed)",
+        "model.train.batch_size: 24 → 32 (may be changed)",
+        "model.train.optimizer.name: lamb → sgd (may not be changed)",
     ]
     assert "the reference composition, unchanged" in notes(page(report()), "plain")
 

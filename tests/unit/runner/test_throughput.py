@@ -19,11 +19,12 @@ from toy import ManualClock, ManualDevice, Toy, lone_context, toy_case
 from hardware.precision.plugins import build_plugin
 from hardware.spec import PrecisionSpec
 from models.datasets.base import Batch
-from models.recipe import Schedule
+from models.training import Schedule
 from runner.core.errors import DivergedError
 from runner.core.events import Event, Name, read_events
 from runner.frameworks.lightning.convergence import Convergence
 from runner.frameworks.lightning.loop import TrainingLoop
+from runner.frameworks.lightning.module import TrainableModule
 from runner.frameworks.lightning.throughput import Throughput
 from runner.measure.step_records import StepsFile
 from runner.measure.window import steps_for
@@ -65,7 +66,7 @@ class Run:
         folder: Path,
         *,
         load_s: float = LOAD_S,
-        workload: type[Toy] = Toy,
+        trainable: type[Toy] = Toy,
         scaler: Any = None,
         options: dict[str, Any] | None = None,
         **changes: Any,
@@ -83,8 +84,8 @@ class Run:
             clock=self.clock,
         )
         torch.manual_seed(0)
-        model = workload(self.case.model, clock=self.clock, step_s=STEP_S)
-        loader = SlowLoader(self.clock, load_s, model.synthetic_batch(self.case.model.batch_size))
+        model = trainable(self.case.model, clock=self.clock, step_s=STEP_S)
+        loader = SlowLoader(self.clock, load_s, model.synthetic_batch(self.case.model.training.batch_size))
         self.model = model
         self.convergence = Convergence(context, self.throughput)
         trainer = pl.Trainer(
@@ -92,7 +93,7 @@ class Run:
             callbacks=[self.convergence, self.throughput],
             plugins=[build_plugin(FP16, device_type="cpu", make_scaler=lambda _: scaler)] if scaler else None,
             logger=False,
-            accumulate_grad_batches=self.case.model.accumulate,
+            accumulate_grad_batches=self.case.model.training.gradient_accumulation_steps,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -101,7 +102,7 @@ class Run:
         trainer.fit_loop.epoch_loop = TrainingLoop(trainer)
         try:
             evaluation = Once(model.synthetic_batch(BATCH)) if options else None
-            trainer.fit(model, train_dataloaders=loader, val_dataloaders=evaluation)
+            trainer.fit(TrainableModule(model), train_dataloaders=loader, val_dataloaders=evaluation)
         finally:
             self.events: list[Event] = read_events(folder / "events" / "rank0.log")[0]
             with (folder / "steps.csv").open(newline="") as file:
@@ -150,7 +151,7 @@ def test_slow_data_lowers_train_but_not_core(tmp_path: Path) -> None:
 
 
 def test_accumulation_makes_one_step_of_several_passes(tmp_path: Path) -> None:
-    run = Run(tmp_path, accumulate=4)
+    run = Run(tmp_path, gradient_accumulation_steps=4)
     segment = run.only(Name.SEGMENT_END)
     assert segment["samples"] == segment["steps"] * 4 * BATCH
     step = next(row for row in run.rows if row["phase"] == "window")
@@ -204,23 +205,23 @@ def test_without_device_events_no_step_and_no_core_has_a_time(tmp_path: Path, mo
 class Diverging(Toy):
     """A loss that stops being a number in its 9th step."""
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = super().training_step(batch, batch_idx)
-        return loss * float("nan") if batch_idx >= 8 else loss
+    def loss(self, batch: Batch) -> Tensor:
+        loss = super().loss(batch)
+        return loss * float("nan") if self.passes > 8 else loss
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_names_the_step(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match="step 9"):
-        Run(tmp_path, workload=Diverging)
+        Run(tmp_path, trainable=Diverging)
 
 
 def overflowing(steps: set[int] | range) -> type[Toy]:
-    """A workload with a finite loss whose gradients are not finite in these steps, counted from 1."""
+    """A trainable with a finite loss whose gradients are not finite in these steps, counted from 1."""
 
     class Overflowing(Toy):
-        def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-            loss = super().training_step(batch, batch_idx)
-            if batch_idx + 1 in steps:
+        def loss(self, batch: Batch) -> Tensor:
+            loss = super().loss(batch)
+            if self.passes in steps:
                 loss.register_hook(lambda gradient: gradient * float("nan"))
             return loss
 
@@ -250,7 +251,7 @@ class PlainScale:
 @pytest.mark.parametrize("kind", [torch.amp.GradScaler, NewScale, PlainScale])
 def test_steps_that_the_scaler_skipped_are_no_steps_and_no_samples(tmp_path: Path, kind: Any) -> None:
     # Warm-up is 2 blocks of 2 steps; steps 1, 7, 8 and 20 are skipped, the last three inside the window.
-    run = Run(tmp_path, workload=overflowing({1, 7, 8, 20}), scaler=kind("cpu", init_scale=1024.0), min_steps=20)
+    run = Run(tmp_path, trainable=overflowing({1, 7, 8, 20}), scaler=kind("cpu", init_scale=1024.0), min_steps=20)
     segments = [event.value for event in run.events if event.name == Name.SEGMENT_END]
     assert [segment["steps"] for segment in segments] == [20 - 3, 3], "a second segment takes the three that lack"
     assert [segment["samples"] for segment in segments] == [17 * BATCH, 3 * BATCH]
@@ -266,7 +267,7 @@ def test_without_a_scaler_no_step_is_skipped(tmp_path: Path) -> None:
 
 
 def test_a_fresh_scaler_may_search_its_scale(tmp_path: Path) -> None:
-    totals = Run(tmp_path, workload=overflowing(range(1, 17)), scaler=torch.amp.GradScaler("cpu")).only(Name.TRAIN_END)
+    totals = Run(tmp_path, trainable=overflowing(range(1, 17)), scaler=torch.amp.GradScaler("cpu")).only(Name.TRAIN_END)
     assert (totals["steps"], totals["skipped_steps"]) == (20 + 2 + 2, 16)
 
 
@@ -275,11 +276,11 @@ def test_a_fresh_scaler_may_search_its_scale(tmp_path: Path) -> None:
 )
 def test_nothing_but_skips_is_divergence(tmp_path: Path, steps: range, at: str) -> None:
     with pytest.raises(DivergedError, match=f"scaler skipped .*{at}"):
-        Run(tmp_path, workload=overflowing(steps), scaler=torch.amp.GradScaler("cpu"))
+        Run(tmp_path, trainable=overflowing(steps), scaler=torch.amp.GradScaler("cpu"))
 
 
 def test_a_block_of_skips_says_nothing_about_the_speed(tmp_path: Path) -> None:
-    run = Run(tmp_path, workload=overflowing(range(1, 5)), scaler=torch.amp.GradScaler("cpu"))
+    run = Run(tmp_path, trainable=overflowing(range(1, 5)), scaler=torch.amp.GradScaler("cpu"))
     assert run.only(Name.WARMUP_END)["steps"] == 4 + 2 * 2
 
 
@@ -288,7 +289,7 @@ def test_skips_are_told_without_waiting_for_the_device(tmp_path: Path) -> None:
     for steps in (20, 200):
         folder = tmp_path / str(steps)
         folder.mkdir()
-        run = Run(folder, workload=overflowing({1}), scaler=torch.amp.GradScaler("cpu"), min_steps=steps)
+        run = Run(folder, trainable=overflowing({1}), scaler=torch.amp.GradScaler("cpu"), min_steps=steps)
         waits.append(run.device.synchronizations)
     assert waits[0] == waits[1]
 
@@ -302,7 +303,7 @@ def test_a_step_is_told_with_the_rate_it_was_taken_with(tmp_path: Path) -> None:
 class SlowEvaluation(Toy):
     """Takes 3 s of the manual clock to evaluate, and never reaches its target."""
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def evaluate(self, batch: Batch) -> None:
         assert self._clock is not None
         self._clock.advance(3.0)
         self.metrics["error"].update(1.0)
@@ -311,7 +312,7 @@ class SlowEvaluation(Toy):
 def test_the_checkpoint_of_an_evaluation_counts_it(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     options = {"max_steps": 20, "val_check_interval": 10, "check_val_every_n_epoch": None, "num_sanity_val_steps": 0}
-    run = Run(tmp_path, workload=SlowEvaluation, options=options, min_steps=1000)
+    run = Run(tmp_path, trainable=SlowEvaluation, options=options, min_steps=1000)
     saved = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]["Throughput"]
     assert saved["evaluate_s"] == pytest.approx(2 * 3.0)
     assert saved["training_s"] == pytest.approx(20 * (STEP_S + LOAD_S) + 2 * 3.0)

@@ -103,7 +103,7 @@ def test_a_run_is_filed_whole(root: Path) -> None:
     assert history(root, "train/loss") == [(step, 1 / step) for step in range(1, 7)]
     assert [step for step, _ in history(root, "train/learning_rate")] == [2, 3, 4, 5, 6]
     assert history(root, "eval/mlm_accuracy") == [(0, 0.01), (3, 0.1 * 3), (6, 0.1 * 6)]
-    assert run.data.params["model.optimizer.betas"] == "[0.9, 0.999]"
+    assert run.data.params["model.train.optimizer.betas"] == "[0.9, 0.999]"
     assert not any(key.startswith(("tracking", "run.")) for key in run.data.params)
     expected = {"vendor": "cpu", "chip": "Xeon", "division": "closed", "emulated": "false", "scale": "tiny"}
     expected |= {"model": "bert", "precision": "fp32", "topology": "single", "task": "converge", "torch": "2.9.0"}

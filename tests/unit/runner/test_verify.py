@@ -267,15 +267,15 @@ def test_nothing_else_of_the_report_can_be_changed_either(good: Path, change: An
 
 
 def test_a_division_that_does_not_follow_from_run_yaml_is_found(tmp_path: Path) -> None:
-    run = make(tmp_path / "run", "model.optimizer.lr=9", changes={"name": "closed", "changed": []})
+    run = make(tmp_path / "run", "model.train.optimizer.lr=9", changes={"name": "closed", "changed": []})
     verdict = verify(run)
     assert verdict.exit_code == 2 and outcome(verdict, "rebuilt") == "ok"
-    assert text(verdict, "division") == "stated as closed, and run.yaml comes to open: model.optimizer.lr"
+    assert text(verdict, "division") == "stated as closed, and run.yaml comes to open: model.train.optimizer.lr"
 
 
 def test_an_open_run_that_says_so_is_intact(tmp_path: Path) -> None:
-    verdict = verify(make(tmp_path / "run", "model.optimizer.lr=9", "model.batch_size=16"))
-    assert verdict.exit_code == 0 and text(verdict, "division") == "open: model.optimizer.lr"
+    verdict = verify(make(tmp_path / "run", "model.train.optimizer.lr=9", "model.train.batch_size=16"))
+    assert verdict.exit_code == 0 and text(verdict, "division") == "open: model.train.optimizer.lr"
 
 
 def test_a_report_without_digests_is_not_publishable(good: Path) -> None:

@@ -1,0 +1,39 @@
+"""The contract of a model, whatever is done with it: a network, batches, and what a batch counts. Plain torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import nn
+
+from models.datasets.base import Batch, Counts
+from models.recipe import Recipe
+
+
+class Model(nn.Module, ABC):
+    """A model as it is benchmarked.
+
+    A subclass builds `self.network` from `recipe.architecture` with random weights (never a download). It must build
+    under `torch.device("meta")`, so that parameters and FLOPs can be counted without memory. Nothing here names a
+    vendor or a device: the runner places the module.
+    """
+
+    network: nn.Module
+    """What is compiled, counted, placed and saved."""
+    count_device: str = "meta"
+    """Where FLOPs are counted: `cpu` for models whose shapes depend on the data, such as detectors."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+
+    @abstractmethod
+    def synthetic_batch(self, batch_size: int) -> Batch:
+        """A random batch of the right shapes and dtypes on torch's current default device.
+
+        For `data=synthetic` and for counting; on the meta device it holds shapes alone.
+        """
+
+    @abstractmethod
+    def count(self, batch: Batch) -> Counts:
+        """Samples and tokens in a batch, from its shapes and host integers: never waits for the device."""

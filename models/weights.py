@@ -1,0 +1,124 @@
+"""Initial weights from a file: safetensors, PyTorch's own format, or a Hugging Face folder of either, whole or split.
+
+Nothing in a checkpoint is run: `.pth`, `.pt`, `.bin` and `.ckpt` are read with `weights_only`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.datasets.base import DataError
+
+RANDOM = "random"
+PICKLED = (".pth", ".pt", ".bin", ".ckpt")
+EXPECTED = (
+    "a .safetensors, .pth, .pt, .bin or .ckpt file, or a folder that holds model.safetensors or pytorch_model.bin"
+)
+INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+SINGLE = ("model.safetensors", "pytorch_model.bin")
+WRAPPERS = ("state_dict", "model", "model_state_dict")
+"""Keys under which training programs keep the weights beside their own state."""
+SHOWN = 3
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Every tensor of a checkpoint by its name, on the host.
+
+    Raises:
+        DataError: there is no such file, it is of another kind, or it is damaged; names it.
+    """
+    if not path.exists():
+        raise DataError("model.weights does not exist", where=path, expected=EXPECTED)
+    weights: dict[str, Tensor] = {}
+    for part in _parts(path):
+        weights |= _read_file(part)
+    return weights
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor], *, path: Path) -> None:
+    """Put a checkpoint's tensors into a network; every parameter must be there, in its shape.
+
+    Raises:
+        DataError: names the first parameters that are missing, unexpected or of another shape.
+    """
+    own = network.state_dict()
+    wrong = {
+        "missing": [name for name in own if name not in weights],
+        "unexpected": [name for name in weights if name not in own],
+        "of another shape": [
+            f"{name} {tuple(weights[name].shape)} instead of {tuple(tensor.shape)}"
+            for name, tensor in own.items()
+            if name in weights and weights[name].shape != tensor.shape
+        ],
+    }
+    problems = [f"{len(names)} {what} ({', '.join(names[:SHOWN])} …)" for what, names in wrong.items() if names]
+    if problems:
+        raise DataError(
+            f"the checkpoint does not fit the model: {'; '.join(problems)}",
+            where=path,
+            expected=f"the {len(own)} tensors of this model at this scale",
+        )
+    network.load_state_dict(weights)
+
+
+def _parts(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    for name in INDEXES:
+        if (path / name).is_file():
+            yield from _indexed(path / name)
+            return
+    for name in SINGLE:
+        if (path / name).is_file():
+            yield path / name
+            return
+    raise DataError("the folder of model.weights holds no checkpoint", where=path, expected=EXPECTED)
+
+
+def _indexed(index: Path) -> Iterator[Path]:
+    try:
+        files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            "the checkpoint's index cannot be read", where=index, expected="a weight_map of files"
+        ) from error
+    for name in files:
+        part = index.parent / Path(name).name
+        if not part.is_file():
+            raise DataError(
+                "a part of the checkpoint is missing", where=part, expected=f"every file named in {index.name}"
+            )
+        yield part
+
+
+def _read_file(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        if path.suffix in PICKLED:
+            return _state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:
+        raise DataError(f"the checkpoint cannot be read ({error})", where=path, expected=EXPECTED) from error
+    raise DataError("the checkpoint is of an unknown kind", where=path, expected=EXPECTED)
+
+
+def _state_dict(loaded: Any) -> dict[str, Tensor]:
+    """The tensors of a loaded file, out of the wrapper that a training program put around them."""
+    for key in WRAPPERS:
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+    if not isinstance(loaded, dict):
+        raise ValueError(f"a {type(loaded).__name__} where a dict of tensors belongs")
+    tensors = {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise ValueError("it holds no tensor")
+    return tensors
