@@ -75,9 +75,9 @@ class Trainable(Model):
             ranks: of the job; the length of an epoch in steps depends on it.
         """
         recipe = self.recipe.training
-        optimizer = build_optimizer(recipe.training.optimizer, self.network.named_parameters())
+        optimizer = build_optimizer(recipe.optimizer, self.network.named_parameters())
         epoch = recipe.steps_per_epoch(ranks)
-        return optimizer, build_scheduler(recipe.training.schedule, optimizer, steps_per_epoch=epoch)
+        return optimizer, build_scheduler(recipe.schedule, optimizer, steps_per_epoch=epoch)
 
     def reset_metrics(self, device: torch.device) -> None:
         """Start every metric from nothing, on `device`."""

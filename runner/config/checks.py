@@ -84,8 +84,8 @@ def _check_choices(case: Case) -> None:
         )
     if case.framework.name not in case.model.implementations:
         raise ConfigurationError(
-            f"model={case.model.name} has no trainable for framework={case.framework.name}. "
-            f"It has one for: {', '.join(case.model.workloads)}."
+            f"model={case.model.name} has no implementation for framework={case.framework.name}. "
+            f"It has one for: {', '.join(case.model.implementations)}."
         )
     if case.precision.name not in vendor.precisions:
         raise ConfigurationError(
