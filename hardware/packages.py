@@ -11,6 +11,8 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
+PREFIX = "touchstone."
+"""Every group of ours begins so."""
 VENDORS = "touchstone.vendors"
 """A vendor's name to its device class."""
 METERS = "touchstone.meters"
@@ -27,14 +29,16 @@ class BrokenPackageError(ValueError):
 
 @cache
 def _all() -> dict[str, tuple[EntryPoint, ...]]:
-    groups = (VENDORS, METERS, CHIPS, CONF)
-    found = entry_points()
-    return {group: tuple(sorted(found.select(group=group), key=lambda one: one.name)) for group in groups}
+    found: dict[str, list[EntryPoint]] = {}
+    for point in entry_points():
+        if point.group.startswith(PREFIX):
+            found.setdefault(point.group, []).append(point)
+    return {group: tuple(sorted(points, key=lambda one: one.name)) for group, points in found.items()}
 
 
 def brought(group: str) -> tuple[EntryPoint, ...]:
-    """The entry points of one of the groups above, by name."""
-    return _all()[group]
+    """The entry points of a group, by name."""
+    return _all().get(group, ())
 
 
 def place(point: EntryPoint) -> Path:

@@ -1,60 +1,74 @@
-"""From a vendor's YAML to its `Device`."""
+"""One way from a name to a class, for vendors' devices, meters, tasks, frameworks and whatever else is chosen by name.
+
+What this tree brings is written as `module:Class` and imported only when it is asked for; what installed packages bring
+is found by their entry points.
+"""
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import EntryPoint
+from typing import Any
 
-from hardware.base import Device
-from hardware.packages import VENDORS as ENTRY_POINTS
 from hardware.packages import brought
-from hardware.spec import VendorSpec
 
 
-def load_device(spec: VendorSpec, *, emulate: bool = False) -> Device:
-    """The device of a vendor, not yet connected.
-
-    Args:
-        spec: the vendor's YAML; `spec.device` is a dotted path, or a name registered under `touchstone.vendors`.
-        emulate: take the host CPU in the vendor's place.
-
-    Raises:
-        ValueError: `spec.device` leads to no `Device` class; says where it ends.
-    """
-    device_class = _find_class(spec.device)
-    if not (isinstance(device_class, type) and issubclass(device_class, Device)):
-        raise ValueError(f"vendor.device={spec.device} is {device_class!r}, not a subclass of hardware.base.Device")
-    if emulate:
-        from hardware.emulation import Emulated
-
-        return Emulated(spec)
-    return device_class(spec)
+class UnknownNameError(ValueError):
+    """Nothing has this name; the message says what is near and what there is."""
 
 
-def _find_class(path: str) -> object:
-    """A name without a dot is looked up among what packages registered: that reads every installed package's files."""
-    module_name, dot, class_name = path.rpartition(".")
-    if not dot:
-        return _find_registered(path)
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ValueError(f"vendor.device={path}: cannot import {module_name}: {error}") from error
-    if not hasattr(module, class_name):
-        raise ValueError(f"vendor.device={path}: {module_name} has no {class_name}")
-    found: object = getattr(module, class_name)
-    return found
+class BrokenEntryError(ValueError):
+    """What has this name cannot be imported, or is something else; the message says which and why."""
 
 
-def _find_registered(name: str) -> object:
-    points = brought(ENTRY_POINTS)
-    registered = [point for point in points if point.name == name]
-    if not registered:
-        known = ", ".join(sorted(point.name for point in points)) or "nothing is"
-        raise ValueError(
-            f"vendor.device={name} is neither a dotted path (package.module.Class) nor registered under {ENTRY_POINTS} "
-            f"({known})"
-        )
-    try:
-        return registered[0].load()
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"vendor.device={name}: {registered[0].value} cannot be imported: {error}") from error
+@dataclass(kw_only=True, slots=True, frozen=True)
+class Registry:
+    """Classes of one kind by name."""
+
+    kind: str
+    """What it holds, in the singular, as messages say it: `meter`, `task`."""
+    group: str
+    """Entry points of installed packages."""
+    built_in: Mapping[str, str]
+    """Name to `module:Class`, of this tree; they go before those of packages."""
+    base: str
+    """`module:Class` that every one of them is a subclass of."""
+
+    def names(self, *, outside: bool = True) -> list[str]:
+        """Every name, those of installed packages included unless `outside` is false."""
+        return sorted({*self.built_in, *(point.name for point in self._brought() if outside)})
+
+    def find(self, name: str) -> type[Any]:
+        """The class of a name.
+
+        Raises:
+            UnknownNameError: there is none.
+            BrokenEntryError: it cannot be imported, or is not of this kind.
+        """
+        point = self._point(name)
+        try:
+            found = point.load()
+        except (ImportError, AttributeError) as error:
+            raise BrokenEntryError(f"{name}: {point.value} cannot be imported: {error}") from error
+        module, _, attribute = self.base.partition(":")
+        base = getattr(import_module(module), attribute)
+        if not (isinstance(found, type) and issubclass(found, base)):
+            raise BrokenEntryError(f"{name}: {point.value} is not a {base.__module__}.{base.__qualname__}")
+        return found
+
+    def _point(self, name: str) -> EntryPoint:
+        if name in self.built_in:
+            return EntryPoint(name=name, value=self.built_in[name], group=self.group)
+        points = {point.name: point for point in self._brought()}
+        if name in points:
+            return points[name]
+        known = self.names()
+        near = get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise UnknownNameError(f"no {self.kind} is called {name}.{hint} There are: {', '.join(known)}")
+
+    def _brought(self) -> tuple[EntryPoint, ...]:
+        return brought(self.group)

@@ -68,7 +68,12 @@ class EndlessSampler(Sampler[list[int]]):
 
 
 def training_loader(
-    dataset: Dataset[Any], sampler: Sampler[list[int]], collate: Callable[[list[Any]], Batch], *, workers: int, pin: bool
+    dataset: Dataset[Any],
+    sampler: Sampler[list[int]],
+    collate: Callable[[list[Any]], Batch],
+    *,
+    workers: int,
+    pin: bool,
 ) -> DataLoader[Any]:
     """Loader over `sampler`'s batches; `pin` asks for page-locked host memory (devices with their own memory)."""
     return DataLoader(

@@ -21,7 +21,7 @@ from hardware.chip_identity import identify
 from hardware.detect import device_nodes
 from hardware.meters.base import Meter, Reading
 from hardware.meters.registry import make_meter
-from hardware.registry import load_device
+from hardware.device import load_device
 from hardware.sampling.station import FAILURES, describe
 from runner.doctor.findings import Details, DeviceFinding, MeterFinding
 from runner.doctor.survey import load_spec

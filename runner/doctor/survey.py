@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hardware.base import Device
 from hardware.detect import device_nodes
-from hardware.registry import load_device
+from hardware.device import load_device
 from hardware.spec import VendorSpec
 from hardware.stacks.host import cpu_name
 from runner.core import packages

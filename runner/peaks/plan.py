@@ -12,7 +12,7 @@ from typing import Any
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from hardware.registry import load_device
+from hardware.device import load_device
 from hardware.spec import PrecisionSpec
 from runner.cli import with_vendor
 from runner.commandline.arguments import read_arguments

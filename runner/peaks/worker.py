@@ -16,7 +16,7 @@ from pathlib import Path
 
 import runner
 from hardware.base import Device, DeviceIdentity
-from hardware.registry import load_device
+from hardware.device import load_device
 from hardware.sampling.client import SamplerClient
 from runner.core.errors import HardwareError
 from runner.core.events import EventWriter, Name

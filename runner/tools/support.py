@@ -155,7 +155,7 @@ def cases(group: str, *, outside: bool = False) -> list[Case]:
 
 def vendor_table(results: Sequence[Measured], commands: Sequence[frozenset[str]], *, outside: bool = False) -> str:
     """Vendors: how the device shows itself, what it offers, how far that is verified."""
-    from hardware.registry import load_device
+    from hardware.device import load_device
 
     rows = []
     for vendor in (case.vendor for case in cases("vendor", outside=outside)):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import runner
 from hardware.base import DeviceIdentity
-from hardware.registry import load_device
+from hardware.device import load_device
 from hardware.sampling.client import SamplerClient
 from runner.config.schema import Case, load_case
 from runner.core.errors import DependencyError, HardwareError, TargetNotReachedError, WorkerCrashedError, classify

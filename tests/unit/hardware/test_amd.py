@@ -16,7 +16,7 @@ from kfd_machine import Machine
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.bus.kfd import AMD, HYGON, find_gpus
 from hardware.detect import detect_vendor, device_nodes, visible_count
-from hardware.registry import load_device
+from hardware.device import load_device
 from hardware.stacks import rocm
 from hardware.vendors.amd import Amd
 
@@ -337,7 +337,7 @@ def test_versions(device: Amd, gpus: FakeCuda, machine: Machine) -> None:
 def test_asking_imports_no_torch(machine: Machine) -> None:
     code = (
         "import sys; from pathlib import Path; from hardware.spec import VendorSpec\n"
-        "from hardware.registry import load_device\n"
+        "from hardware.device import load_device\n"
         "for name in ('amd.Amd', 'dcu.Dcu'):\n"
         "    device = load_device(VendorSpec(name='x', title='X', device='hardware.vendors.' + name, tasks=(),\n"
         "        precisions=(), visible_devices_env=None, communication_backend='nccl', meters=()), emulate=False)\n"

@@ -12,7 +12,7 @@ from hardware_specs import precision, vendor
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 
 from hardware.base import PrecisionUnsupportedError
-from hardware.registry import load_device
+from hardware.device import load_device
 from hardware.spec import PrecisionSpec
 from hardware.stacks.host import cpu_name
 from hardware.vendors.cpu import Cpu
@@ -143,7 +143,7 @@ import os, sys
 sys.path.insert(0, sys.argv[1])
 import pytorch_lightning as pl, torch
 from hardware_specs import precision, vendor
-from hardware.registry import load_device
+from hardware.device import load_device
 class Linear(pl.LightningModule):
     def __init__(self):
         super().__init__()

@@ -12,7 +12,7 @@ from kfd_machine import Machine
 
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.bus.kfd import AMD, HYGON
-from hardware.registry import load_device
+from hardware.device import load_device
 from hardware.stacks import rocm
 from hardware.vendors.dcu import Dcu
 

@@ -9,7 +9,7 @@ from hardware_specs import precision, vendor
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.detect import detect_vendor, visible_count
 from hardware.meters.registry import meter_names
-from hardware.registry import load_device
+from hardware.device import load_device
 from hardware.vendors.mthreads import Mthreads
 
 VARIABLE = "MUSA_VISIBLE_DEVICES"

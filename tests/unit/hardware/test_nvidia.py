@@ -11,7 +11,7 @@ from fake_cuda import FakeCuda, install
 from hardware_specs import precision, vendor
 
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
-from hardware.registry import load_device
+from hardware.device import load_device
 from hardware.vendors.nvidia import Nvidia
 
 UUID = "5BA7A1A2-1234-5678-9abc-DEF012345678"
@@ -229,7 +229,7 @@ def test_loading_by_path_and_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> 
     spec = vendor("nvidia")
     assert type(load_device(spec, emulate=False)) is Nvidia
     plugin = SimpleNamespace(name="ours", load=lambda: Nvidia)
-    monkeypatch.setattr("hardware.registry.brought", lambda group: [plugin])
+    monkeypatch.setattr("hardware.device.brought", lambda group: [plugin])
     spec.device = "ours"
     assert type(load_device(spec, emulate=False)) is Nvidia
     spec.device = "their"
@@ -255,7 +255,7 @@ def test_wrong_paths_say_where_they_end(path: str, message: str) -> None:
 
 def test_the_parent_can_ask_without_importing_torch() -> None:
     code = (
-        "import sys; from hardware.registry import load_device; from hardware.spec import VendorSpec\n"
+        "import sys; from hardware.device import load_device; from hardware.spec import VendorSpec\n"
         "for path in ('cpu.Cpu', 'nvidia.Nvidia', 'kunlunxin.Kunlunxin'):\n"
         "    load_device(VendorSpec(name='x', title='X', device='hardware.vendors.' + path, visible_devices_env=None,\n"
         "        communication_backend='gloo', precisions=(), tasks=(), meters=())).unavailable_reason()\n"

@@ -6,7 +6,7 @@ from hardware_specs import precision, vendor
 
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.detect import device_nodes
-from hardware.registry import load_device
+from hardware.device import load_device
 from hardware.vendors.xeon import ISA_LIMITS, Xeon
 
 AVX512 = "fpu sse4_2 avx2 avx512f avx512_vnni"

@@ -65,7 +65,7 @@ def test_the_quick_look_imports_and_starts_nothing_and_costs_less_than_its_own_s
 SHIPPED_ALONE = """
 import sys
 from hardware.chips import find_chip
-from hardware.registry import load_device
+from hardware.device import load_device
 from runner.doctor.survey import load_spec, survey
 touched = []
 def hook(event, arguments):
