@@ -29,11 +29,9 @@ class BrokenPackageError(ValueError):
 
 @cache
 def _all() -> dict[str, tuple[EntryPoint, ...]]:
-    found: dict[str, list[EntryPoint]] = {}
-    for point in entry_points():
-        if point.group.startswith(PREFIX):
-            found.setdefault(point.group, []).append(point)
-    return {group: tuple(sorted(points, key=lambda one: one.name)) for group, points in found.items()}
+    found = entry_points()
+    groups = (group for group in found.groups if group.startswith(PREFIX))
+    return {group: tuple(sorted(found.select(group=group), key=lambda one: one.name)) for group in groups}
 
 
 def brought(group: str) -> tuple[EntryPoint, ...]:

@@ -13,8 +13,8 @@ from typing import get_args, get_type_hints
 
 from hardware.chips import find_chip, load_chips
 from hardware.detect import device_nodes, visible_count
-from hardware.meters.registry import meter_names
 from hardware.device import load_device
+from hardware.meters.registry import meter_names
 from hardware.sampling.exporter import PACKAGE
 from runner.config.division import Division
 from runner.config.kinds import check_kinds

@@ -19,9 +19,9 @@ from hardware.bus.nodes import node_number
 from hardware.bus.pci import normal_pci, pci_address_of_node
 from hardware.chip_identity import identify
 from hardware.detect import device_nodes
+from hardware.device import load_device
 from hardware.meters.base import Meter, Reading
 from hardware.meters.registry import make_meter
-from hardware.device import load_device
 from hardware.sampling.station import FAILURES, describe
 from runner.doctor.findings import Details, DeviceFinding, MeterFinding
 from runner.doctor.survey import load_spec

@@ -9,8 +9,8 @@ from hardware_specs import precision, vendor
 
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.detect import detect_vendor, visible_count
-from hardware.meters.registry import meter_names
 from hardware.device import load_device
+from hardware.meters.registry import meter_names
 from hardware.vendors.ascend import Ascend
 
 FAKES = Path(__file__).parents[2] / "fakes"

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 
 from hardware.base import HardwareUnavailableError
 from hardware.detect import detect_vendor, device_nodes, visible_count
-from hardware.meters.registry import meter_names
 from hardware.device import load_device
+from hardware.meters.registry import meter_names
 from hardware.spec import PrecisionSpec, VendorSpec
 from hardware.stacks.engine_device import EngineDevice
 

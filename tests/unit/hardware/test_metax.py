@@ -9,8 +9,8 @@ from hardware_specs import precision, vendor
 
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.detect import detect_vendor, device_nodes, visible_count
-from hardware.meters.registry import meter_names
 from hardware.device import load_device
+from hardware.meters.registry import meter_names
 from hardware.stacks import cuda_build
 from hardware.vendors.metax import Metax
 

@@ -8,8 +8,8 @@ from hardware_specs import precision, vendor
 
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.detect import detect_vendor, visible_count
-from hardware.meters.registry import meter_names
 from hardware.device import load_device
+from hardware.meters.registry import meter_names
 from hardware.vendors.mthreads import Mthreads
 
 VARIABLE = "MUSA_VISIBLE_DEVICES"
