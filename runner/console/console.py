@@ -26,8 +26,8 @@ from runner.core.events import Event, Name
 from runner.core.lasting_output import standard_output
 from runner.record.names import number
 from runner.record.report import Report
-from runner.views import compare
-from runner.views.compare import Run
+from runner.views import comparable, compare
+from runner.views.comparable import Run
 from runner.views.page import WIDTH, Grid, Page, clean, screen, to_rich
 from runner.views.tables import table
 
@@ -235,7 +235,7 @@ def show_sweep(folder: Path, reports: Mapping[Path, Report], *, file: IO[str] | 
         page.blocks.append(Grid(header=["Case", "Status"], rows=rows))
     on = screen(file or standard_output())
     runs = [Run(report=report, folder=path) for path, report in reports.items()]
-    for part in [page, *(compare.page(group) for group in compare.groups(runs) if len(group) > 1)]:
+    for part in [page, *(compare.page(group) for group in comparable.groups(runs) if len(group) > 1)]:
         on.print()
         on.print(to_rich(part, width=min(WIDTH, on.width)))
     on.print()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from runner.core.errors import ConfigurationError, TouchstoneError
 from runner.results.find import LEFT_OUT, find_runs, is_run, load_all
-from runner.views import compare, tables
-from runner.views.compare import Run
+from runner.views import comparable, compare, tables
+from runner.views.comparable import Run
 from runner.views.export import to_csv, to_json
 from runner.views.html import Section, plots_of, to_html
 from runner.views.page import WIDTH, Page, screen, to_markdown, to_rich, to_text
@@ -99,8 +99,8 @@ def _load(paths: Sequence[Path]) -> list[Run]:
 def _sorted(runs: list[Run], figure: str | None, *, force: bool) -> list[Run]:
     if figure is None:
         return runs
-    ranked = compare.sort_runs(runs, figure)
-    if force and len(compare.groups(runs)) > 1:
+    ranked = comparable.sort_runs(runs, figure)
+    if force and len(comparable.groups(runs)) > 1:
         _say(f"--sort has no effect: with --force, these runs are not ranked by {figure}.")
         return runs
     return ranked
@@ -117,8 +117,8 @@ def _sections(runs: list[Run], *, explicit: bool, force: bool) -> list[Section]:
     if force:
         return [Section(page=compare.page(runs))]
     if explicit:
-        compare.require_comparable(runs)
-    groups = compare.groups(runs)
+        comparable.require_comparable(runs)
+    groups = comparable.groups(runs)
     return [
         Section(page=compare.page(group)) if len(group) > 1 else _single(group[0], every_figure=False)
         for group in groups

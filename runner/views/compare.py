@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.core.errors import ConfigurationError
-from runner.record.names import LAST, is_quality, written
+from runner.record.names import LAST, written
 from runner.record.report import Report
 from runner.record.values import known as value_known
 from runner.results.host import OTHERS, isolated
 from runner.results.rules import reasons
+from runner.views.comparable import Run, differing_fields
 from runner.views.page import BEST, NULL, UNRANKED, Grid, Page
 from runner.views.ranking import Column, best_of, ratio, rule_changes, value_of, verdict
 from runner.views.tables import emulated, first_line, known, marks, order, publishable
@@ -44,81 +43,11 @@ _REASONS = 3
 _SAID_BY_MARKS = frozenset({"run/emulated", "run/publishable"})
 
 
-@dataclass(kw_only=True, slots=True)
-class Run:
-    """A result and where it lies."""
-
-    report: Report
-    folder: Path
-
-
-def comparable_key(report: Report) -> tuple[tuple[str, str], ...]:
-    """What two results must have in common to be ranked, as (field, value) pairs."""
-    case = report.case
-    return (
-        ("task", str(case.get("task"))),
-        ("model", str(case.get("model"))),
-        ("scale", str(case.get("scale"))),
-        ("emulated", "yes" if emulated(report) else "no"),
-        ("data", str(case.get("data"))),
-        ("quality target", _targets(report)),
-    )
-
-
-def groups(runs: Sequence[Run]) -> list[list[Run]]:
-    """The runs in groups that may be ranked, in the order in which each group first appears."""
-    found: dict[tuple[tuple[str, str], ...], list[Run]] = {}
-    for run in runs:
-        found.setdefault(comparable_key(run.report), []).append(run)
-    return list(found.values())
-
-
-def require_comparable(runs: Sequence[Run]) -> None:
-    """Refuse runs that must not be ranked.
-
-    Raises:
-        ConfigurationError: names the field that differs and each of its values with a run that has it.
-    """
-    differing = _differing(runs)
-    if not differing:
-        return
-    said = []
-    for field, values in differing.items():
-        held = ", ".join(f"{value} in {folder}" for value, folder in values.items())
-        said.append(f"{field} differs ({held})")
-    raise ConfigurationError(
-        f"These runs must not be compared: {'; '.join(said)}. Compare runs that agree in this, "
-        "or add --force to see them side by side without a ranking."
-    )
-
-
-def sort_runs(runs: Sequence[Run], figure: str) -> list[Run]:
-    """The runs from best to worst in one figure; runs that did not measure it come last.
-
-    Raises:
-        ConfigurationError: no run has this figure; names the nearest one.
-    """
-    have = {name for run in runs for name in run.report.figures}
-    if figure not in have:
-        import difflib
-
-        near = difflib.get_close_matches(figure, sorted(have), n=1, cutoff=0)
-        hint = f" Nearest: {near[0]}." if near else ""
-        raise ConfigurationError(f"--sort {figure}: no such figure in these runs.{hint}")
-    sign = 1 if known(figure, runs[0].report).better == "lower" else -1
-
-    def key(run: Run) -> tuple[bool, float]:
-        value = value_of(run.report, figure)
-        return value is None, 0.0 if value is None else sign * value
-
-    return sorted(runs, key=key)
-
-
 def page(runs: Sequence[Run]) -> Page:
     """Figures as rows, runs as columns. Runs that must not be compared are not ranked, and that is said."""
     assert runs
     reports = [run.report for run in runs]
-    differing = _differing(runs)
+    differing = differing_fields(runs)
     ranked = not differing and not emulated(reports[0])
     columns = _columns(reports, ranked=ranked)
     made = Page()
@@ -162,25 +91,6 @@ def known_headline(columns: list[Column], names: list[str]) -> list[str]:
     task = reports[0].case.get("task")
     promised = [name for name in names if task in known(name, reports[0]).headline and not name.startswith("run/")]
     return [name for name in promised if any(value_of(report, name) is not None for report in reports)]
-
-
-def _targets(report: Report) -> str:
-    targets = report.case.get("quality_targets")
-    if report.case.get("task") != "converge":
-        return NULL
-    if not isinstance(targets, dict):
-        metrics = [name for name in report.figures if is_quality(name) and not name.endswith(LAST)]
-        targets = {" ".join(sorted(metrics)): value_of(report, "quality/target")}
-    return ", ".join(f"{name} {goal:g}" if goal is not None else name for name, goal in sorted(targets.items()))
-
-
-def _differing(runs: Sequence[Run]) -> dict[str, dict[str, Path]]:
-    """Fields that forbid a ranking: each value with the first run that has it."""
-    seen: dict[str, dict[str, Path]] = {}
-    for run in runs:
-        for field, value in comparable_key(run.report):
-            seen.setdefault(field, {}).setdefault(value, run.folder)
-    return {field: values for field, values in seen.items() if len(values) > 1}
 
 
 def _shown(name: str, reports: list[Report]) -> bool:

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 
-from runner.views.compare import Run
+from runner.views.comparable import Run
 from runner.views.tables import emulated
 
 CASE_COLUMNS = (

@@ -205,7 +205,7 @@ def test_an_absent_chip_is_refused_at_once_and_says_what_to_do(tmp_path: Path) -
     assert ended.code == 3
     for needed in ("torch_xmlir", "/dev/xpu", "emulate=true scale=tiny"):
         assert needed in ended.out
-    assert [event.name for event in events(ended.folder)] == [Name.FINISHED], "no model was built, no data read"
+    assert events(ended.folder) == [], "no model was built, no data read"
     assert ended.reports["bert"]["error"]["class"] == "HardwareError"
 
 

@@ -98,7 +98,7 @@ BAD = {
     "deleting what is not there": (["~modle"], 2, "Did you mean model?"),
     "the end of a key": (["optimizer.name=adam"], 2, "Did you mean model.train.optimizer.name?"),
     "a word that is nearly one of a list": (["model.train.optimizer.name=adamm"], 2, "Did you mean adam?"),
-    "an absent search path": (["hydra.searchpath=[file:///nowhere/at/all]"], 2, "there is no /nowhere/at/all"),
+    "an absent search path": (["hydra.searchpath=[file:///nowhere/at/all]"], 2, "there is no folder /nowhere/at/all"),
     "a launcher": (["hydra/launcher=basic"], 2, "has no effect"),
     "a chip that is not in the catalogue": (
         ["task=inspect", "vendor=nvidia", "vendor.chip=A100-SXM4-80G"],

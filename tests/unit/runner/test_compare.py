@@ -9,7 +9,8 @@ from rich.console import Console
 from runner.core.errors import ConfigurationError
 from runner.record.report import Figure
 from runner.views import compare
-from runner.views.compare import Run, groups, page, require_comparable, sort_runs
+from runner.views.comparable import Run, groups, require_comparable, sort_runs
+from runner.views.compare import page
 from runner.views.page import Grid, Note, to_markdown, to_rich, to_text
 from runner.views.ranking import value_of
 

@@ -135,3 +135,11 @@ def test_the_tuning_file_in_use_is_known() -> None:
         assert tuning_in_use({"tuning": "nvidia/resnet50"}) == "nvidia/resnet50"
         assert tuning_in_use({"tuning": "nvidia/bert"}) is None
         assert tuning_in_use({}) is None
+
+
+@pytest.mark.parametrize("scale", ["reference", "tiny"])
+@pytest.mark.parametrize("model", choices("model"))
+def test_a_case_is_the_same_after_it_was_written_down(model: str, scale: str, tmp_path: Path) -> None:
+    made = case(f"model={model}", f"scale={scale}")
+    made.save(tmp_path / "run.yaml")
+    assert load_case(tmp_path).identity == made.identity

@@ -210,7 +210,10 @@ def test_a_refusal_comes_before_anything_heavy_and_is_a_result(
     fixed = ["model=resnet50", "vendor=cpu", "tracking=none", f"run.root={tmp_path}"]
     assert run([*fixed, "seed=3", "model.train.optimizer.lr=9", "fairness.require=closed"]) == 2
     told = " ".join(capfd.readouterr().err.split())
-    assert "fairness.require=closed, and this run is open" in told and "seed=3 (the reference has 1234)" in told
+    assert (
+        "fairness.require=closed, and this run is open" in told
+        and "model.train.optimizer.lr=9.0 (the reference has 0.1)" in told
+    )
     (folder,) = (path.parent for path in tmp_path.glob("*/*/report.json"))
     report = load_report(folder / "report.json")
     assert report.error is not None and report.error["class"] == "ConfigurationError"

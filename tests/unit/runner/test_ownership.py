@@ -12,9 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from case_samples import make_case
-from hydra import compose, initialize_config_module
 
-from runner.config import resolvers
 from runner.config.schema import load_case
 from runner.core import lock
 from runner.core.errors import ConfigurationError
@@ -22,14 +20,13 @@ from runner.core.lock import OwnedError, let_go, take
 from runner.core.owner import parent_state, write_parent
 from runner.launch.folder import claim, claim_sweep, find_earlier
 from runner.launch.submit import _continue
-from runner.launch.sweep import _use, quoted
 from runner.measure.context import PARENT_VARIABLE
 from runner.worker import main as worker
 
 OWNER = """
 import sys
 from pathlib import Path
-from runner.tracking.owner import write_parent
+from runner.core.owner import write_parent
 write_parent(Path(sys.argv[1]))
 print("owned", flush=True)
 sys.stdin.read()
@@ -77,18 +74,6 @@ def test_run_yaml_is_won_before_anybody_is_named(tmp_path: Path, monkeypatch: py
 def test_two_sweeps_that_want_the_same_name_get_two_folders(tmp_path: Path) -> None:
     wanted = tmp_path / "day" / "12-00-00_sweep"
     assert [claim_sweep(wanted), claim_sweep(wanted)] == [wanted, tmp_path / "day" / "12-00-00_sweep_2"]
-
-
-@pytest.mark.parametrize("name", ["plain", "it's", "a=b,c", "back\\slash\\", "quote\\'s"])
-def test_hydra_puts_the_cases_into_the_folder_that_was_won(tmp_path: Path, name: str) -> None:
-    resolvers.register()
-    with initialize_config_module("conf", version_base="1.3"):
-        config = compose("config", overrides=["vendor=cpu"], return_hydra_config=True)
-        _use(config, tmp_path / name)
-        assert config.hydra.sweep.dir == str(tmp_path / name)
-        again = compose("config", overrides=list(config.hydra.overrides.hydra), return_hydra_config=True)
-    assert again.hydra.sweep.dir == str(tmp_path / name)
-    assert quoted("a") == "'a'"
 
 
 def test_a_clock_that_is_set_changes_no_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,7 +145,7 @@ def test_a_window_whose_speed_changed_says_so(
 ) -> None:
     folder = Folder(tmp_path / "run", case())
     folder.begin()
-    folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
+    folder.segment(0, samples=6000, seconds=steps * sum(per_fifth), core_s=0.02 * steps)
     rows = [f"0,1,window,{seconds},0.01,1000,,1.0" for seconds in per_fifth for _ in range(steps)]
     header = "rank,step,phase,seconds,core_seconds,samples,tokens,loss"
     (folder.path / "steps.csv").write_text("\n".join([header, "0,0,warmup,9.0,0.01,1000,,1.0", *rows, ""]))
@@ -215,7 +215,7 @@ def test_an_unknown_chip_has_no_peak_and_a_similar_name_does_not_help(tmp_path: 
 def test_skipped_steps_are_no_steps(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "run", case())
     folder.begin()
-    folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
+    folder.segment(0, samples=6000, seconds=11.0, core_s=11.0)
     header = "rank,step,phase,seconds,core_seconds,samples,tokens,loss"
     rows = ["0,1,window,4.0,4.0,3000,,1.0", "0,2,window,1.0,1.0,0,,1.0", "0,3,window,6.0,6.0,3000,,1.0"]
     (folder.path / "steps.csv").write_text("\n".join([header, *rows, ""]))

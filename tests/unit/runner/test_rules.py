@@ -42,6 +42,7 @@ PART: dict[str, Any] = {
     "power_flags": [],
     "throttling": [],
     "precision": PROBED,
+    "beyond_peak": [],
 }
 ENERGY = {"energy/device_j": 3600.0}
 
@@ -80,6 +81,7 @@ def test_a_good_run_keeps_every_rule() -> None:
         ({"unevenness": 1.25}, "evenness", "1.25 times as long"),
         ({"others": 0.05}, "host", "others took 5.0% of its processors"),
         ({"throttling": ["HwSlowdown"]}, "throttling", "HwSlowdown"),
+        ({"beyond_peak": ["compute/mfu is left out: it comes to 128.2 %."]}, "peak", "comes to 128.2 %"),
         ({"power_coverage": 0.94}, "energy", "the meters saw 94% of a segment"),
         ({"power_flags": ["low_coverage"]}, "energy", "low_coverage"),
         ({"power_flags": ["counter_disagrees"]}, "energy", "counter_disagrees"),

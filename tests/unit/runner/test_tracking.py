@@ -302,7 +302,7 @@ def test_the_default_store_lies_under_run_root(tmp_path: Path, monkeypatch: pyte
 def test_credentials_are_shown_nowhere(root: Path) -> None:
     secret = f"http://user:geheim@127.0.0.1:{free_port()}/base?token=geheim"
     folder = make_run(root, f"tracking.uri='{secret}'")
-    assert "geheim" in (folder / "run.yaml").read_text()
+    assert "geheim" not in (folder / "run.yaml").read_text()
     tracker = Tracker(folder, make_case(root).tracking)
     tracker.start()
     warning = tracker.finish(make_report(folder))
