@@ -17,8 +17,8 @@ run: $(READY)  ## one small case, end to end
 test: lint types  ## lint, types, tests
 	$(PYTEST) -m "not heavy"
 
-test-all: lint types  ## the same with the cases that take minutes
-	$(PYTEST)
+test-all: lint types  ## the same with the cases that take minutes, and coverage
+	$(PYTEST) --cov=runner --cov=models --cov=hardware --cov-report=term:skip-covered
 
 lint: $(READY)
 	$(PYTHON) -m ruff check .
