@@ -15,7 +15,7 @@ from typing import Any
 from hardware.bus.pci import normal_pci
 from hardware.meters.frame.boxed import possible_celsius, possible_watts
 from hardware.meters.frame.fields import CELSIUS, MEGAHERTZ, PERCENT, WATTS, quantity, within
-from hardware.meters.frame.smi import SmiRow
+from hardware.meters.frame.row import SmiRow
 
 Attributes = Mapping[str, str]
 ONE_IPU = frozenset({"C600"})

@@ -13,7 +13,8 @@ from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError
 from hardware.meters.frame.command import Tool
 from hardware.meters.frame.each import ask_each
-from hardware.meters.frame.smi import SmiMeter, SmiRow
+from hardware.meters.frame.row import SmiRow
+from hardware.meters.frame.smi import SmiMeter
 from hardware.meters.smi.gc_attributes import from_json, from_lines, to_rows
 
 

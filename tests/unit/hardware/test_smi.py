@@ -7,7 +7,8 @@ import pytest
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.frame.smi import SmiMeter, SmiRow
+from hardware.meters.frame.row import SmiRow
+from hardware.meters.frame.smi import SmiMeter
 
 A, B, C = "0000:1a:00.0", "0000:3b:00.0", "0000:5c:00.0"
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import ClassVar
 
-from hardware.meters.frame.smi import SmiMeter, SmiRow
+from hardware.meters.frame.row import SmiRow
+from hardware.meters.frame.smi import SmiMeter
 from hardware.meters.smi.cnmon.cards import Card, parse_cards
 from hardware.meters.smi.cnmon.driver import driver_cards
 

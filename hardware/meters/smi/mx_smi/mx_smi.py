@@ -14,7 +14,8 @@ from typing import ClassVar
 from hardware.base import DeviceIdentity
 from hardware.bus.pci import normal_pci
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.frame.smi import SmiMeter, SmiRow
+from hardware.meters.frame.row import SmiRow
+from hardware.meters.frame.smi import SmiMeter
 from hardware.meters.frame.told import share_power
 from hardware.meters.smi.mx_smi.rows import Gpu, parse_machine_form, parse_table
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from hardware.bus.pci import find_pci, normal_pci
 from hardware.meters.frame.fields import WATTS, boxed_lines, quantity, within
-from hardware.meters.frame.smi import SmiRow
+from hardware.meters.frame.row import SmiRow
 from hardware.meters.frame.told import ABSENT, MOST_W, Told
 
 HEADINGS = {

@@ -16,7 +16,8 @@ from typing import ClassVar
 from hardware.base import DeviceIdentity
 from hardware.bus.nodes import DAVINCI_NODES, existing, node_number
 from hardware.meters.frame.device_numbers import driver_numbers
-from hardware.meters.frame.smi import SmiMeter, SmiRow
+from hardware.meters.frame.row import SmiRow
+from hardware.meters.frame.smi import SmiMeter
 from hardware.meters.smi.npu_smi.rows import Chip, parse_chips
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from hardware.bus.pci import normal_pci
 from hardware.meters.frame.fields import BYTES, CELSIUS, MEGAHERTZ, PERCENT, WATTS, csv_rows, quantity, within
-from hardware.meters.frame.smi import SmiRow
+from hardware.meters.frame.row import SmiRow
 
 _COLUMN = re.compile(r"(?P<label>.*?)\s*(?:\((?P<unit>[^()]*)\))?")
 _UTILISATION = ("gpu utilization", "average % utilization of all gpu engines")
