@@ -24,10 +24,10 @@ class GcMonitor(SmiMeter):
     A C600's power is its board's, of which it is the only IPU; other boards share one sensor between their IPUs.
     """
 
-    name: ClassVar[str] = "gc_monitor"
-    tools: ClassVar[tuple[str, ...]] = ("gc-monitor",)
-    calls: ClassVar[tuple[tuple[str, ...], ...]] = (("--json",),)
-    numbered_by_driver: ClassVar[bool] = True
+    name: ClassVar = "gc_monitor"
+    tools: ClassVar = ("gc-monitor",)
+    calls: ClassVar = (("--json",),)
+    numbered_by_driver: ClassVar = True
     """By the attribute `sysfs file id`."""
 
     def __init__(self, timeout_s: float = 5.0) -> None:

@@ -27,7 +27,6 @@ TABLE = ((), ("--showbus",))
 BUS = re.compile(r"^\s*(?:[DH]CU|GPU)\[(\d+)\]\s*:\s*PCI Bus:\s*(\S+)", re.MULTILINE)
 COLUMNS = Layout(
     pci_bus_id=("@pci",),
-    index=("DCU", "HCU"),
     power_w=power("AvgPwr", most=3000.0, zero_is_absent=True),
     temperature_c=temperature("Temp", least=0.0),
     utilisation=utilisation("DCU%", "HCU%"),

@@ -295,8 +295,8 @@ def test_no_device_yet_is_a_reason(tool):
 
 def test_addresses_are_hexadecimal_however_they_are_written():
     text = X4.replace(": 1b", ": 0x1B").replace("Domain ID                  : 0000", "Domain ID                  : 1")
-    assert [one.pci_bus_id for one in parse_cards(text)] == ["0001:1b:00.0", "0001:36:00.0"]
-    assert parse_cards(X4.replace(": 1b", ": N/A"))[0].pci_bus_id is None
+    assert [one.row.pci_bus_id for one in parse_cards(text)] == ["0001:1b:00.0", "0001:36:00.0"]
+    assert parse_cards(X4.replace(": 1b", ": N/A"))[0].row.pci_bus_id is None
 
 
 def test_what_the_driver_tells(root):

@@ -138,7 +138,7 @@ def energy(tmp_path, *devices) -> EnergyReading:
 
 
 def test_energy_of_both_tiles_is_the_cards_and_of_one_is_unknown(tool, tmp_path, monkeypatch):
-    monkeypatch.setattr("hardware.meters.smi.xpumcli.xpumcli.Xpumcli._call", lambda self, *words: answer(tool, words))
+    monkeypatch.setattr("hardware.meters.smi.xpumcli.xpumcli.Xpumcli._run", lambda self, *words: answer(tool, words))
     assert energy(tmp_path / "both", gpu(TILE_0), gpu(TILE_1, 1)).joules == pytest.approx(5017.5)
     alone = energy(tmp_path / "one", gpu(TILE_0))
     assert alone.joules is None and "2 devices share the power sensor" in alone.reason
@@ -229,7 +229,7 @@ def test_remarks_before_the_table_do_not_matter(tool):
 @pytest.mark.parametrize("text", ["", "hello\nworld, wide\n", "Timestamp, DeviceId\n", "[[[", "{}"])
 def test_garbage(tool, text):
     tool.says(text)
-    with pytest.raises(MeterUnavailableError, match="no table of a known form"):
+    with pytest.raises(MeterUnavailableError, match="no row of a known form"):
         opened(gpu(MAX_1100))
     tool.says(DUMP, text)
     with pytest.raises(MeterUnavailableError, match="no list of devices"):
