@@ -174,9 +174,7 @@ def utilisation(*names: str, bare: float | None = None, needed: bool = False) ->
     return Figure(names=names, units=PERCENT, bare=bare, least=0.0, most=1.0, needed=needed)
 
 
-def memory(
-    *names: str, units: Mapping[str, float] = BYTES, bare: float | None = None, needed: bool = False
-) -> Figure:
+def memory(*names: str, units: Mapping[str, float] = BYTES, bare: float | None = None, needed: bool = False) -> Figure:
     """Used memory in bytes."""
     return Figure(names=names, units=units, bare=bare, least=0.0, most=LARGEST_BYTES, needed=needed)
 

@@ -27,7 +27,7 @@ class SmiMeter(Meter):
     period_s: ClassVar[float] = 1.0
     tools: ClassVar[tuple[str, ...]]
     """Names of the tool; the first that is installed is run."""
-    calls: ClassVar[tuple[tuple[str, ...], ...]]
+    calls: tuple[tuple[str, ...], ...]
     """Arguments of each call that one reading takes."""
     alternatives: ClassVar[tuple[tuple[tuple[str, ...], ...], ...]] = ()
     """Calls of other versions of the tool in place of `calls`: tried in this order on opening, and kept."""
@@ -54,8 +54,10 @@ class SmiMeter(Meter):
         """
         if not devices:
             raise MeterUnavailableError(f"{self.name}: no device was named yet")
+        self._devices = {}
         reasons: list[str] = []
-        for self._calls in (self.calls, *self.alternatives):
+        for calls in (self.calls, *self.alternatives):
+            self._calls = calls
             try:
                 self._find(devices)
             except MeterUnavailableError as error:

@@ -26,7 +26,7 @@ class GcMonitor(SmiMeter):
 
     name: ClassVar = "gc_monitor"
     tools: ClassVar = ("gc-monitor",)
-    calls: ClassVar = (("--json",),)
+    calls = (("--json",),)
     numbered_by_driver: ClassVar = True
     """By the attribute `sysfs file id`."""
 

@@ -22,7 +22,7 @@ class HlSmi(DeclaredMeter):
 
     name: ClassVar = "hl_smi"
     tools: ClassVar = ("hl-smi",)
-    calls: ClassVar = (("-Q", f"{FIELDS},{CLOCK}", "-f", "csv"),)
+    calls = (("-Q", f"{FIELDS},{CLOCK}", "-f", "csv"),)
     alternatives: ClassVar = ((("-Q", FIELDS, "-f", "csv"),),)
     forms: ClassVar = (Csv(header=frozenset({"uuid", "bus_id"})),)
     layout: ClassVar = Layout(

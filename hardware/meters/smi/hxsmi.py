@@ -23,7 +23,7 @@ class Hxsmi(SmiMeter):
 
     name: ClassVar = "hxsmi"
     tools: ClassVar = ("hxsmi",)
-    calls: ClassVar = ((),)
+    calls = ((),)
     numbered_by_driver: ClassVar = True
 
     def parse(self, outputs: Sequence[str]) -> list[SmiRow]:

@@ -40,7 +40,7 @@ class HySmi(SmiMeter):
 
     name: ClassVar = "hy_smi"
     tools: ClassVar = ("hy-smi", "/opt/hyhal/bin/hy-smi", "rocm-smi")
-    calls: ClassVar = JSON
+    calls = JSON
     alternatives: ClassVar = (TABLE,)
     partial: ClassVar = True
 

@@ -31,7 +31,7 @@ class Ixsmi(DeclaredMeter):
 
     name: ClassVar = "ixsmi"
     tools: ClassVar = ("ixsmi", "/usr/local/corex/bin/ixsmi")
-    calls: ClassVar = (("-q", "-x"),)
+    calls = (("-q", "-x"),)
     forms: ClassVar = (Xml(device="gpu", leave_out=_PROCESSES),)
     layout: ClassVar = Layout(
         pci_bus_id=("pci/pci_bus_id", "@id"),

@@ -29,7 +29,7 @@ class MthreadsGmi(DeclaredMeter):
 
     name: ClassVar = "mthreads_gmi"
     tools: ClassVar = ("mthreads-gmi",)
-    calls: ClassVar = (("-q", "--json"),)
+    calls = (("-q", "--json"),)
     alternatives: ClassVar = ((("-q",),),)
     numbered_by_driver: ClassVar = True
     forms: ClassVar = (Json(devices="GPU"), Sections(begins=_BEGINS))

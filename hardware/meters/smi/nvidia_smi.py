@@ -45,7 +45,7 @@ class NvidiaSmi(DeclaredMeter):
 
     name: ClassVar = "nvidia_smi"
     tools: ClassVar = ("nvidia-smi",)
-    calls: ClassVar = ()
+    calls: tuple[tuple[str, ...], ...] = ()
     """Set per driver, in `open`."""
     forms: ClassVar = (Csv(header=frozenset({"uuid", "pci.bus_id"}), units_in_header=False),)
     layout: ClassVar = Layout(
@@ -71,7 +71,7 @@ class NvidiaSmi(DeclaredMeter):
                     "which others may use as well"
                 )
         if devices:
-            self.calls = ((f"--query-gpu={','.join(self._known_fields())}", "--format=csv"),)  # type: ignore[misc]
+            self.calls = ((f"--query-gpu={','.join(self._known_fields())}", "--format=csv"),)
         super().open(devices)
 
     def parse(self, outputs: Sequence[str]) -> list[SmiRow]:

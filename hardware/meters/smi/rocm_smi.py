@@ -22,7 +22,7 @@ class RocmSmi(SmiMeter):
 
     name: ClassVar = "rocm_smi"
     tools: ClassVar = ("rocm-smi", "/opt/rocm/bin/rocm-smi")
-    calls: ClassVar = (
+    calls = (
         (
             *("--showbus", "--showuniqueid", "--showid", "--showpower", "--showenergycounter", "--showtemp"),
             *("--showuse", "--showmeminfo", "vram", "--showclocks", "--showcomputepartition", "--json"),

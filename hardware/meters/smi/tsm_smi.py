@@ -25,7 +25,7 @@ class TsmSmi(SmiMeter):
 
     name: ClassVar = "tsm_smi"
     tools: ClassVar = ("tsm_smi",)
-    calls: ClassVar = ((),)
+    calls = ((),)
 
     def parse(self, outputs: Sequence[str]) -> list[SmiRow]:
         """One row per chip."""

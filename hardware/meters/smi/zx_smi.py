@@ -39,7 +39,7 @@ class ZxSmi(SmiMeter):
 
     name: ClassVar = "zx_smi"
     tools: ClassVar = ("zx-smi",)
-    calls: ClassVar = ()
+    calls = ()
     """Made from the numbers of the cards."""
     numbered_by_driver: ClassVar = True
 

@@ -277,7 +277,10 @@ def test_a_lost_card_does_not_lend_its_number_to_the_next(tool: FakeTool) -> Non
 def test_a_card_without_its_chip_line_takes_no_other(tool: FakeTool) -> None:
     lines = B910.splitlines(keepends=True)
     chips = parse_chips("".join(lines[:7] + lines[8:]))
-    assert [(chip.npu, chip.row.pci_bus_id, chip.row.power_w) for chip in chips] == [(0, None, None), (1, "0000:01:00.0", 92.5)]
+    assert [(chip.npu, chip.row.pci_bus_id, chip.row.power_w) for chip in chips] == [
+        (0, None, None),
+        (1, "0000:01:00.0", 92.5),
+    ]
     assert (chips[0].row.raw or "").startswith("no line of its chip: 0 910B3")
 
 

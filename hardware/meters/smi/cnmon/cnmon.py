@@ -34,7 +34,7 @@ class Cnmon(SmiMeter):
 
     name: ClassVar = "cnmon"
     tools: ClassVar = ("cnmon",)
-    calls: ClassVar = (("info",),)
+    calls = (("info",),)
 
     root = Path("/")
 

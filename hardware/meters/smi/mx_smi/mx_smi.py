@@ -26,7 +26,7 @@ class MxSmi(SmiMeter):
 
     name: ClassVar = "mx_smi"
     tools: ClassVar = ("mx-smi", "/opt/mxdriver/bin/mx-smi")
-    calls: ClassVar = (("-j",), ())
+    calls = (("-j",), ())
 
     def __init__(self, timeout_s: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(timeout_s)

@@ -16,7 +16,18 @@ from itertools import pairwise
 
 from hardware.bus.pci import find_pci, normal_pci
 from hardware.meters.frame.fields import WATTS, boxed_lines, is_absent, quantity, within
-from hardware.meters.frame.figures import MOST_W, Field, Fields, Layout, clock, memory, power, temperature, told, utilisation
+from hardware.meters.frame.figures import (
+    MOST_W,
+    Field,
+    Fields,
+    Layout,
+    clock,
+    memory,
+    power,
+    temperature,
+    told,
+    utilisation,
+)
 from hardware.meters.frame.forms import flat
 from hardware.meters.frame.row import SmiRow
 

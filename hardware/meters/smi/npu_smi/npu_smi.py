@@ -30,7 +30,7 @@ class NpuSmi(SmiMeter):
 
     name: ClassVar = "npu_smi"
     tools: ClassVar = ("npu-smi",)
-    calls: ClassVar = (("info",),)
+    calls = (("info",),)
     numbered_by_driver: ClassVar = True
 
     device_root = Path("/")

@@ -36,7 +36,7 @@ class Xpumcli(SmiMeter):
 
     name: ClassVar = "xpumcli"
     tools: ClassVar = ("xpumcli", "xpu-smi")
-    calls: ClassVar = (("dump", "-d", "-1", "-m", METRICS, "-n", "1"),)
+    calls = (("dump", "-d", "-1", "-m", METRICS, "-n", "1"),)
     alternatives: ClassVar = ((("dump", "--device", "-1", "--metrics", METRICS, "--number", "1", "--format", "csv"),),)
     """Of 2.x."""
     period_s: ClassVar = 2.0
