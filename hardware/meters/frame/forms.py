@@ -117,10 +117,16 @@ class Sections:
 def json_object(text: str) -> dict[str, Any]:
     """A JSON object; an empty one for anything else."""
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=keys_once)
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object without the keys that stand in it twice, of which `json` would take the last."""
+    often = Counter(key for key, _ in pairs)
+    return {key: value for key, value in pairs if often[key] == 1}
 
 
 def flat(content: Mapping[str, Any]) -> Fields:

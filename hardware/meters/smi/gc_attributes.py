@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from hardware.meters.frame.figures import Field, Layout, clock, power, temperature, utilisation
+from hardware.meters.frame.forms import keys_once
 from hardware.meters.frame.row import SmiRow
 
 Attributes = Mapping[str, str]
@@ -36,7 +37,7 @@ _IPUS = "ipus"
 def from_json(text: str) -> list[Attributes]:
     """Attributes of each IPU in `gc-monitor --json`, those of its card among them; empty when there are none."""
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=keys_once)
     except ValueError:
         return []
     return [ipu for ipu in _ipus(content, {}) if any(name in ipu for name in _KNOWN)]

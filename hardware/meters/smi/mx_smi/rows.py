@@ -28,7 +28,7 @@ from hardware.meters.frame.figures import (
     told,
     utilisation,
 )
-from hardware.meters.frame.forms import flat
+from hardware.meters.frame.forms import flat, keys_once
 from hardware.meters.frame.row import SmiRow
 
 MACHINE_FORM = Layout(
@@ -73,7 +73,7 @@ def parse_machine_form(text: str) -> list[Gpu]:
     """The GPUs of `mx-smi -j`; none when the text holds no such object."""
     begin = text.find("{")
     try:
-        found = json.JSONDecoder().raw_decode(text, begin)[0] if begin >= 0 else {}
+        found = json.JSONDecoder(object_pairs_hook=keys_once).raw_decode(text, begin)[0] if begin >= 0 else {}
     except json.JSONDecodeError:
         return []
     cards = [(normal_pci(key), value) for key, value in found.items() if isinstance(value, dict)]

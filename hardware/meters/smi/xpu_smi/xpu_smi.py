@@ -103,6 +103,7 @@ class XpuSmi(SmiMeter):
             utilisation=row.utilisation,
             memory_used_bytes=row.memory_used_mib * MIB,
             clock_mhz=row.clock_mhz,
+            raw=None if possible_w is not None else row.raw,
         )
 
 
