@@ -46,9 +46,9 @@ def test_xml_by_paths():
 
 
 def test_sections_by_the_line_that_begins_each():
-    text = "Driver : 1\nGPU 0\n  Memory\n    Used : 5 MiB\n  Cache :\n    Used : 6 MiB\n    Used : 7 MiB\nGPU 1\n  T : 12:30\n"
+    text = "Driver : 1\nGPU 0\n  A\n    Used : 5 MiB\n  B :\n    Used : 6 MiB\n    Used : 7 MiB\nGPU 1\n  T : 12:30\n"
     assert texts(Sections(begins=re.compile(r"GPU (?P<n>\d)")).rows(text)) == [
-        {"@n": "0", "Memory/Used": "5 MiB"},
+        {"@n": "0", "A/Used": "5 MiB"},
         {"@n": "1", "T": "12:30"},
     ]
     assert Sections(begins=re.compile("GPU")).rows("Used : 5") == []
