@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import ClassVar
 
-from hardware.meters.frame.boards import share_power
+from hardware.meters.frame.boards import SharedBoards, share_power
 from hardware.meters.frame.row import SmiRow
 from hardware.meters.frame.smi import SmiMeter
 from hardware.meters.smi.cnmon.cards import Card, parse_cards
@@ -40,8 +40,7 @@ class Cnmon(SmiMeter):
 
     def __init__(self, timeout_s: float = 5.0) -> None:
         super().__init__(timeout_s)
-        self._boards: set[str] = set()
-        """Boards seen with several chips; they stay shared when one of those is lost."""
+        self._boards = SharedBoards()
 
     def parse(self, outputs: Sequence[str]) -> list[SmiRow]:
         """One row per card."""
@@ -49,13 +48,13 @@ class Cnmon(SmiMeter):
         by_serial: dict[str | None, list[Card]] = {}
         for card in cards:
             by_serial.setdefault(card.serial or self._driver_serial(card), []).append(card)
-        self._boards |= {serial for serial, chips in by_serial.items() if serial is not None and _share(chips)}
+        self._boards.see(serial for serial, chips in by_serial.items() if _share(chips) for _ in chips)
         return [row for serial, chips in by_serial.items() for row in self._rows(chips, serial)]
 
     def close(self) -> None:
         """Forget the devices and their boards."""
         super().close()
-        self._boards = set()
+        self._boards.forget()
 
     def _driver_serial(self, card: Card) -> str | None:
         if card.product not in SHARED or card.row.pci_bus_id is None:

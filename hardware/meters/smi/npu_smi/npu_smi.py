@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from hardware.base import DeviceIdentity
 from hardware.bus.nodes import DAVINCI_NODES
-from hardware.meters.frame.boards import share_power
+from hardware.meters.frame.boards import SharedBoards, share_power
 from hardware.meters.frame.device_numbers import numbers_of_nodes
 from hardware.meters.frame.row import SmiRow
 from hardware.meters.frame.smi import SmiMeter
@@ -37,8 +37,7 @@ class NpuSmi(SmiMeter):
 
     def __init__(self, timeout_s: float = 5.0) -> None:
         super().__init__(timeout_s)
-        self._shared: set[int] = set()
-        """Cards seen with several chips; they stay shared when one of those is lost."""
+        self._boards = SharedBoards()
 
     def open(self, devices: Sequence[DeviceIdentity]) -> None:
         """Find each device's chip.
@@ -46,21 +45,27 @@ class NpuSmi(SmiMeter):
         Raises:
             MeterUnavailableError: no tool, no row that is understood, or a device without a row of its own.
         """
-        self._shared = set()
+        self._boards.forget()
         super().open(devices)
 
     def parse(self, outputs: Sequence[str]) -> list[SmiRow]:
         """One row per chip, numbered by its device node where that can be told."""
         chips = parse_chips(outputs[0])
         cards = Counter(chip.npu for chip in chips)
-        self._shared |= {npu for npu, count in cards.items() if count > 1}
+        self._boards.see(str(chip.npu) for chip in chips)
         rows = [
-            share_power([chip.row], str(chip.npu))[0] if chip.shares_power or chip.npu in self._shared else chip.row
+            share_power([chip.row], str(chip.npu))[0]
+            if chip.shares_power or str(chip.npu) in self._boards
+            else chip.row
             for chip in chips
         ]
         # In a container with one of a card's two chips the other is missing, yet its power is in the card's.
         hidden = [SmiRow(board=str(chip.npu)) for chip in chips if chip.shares_power and cards[chip.npu] == 1]
         return self._identified(chips, cards, rows) + hidden
+
+    def _row(self, chip: Chip) -> SmiRow:
+        board = str(chip.npu)
+        return share_power([chip.row], board)[0] if chip.shares_power or board in self._boards else chip.row
 
     def _identified(self, chips: Sequence[Chip], cards: Counter[int], rows: Sequence[SmiRow]) -> list[SmiRow]:
         """The rows with what tells each from all others."""
