@@ -19,7 +19,7 @@ from hardware.meters.amdsmi.chips import Chip, list_chips, require_whole
 from hardware.meters.amdsmi.figures import FAST, FIGURES, Figure, power_w
 from hardware.meters.amdsmi.throttle import causes, counts
 from hardware.meters.base import Meter, MeterUnavailableError, Reading
-from hardware.meters.frame.smi import board_source
+from hardware.meters.frame.boards import board_source
 
 SLOW_PERIOD_S = 1.0
 _LOAD_ERRORS = (ImportError, OSError, KeyError, AttributeError)

@@ -8,17 +8,20 @@ counts once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from hardware.bus.pci import find_pci
 from hardware.meters.frame.fields import CELSIUS, MEGAHERTZ, PERCENT, WATTS, boxed_lines, quantity, within
+from hardware.meters.frame.figures import HOTTEST_C, LEAST_W, whole
+from hardware.meters.frame.row import SmiRow
 
 MIB = {"mib": 2.0**20, "gib": 2.0**30}
 """Units of memory as most tools write them."""
 MOST_W = 2000.0
 """No board draws more."""
-MOST_C = 150.0
-"""No chip works hotter."""
+LEAST_C = 0.1
+"""A sensor's 0 is no measurement: no chip that answers is that cold."""
 
 _UNITS = frozenset({*WATTS, *CELSIUS, *PERCENT, *MEGAHERTZ, *MIB})
 _NUMBER = r"[+-]?\d+(?:\.\d+)?"
@@ -69,7 +72,7 @@ def _number(cell: Sequence[str]) -> int | None:
     return None if len(cell) > 1 and cell[1].lower() in _UNITS else int(cell[0])
 
 
-def single(text: str, units: dict[str, float]) -> float | None:
+def single(text: str, units: Mapping[str, float]) -> float | None:
     """The only quantity of a text in any of these units; null when there is none, or several.
 
     Args:
@@ -84,16 +87,34 @@ def single(text: str, units: dict[str, float]) -> float | None:
     return quantity(found[0]["used"], units) if len(found) == 1 and found[0]["behind"] is None else None
 
 
-def possible_watts(value: float | None) -> float | None:
-    """Null for what no board can draw, such as a sensor's 0 or 65535."""
-    return within(value, 0.1, MOST_W)
+def boxed_row(
+    text: str, memory_units: Mapping[str, float], *, index: int | None = None, utilisation_needed: bool = True
+) -> SmiRow | None:
+    """What the words and cells of one device tell; null when there is neither a quantity nor an address among them.
 
+    Args:
+        text: of one device.
+        memory_units: factor to bytes, by unit in small letters.
+        index: the tool's number of the device.
+        utilisation_needed: false where no source says that the tool tells one.
 
-def possible_celsius(value: float | None) -> float | None:
-    """Null for what no chip can have."""
-    return within(value, 0.1, MOST_C)
-
-
-def raw_unless(values: Sequence[float | None], text: str) -> str | None:
-    """The text where one of the values was not understood; null when all of them were."""
-    return text if any(value is None for value in values) else None
+    Returns:
+        A row, with the text when a quantity is missing, there twice, or not possible.
+    """
+    power_w = within(single(text, WATTS), LEAST_W, MOST_W)
+    temperature_c = within(single(text, CELSIUS), LEAST_C, HOTTEST_C)
+    used_bytes = whole(single(text, memory_units))
+    share = within(single(text, PERCENT), 0.0, 1.0)
+    needed = (power_w, temperature_c, used_bytes, *((share,) if utilisation_needed else ()))
+    pci = find_pci(text)
+    if pci is None and all(value is None for value in needed):
+        return None
+    return SmiRow(
+        pci_bus_id=pci,
+        index=index,
+        power_w=power_w,
+        temperature_c=temperature_c,
+        utilisation=share,
+        memory_used_bytes=used_bytes,
+        raw=text if None in needed else None,
+    )

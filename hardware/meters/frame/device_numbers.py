@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from hardware.bus.nodes import existing, node_number
 
 
 def driver_numbers(listed: Sequence[int | None], nodes: Sequence[int]) -> dict[int, int]:
@@ -23,3 +26,16 @@ def driver_numbers(listed: Sequence[int | None], nodes: Sequence[int]) -> dict[i
     if len(numbers) != len(listed) or numbers not in (ordered, list(range(len(ordered)))):
         return {}
     return dict(zip(numbers, ordered, strict=True))
+
+
+def numbers_of_nodes(listed: Sequence[int | None], patterns: Iterable[str], root: Path) -> list[int | None]:
+    """The driver's number in place of each of the tool's, by the device nodes that are here; null where it is unclear.
+
+    Args:
+        listed: the numbers of a tool's rows; null where a row has none.
+        patterns: of the driver's device nodes.
+        root: of the file system.
+    """
+    nodes = [node_number(node) for node in existing(patterns, root)]
+    known = driver_numbers(listed, [number for number in nodes if number is not None])
+    return [None if number is None else known.get(number) for number in listed]

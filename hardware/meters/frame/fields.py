@@ -9,9 +9,15 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 _QUANTITY = re.compile(r"([+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(\S*)", re.IGNORECASE)
+
+ABSENT = frozenset(
+    {"", "-", "--", "/", "na", "n/a", "none", "unknown", "not supported", "unsupported", "not available"}
+    | {"[na]", "[n/a]", "[not supported]"}
+)
+"""What tools write, in small letters, where a device has no such figure: nothing to doubt, nothing to tell."""
 
 WATTS = {"w": 1.0, "mw": 1e-3, "kw": 1e3}
 CELSIUS = {"c": 1.0, "°c": 1.0, "℃": 1.0}
@@ -26,7 +32,7 @@ MEGAHERTZ = {"mhz": 1.0, "ghz": 1e3, "hz": 1e-6, "khz": 1e-3}
 JOULES = {"j": 1.0, "mj": 1e-3, "uj": 1e-6, "µj": 1e-6, "kj": 1e3, "wh": 3600.0}
 
 
-def quantity(text: str | None, units: dict[str, float], *, bare: float | None = None) -> float | None:
+def quantity(text: str | None, units: Mapping[str, float], *, bare: float | None = None) -> float | None:
     """The number of a field in base units.
 
     Args:
@@ -45,6 +51,12 @@ def quantity(text: str | None, units: dict[str, float], *, bare: float | None = 
         return None
     value = float(match[1]) * factor
     return value if math.isfinite(value) else None
+
+
+def is_absent(text: str) -> bool:
+    """Whether a field says that there is no such figure: `N/A`, `N/A (Secondary die)`, `-` or the like."""
+    folded = text.strip().lower()
+    return folded in ABSENT or folded.startswith(("n/a ", "[n/a"))
 
 
 def within(value: float | None, least: float, most: float) -> float | None:
@@ -67,24 +79,3 @@ def boxed_lines(text: str) -> Iterator[list[list[str]]]:
     for line in text.splitlines():
         if line.count("|") > 1:
             yield [cell.split() for cell in line.strip().strip("|").split("|")]
-
-
-def sections(text: str, begins: re.Pattern[str]) -> Iterator[tuple[re.Match[str], dict[str, list[str]]]]:
-    """The parts of a `name : value` text: the line that begins each, and its values by name, in order.
-
-    A name may stand in a section several times (`Used` of two memories), so each has a list.
-    """
-    head: re.Match[str] | None = None
-    values: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        match = begins.match(line)
-        if match is not None:
-            if head is not None:
-                yield head, values
-            head, values = match, {}
-            continue
-        name, colon, value = line.partition(":")
-        if colon:
-            values.setdefault(name.strip(), []).append(value.strip())
-    if head is not None:
-        yield head, values

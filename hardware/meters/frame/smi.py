@@ -8,42 +8,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from hardware.base import DeviceIdentity
 from hardware.bus.pci import normal_pci
 from hardware.meters.base import Meter, MeterUnavailableError, Reading
+from hardware.meters.frame.boards import board_reading, board_source, has_sensor
 from hardware.meters.frame.command import Tool
+from hardware.meters.frame.row import SmiRow
 
 SHOWN = 200
 """Characters of a tool's text that an error repeats."""
-
-
-@dataclass(kw_only=True, slots=True, frozen=True)
-class SmiRow:
-    """What a tool says of one device. What it does not tell, or what was not understood, is null."""
-
-    pci_bus_id: str | None = None
-    """As `hardware.bus.pci.normal_pci` writes it."""
-    uuid: str | None = None
-    """UUID or serial number, as the tool writes it."""
-    index: int | None = None
-    """The tool's own number of the device."""
-    board: str | None = None
-    """Name of the board, where several devices share one; unique on the machine."""
-    board_power_w: float | None = None
-    """Power of the whole board, told by one or by each of its devices; such devices have no power of their own."""
-    power_w: float | None = None
-    energy_j: float | None = None
-    temperature_c: float | None = None
-    utilisation: float | None = None
-    """0..1."""
-    memory_used_bytes: int | None = None
-    clock_mhz: float | None = None
-    throttle: str | None = None
-    raw: str | None = None
-    """The row's own text where something in it was not understood; null when all of it was."""
 
 
 class SmiMeter(Meter):
@@ -52,13 +27,18 @@ class SmiMeter(Meter):
     period_s: ClassVar[float] = 1.0
     tools: ClassVar[tuple[str, ...]]
     """Names of the tool; the first that is installed is run."""
-    calls: ClassVar[tuple[tuple[str, ...], ...]]
+    calls: tuple[tuple[str, ...], ...]
     """Arguments of each call that one reading takes."""
+    alternatives: ClassVar[tuple[tuple[tuple[str, ...], ...], ...]] = ()
+    """Calls of other versions of the tool in place of `calls`: tried in this order on opening, and kept."""
+    partial: ClassVar[bool] = False
+    """Whether what the tool complains of is output too (`command.Tool`)."""
     numbered_by_driver: ClassVar[bool] = False
     """Whether the tool's numbers are those of the driver's device nodes; else only PCI addresses and UUIDs count."""
 
     def __init__(self, timeout_s: float = 5.0) -> None:
-        self._tool = Tool(*self.tools, timeout_s=timeout_s)
+        self._tool = Tool(*self.tools, timeout_s=timeout_s, partial=self.partial)
+        self._calls = self.calls
         self._devices: dict[str, DeviceIdentity] = {}
         """By source, the name under which a device is read."""
 
@@ -67,13 +47,28 @@ class SmiMeter(Meter):
         """Understand what the calls printed, one text per call; what is not a device's row is left out."""
 
     def open(self, devices: Sequence[DeviceIdentity]) -> None:
-        """Find each device's row.
+        """Find each device's row, in the first way to call the tool that gives one for each.
 
         Raises:
             MeterUnavailableError: no tool, no row that is understood, or a device without a row of its own.
         """
         if not devices:
             raise MeterUnavailableError(f"{self.name}: no device was named yet")
+        self._devices = {}
+        reasons: list[str] = []
+        for calls in (self.calls, *self.alternatives):
+            self._calls = calls
+            try:
+                self._find(devices)
+            except MeterUnavailableError as error:
+                reasons.append(str(error))
+            else:
+                self._devices = {self._source(device): device for device in devices}
+                return
+        raise MeterUnavailableError("; ".join(dict.fromkeys(reasons)))
+
+    def _find(self, devices: Sequence[DeviceIdentity]) -> None:
+        """Read once, and see that each device has one row."""
         outputs = self._outputs()
         rows = self.parse(outputs)
         if not rows:
@@ -83,7 +78,8 @@ class SmiMeter(Meter):
             found = self._rows_of(device, rows)
             if len(found) != 1:
                 raise MeterUnavailableError(f"{self.name}: {self._why_not(device, found)}")
-        self._devices = {self._source(device): device for device in devices}
+            if found[0].refused is not None:
+                raise MeterUnavailableError(f"{self.name}: {found[0].refused}")
 
     def read(self) -> list[Reading]:
         """One reading per device, and one per board with a sensor of its own.
@@ -99,7 +95,7 @@ class SmiMeter(Meter):
             raise MeterUnavailableError(f"{self.name}: {why}")
         readings = [_reading(source, own, rows) for source, own in found.items()]
         boards = {row.board for own in found.values() for row in own if row.board is not None}
-        return readings + [_board_reading(board, rows) for board in sorted(boards) if _has_sensor(board, rows)]
+        return readings + [board_reading(board, rows) for board in sorted(boards) if has_sensor(board, rows)]
 
     def processes_cpu_s(self) -> float:
         """Processor seconds of the tool's calls."""
@@ -110,8 +106,11 @@ class SmiMeter(Meter):
         self._devices = {}
 
     def _outputs(self) -> list[str]:
+        return [self._run(*arguments) for arguments in self._calls]
+
+    def _run(self, *arguments: str) -> str:
         try:
-            return [self._tool.run(*arguments) for arguments in self.calls]
+            return self._tool.run(*arguments)
         except MeterUnavailableError as error:
             raise MeterUnavailableError(f"{self.name}: {error}") from error
 
@@ -142,7 +141,7 @@ def _reading(source: str, own: Sequence[SmiRow], rows: Sequence[SmiRow]) -> Read
         return Reading(source=source, scope="device", raw=f"{len(own)} rows for {source}")
     row = own[0]
     # Often one row tells the power of the board for all its devices.
-    measured_together = row.board is not None and _has_sensor(row.board, rows)
+    measured_together = has_sensor(row.board, rows)
     return Reading(
         source=source,
         scope="device",
@@ -156,29 +155,6 @@ def _reading(source: str, own: Sequence[SmiRow], rows: Sequence[SmiRow]) -> Read
         board=board_source(row.board) if measured_together else None,
         raw=row.raw,
     )
-
-
-def _has_sensor(board: str, rows: Sequence[SmiRow]) -> bool:
-    return any(row.board == board and row.board_power_w is not None for row in rows)
-
-
-def _board_reading(board: str, rows: Sequence[SmiRow]) -> Reading:
-    """The board's power once; null while its rows disagree."""
-    shared_by = sum(row.board == board for row in rows)
-    told = {row.board_power_w for row in rows if row.board == board and row.board_power_w is not None}
-    alike = len(told) == 1
-    return Reading(
-        source=board_source(board),
-        scope="board",
-        power_w=min(told) if alike else None,
-        shared_by=shared_by,
-        raw=None if alike else f"rows tell different powers: {sorted(told)} W",
-    )
-
-
-def board_source(board: str | None) -> str:
-    """Name under which a board's power is read."""
-    return f"board-{board}"
 
 
 def _shown(outputs: Sequence[str]) -> str:

@@ -10,14 +10,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from hardware.bus.pci import normal_pci
-from hardware.meters.frame.boxed import possible_celsius, possible_watts
-from hardware.meters.frame.fields import CELSIUS, MEGAHERTZ, PERCENT, WATTS, quantity, within
-from hardware.meters.frame.smi import SmiRow
+from hardware.meters.frame.figures import Field, Layout, clock, power, temperature, utilisation
+from hardware.meters.frame.forms import keys_once
+from hardware.meters.frame.row import SmiRow
 
 Attributes = Mapping[str, str]
+LAYOUT = Layout(
+    pci_bus_id=("pciid",),
+    index=("sysfsfileid",),
+    temperature_c=temperature("averagedietemp", needed=True),
+    utilisation=utilisation("ipuutilisation"),
+    clock_mhz=clock("clock", needed=True),
+    whole_text=True,
+)
+IPU_POWER, BOARD_POWER = power("ipupower", most=2000.0), power("totalboardpower", most=2000.0)
 ONE_IPU = frozenset({"C600"})
 """Types of boards that hold a single IPU: there the board's power is the device's."""
 _KNOWN = ("totalboardpower", "ipupower", "averagedietemp", "clock", "ipuutilisation")
@@ -28,7 +37,7 @@ _IPUS = "ipus"
 def from_json(text: str) -> list[Attributes]:
     """Attributes of each IPU in `gc-monitor --json`, those of its card among them; empty when there are none."""
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=keys_once)
     except ValueError:
         return []
     return [ipu for ipu in _ipus(content, {}) if any(name in ipu for name in _KNOWN)]
@@ -79,25 +88,21 @@ def _board(ipu: Attributes) -> str | None:
 
 
 def _row(ipu: Attributes, board: Sequence[Attributes]) -> SmiRow:
-    own_w = possible_watts(quantity(ipu.get("ipupower"), WATTS))
-    board_w = possible_watts(quantity(ipu.get("totalboardpower"), WATTS))
+    fields, serial = _fields(ipu), _board(ipu)
+    own_w, board_w = IPU_POWER.read(fields, []), BOARD_POWER.read(fields, [])
     alone = ipu.get("boardtype") in ONE_IPU
-    serial = _board(ipu)
-    some_have_own = any(quantity(other.get("ipupower"), WATTS) is not None for other in board)
+    some_have_own = any(IPU_POWER.read(_fields(other), []) is not None for other in board)
     shared = board_w is not None and serial is not None and not alone and not some_have_own
     power_w = board_w if alone and "totalboardpower" in ipu else own_w  # one sensor all along, never now this, now that
-    temperature_c = possible_celsius(quantity(ipu.get("averagedietemp"), CELSIUS))
-    clock_mhz = quantity(ipu.get("clock"), MEGAHERTZ)
-    understood = temperature_c is not None and clock_mhz is not None and (power_w is not None or shared)
-    number = ipu.get("sysfsfileid", "")
-    return SmiRow(
-        pci_bus_id=normal_pci(ipu.get("pciid", "")),
-        index=int(number) if number.isdecimal() else None,
+    row = LAYOUT.row(fields, [] if shared or power_w is not None else ["no power"])
+    return replace(
+        row,
         board=serial if shared else None,
         board_power_w=board_w if shared else None,
         power_w=power_w,
-        temperature_c=temperature_c,
-        utilisation=within(quantity(ipu.get("ipuutilisation"), PERCENT), 0, 1),
-        clock_mhz=clock_mhz,
-        raw=None if understood else "; ".join(f"{name}: {value}" for name, value in ipu.items())[:400],
+        raw=row.raw and row.raw[:400],
     )
+
+
+def _fields(ipu: Attributes) -> dict[str, Field]:
+    return {name: Field(text=value, title=f"{name}:") for name, value in ipu.items()}

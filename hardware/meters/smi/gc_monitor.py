@@ -13,7 +13,8 @@ from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError
 from hardware.meters.frame.command import Tool
 from hardware.meters.frame.each import ask_each
-from hardware.meters.frame.smi import SmiMeter, SmiRow
+from hardware.meters.frame.row import SmiRow
+from hardware.meters.frame.smi import SmiMeter
 from hardware.meters.smi.gc_attributes import from_json, from_lines, to_rows
 
 
@@ -23,10 +24,10 @@ class GcMonitor(SmiMeter):
     A C600's power is its board's, of which it is the only IPU; other boards share one sensor between their IPUs.
     """
 
-    name: ClassVar[str] = "gc_monitor"
-    tools: ClassVar[tuple[str, ...]] = ("gc-monitor",)
-    calls: ClassVar[tuple[tuple[str, ...], ...]] = (("--json",),)
-    numbered_by_driver: ClassVar[bool] = True
+    name: ClassVar = "gc_monitor"
+    tools: ClassVar = ("gc-monitor",)
+    calls = (("--json",),)
+    numbered_by_driver: ClassVar = True
     """By the attribute `sysfs file id`."""
 
     def __init__(self, timeout_s: float = 5.0) -> None:

@@ -14,42 +14,59 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
-from xml.etree import ElementTree
 
-from hardware.bus.pci import normal_pci
-from hardware.meters.frame.smi import SmiMeter, SmiRow
-from hardware.meters.frame.told import ABSENT, Told, share_power
+from hardware.meters.frame.boards import share_power
+from hardware.meters.frame.declared import DeclaredMeter
+from hardware.meters.frame.figures import Fields, Layout, clock, memory, power, temperature, told, utilisation
+from hardware.meters.frame.forms import Xml
+from hardware.meters.frame.row import SmiRow
 
 _PROCESSES = re.compile(r"<processes>.*?</processes>", re.DOTALL)
 """Command lines stand there, whose signs could break the XML."""
-GPU_POWER, BOARD_POWER = "power_readings/gpu_power_draw", "power_readings/board_power_draw"
-FIGURES = (
-    GPU_POWER,
-    BOARD_POWER,
-    "temperature/gpu_temp",
-    "utilization/gpu_util",
-    "memory_usage/used",
-    "fb_memory_usage/used",
-    "clocks/sm_clock",
-)
+_BOARD_POWER = power("power_readings/board_power_draw")
 
 
-class Ixsmi(SmiMeter):
+class Ixsmi(DeclaredMeter):
     """Power, temperature, utilisation, clock and memory of each chip; the tool tells no energy counter."""
 
-    name: ClassVar[str] = "ixsmi"
-    tools: ClassVar[tuple[str, ...]] = ("ixsmi", "/usr/local/corex/bin/ixsmi")
-    calls: ClassVar[tuple[tuple[str, ...], ...]] = (("-q", "-x"),)
+    name: ClassVar = "ixsmi"
+    tools: ClassVar = ("ixsmi", "/usr/local/corex/bin/ixsmi")
+    calls = (("-q", "-x"),)
+    forms: ClassVar = (Xml(device="gpu", leave_out=_PROCESSES),)
+    layout: ClassVar = Layout(
+        pci_bus_id=("pci/pci_bus_id", "@id"),
+        uuid=("uuid",),
+        power_w=power("power_readings/gpu_power_draw"),
+        temperature_c=temperature("temperature/gpu_temp"),
+        utilisation=utilisation("utilization/gpu_util"),
+        memory_used_bytes=memory("memory_usage/used", "fb_memory_usage/used"),
+        clock_mhz=clock("clocks/sm_clock"),
+    )
 
     def parse(self, outputs: Sequence[str]) -> list[SmiRow]:
         """One row per `<gpu>`; none when the text is not XML."""
-        text = _PROCESSES.sub("", outputs[0])
-        try:
-            log = ElementTree.fromstring(text[max(text.find("<"), 0) :])
-        except ElementTree.ParseError:
-            return []
-        chips = [_chip(element) for element in log.iter("gpu")]
+        chips = [self._chip(fields) for fields in self.fields(outputs)]
         return [_row(chip, chips) for chip in chips]
+
+    def _chip(self, fields: Fields) -> Chip:
+        doubts: list[str] = []
+        board_power_w = _BOARD_POWER.read(fields, doubts)
+        virtual = (told(fields, ("gpu_virtualization_mode/virtualization_mode",)) or "").lower() == "vgpu"
+        if virtual:
+            doubts.append("a virtual GPU: power is only known on its host")
+        row, position = self.layout.row(fields, doubts), told(fields, ("gpu_position",))
+        return Chip(
+            row=replace(row, power_w=None) if virtual else row,
+            board_power_w=None if virtual else board_power_w,
+            serial=told(fields, ("serial",)),
+            board_id=told(fields, ("board_id",)),
+            position=position,
+            shares_board=(
+                told(fields, ("multigpu_board",)) == "Yes"
+                or position is not None
+                or (board_power_w is not None and not virtual)
+            ),
+        )
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -65,38 +82,6 @@ class Chip:
     position: str | None
     """Which chip of its board."""
     shares_board: bool
-
-
-def _chip(gpu: ElementTree.Element) -> Chip:
-    told = Told(fields={path: gpu.findtext(path) for path in FIGURES})
-    power_w, board_power_w = told.power_w(GPU_POWER), told.power_w(BOARD_POWER)
-    position = _text(gpu, "gpu_position")
-    if (_text(gpu, "gpu_virtualization_mode/virtualization_mode") or "").lower() == "vgpu":
-        told.doubts.append("a virtual GPU: power is only known on its host")
-        power_w = board_power_w = None
-    row = SmiRow(
-        pci_bus_id=normal_pci(_text(gpu, "pci/pci_bus_id") or gpu.get("id") or ""),
-        uuid=_text(gpu, "uuid"),
-        power_w=power_w,
-        temperature_c=told.temperature_c("temperature/gpu_temp"),
-        utilisation=told.utilisation("utilization/gpu_util"),
-        memory_used_bytes=told.memory_bytes("memory_usage/used", "fb_memory_usage/used"),
-        clock_mhz=told.clock_mhz("clocks/sm_clock"),
-        raw=told.raw,
-    )
-    return Chip(
-        row=row,
-        board_power_w=board_power_w,
-        serial=_text(gpu, "serial"),
-        board_id=_text(gpu, "board_id"),
-        position=position,
-        shares_board=_text(gpu, "multigpu_board") == "Yes" or position is not None or board_power_w is not None,
-    )
-
-
-def _text(gpu: ElementTree.Element, path: str) -> str | None:
-    text = (gpu.findtext(path) or "").strip()
-    return None if text.lower() in ABSENT else text
 
 
 def _row(chip: Chip, chips: Sequence[Chip]) -> SmiRow:

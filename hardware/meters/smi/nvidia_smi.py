@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from hardware.base import DeviceIdentity
-from hardware.bus.pci import normal_pci
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.frame.fields import csv_rows
-from hardware.meters.frame.smi import SmiMeter, SmiRow
-from hardware.meters.frame.told import ABSENT, Told
+from hardware.meters.frame.declared import DeclaredMeter
+from hardware.meters.frame.fields import is_absent
+from hardware.meters.frame.figures import Fields, Layout, clock, memory, power, temperature, told, utilisation
+from hardware.meters.frame.forms import Csv
+from hardware.meters.frame.row import SmiRow
 
 OLDEST = ("uuid", "pci.bus_id", "power.draw", "temperature.gpu", "utilization.gpu", "memory.used", "clocks.current.sm")
 """Fields that every driver has which a supported PyTorch runs on."""
@@ -38,20 +40,23 @@ REASON_NAMES = {
 """Bits of `nvmlClocksEventReason…` (nvml.h), by the names the `nvml` meter gives them."""
 
 
-class NvidiaSmi(SmiMeter):
+class NvidiaSmi(DeclaredMeter):
     """Power, temperature, utilisation, clock, throttle reasons and memory of whole GPUs; no energy counter."""
 
-    name: ClassVar[str] = "nvidia_smi"
-    tools: ClassVar[tuple[str, ...]] = ("nvidia-smi",)
-    calls: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    name: ClassVar = "nvidia_smi"
+    tools: ClassVar = ("nvidia-smi",)
+    calls: tuple[tuple[str, ...], ...] = ()
     """Set per driver, in `open`."""
-
-    def __init__(self, timeout_s: float = 5.0) -> None:
-        super().__init__(timeout_s)
-        self._query: tuple[str, ...] = OLDEST
-        self._in_mig_mode: set[str | None] = set()
-        """UUIDs of the GPUs that are split."""
-        self._last_rows: list[SmiRow] = []
+    forms: ClassVar = (Csv(header=frozenset({"uuid", "pci.bus_id"}), units_in_header=False),)
+    layout: ClassVar = Layout(
+        pci_bus_id=("pci.bus_id",),
+        uuid=("uuid",),
+        power_w=power("power.draw.instant", "power.draw"),
+        temperature_c=temperature("temperature.gpu", bare=1.0),
+        utilisation=utilisation("utilization.gpu"),
+        memory_used_bytes=memory("memory.used"),
+        clock_mhz=clock("clocks.current.sm"),
+    )
 
     def open(self, devices: Sequence[DeviceIdentity]) -> None:
         """Ask which fields the driver knows, and find each device's row.
@@ -66,25 +71,12 @@ class NvidiaSmi(SmiMeter):
                     "which others may use as well"
                 )
         if devices:
-            self._query = self._known_fields()
+            self.calls = ((f"--query-gpu={','.join(self._known_fields())}", "--format=csv"),)
         super().open(devices)
-        for device in devices:
-            for row in self._rows_of(device, self._last_rows):
-                if row.uuid in self._in_mig_mode:
-                    raise MeterUnavailableError(
-                        f"nvidia_smi: {row.uuid} is in MIG mode; power is only known for the whole GPU, "
-                        "not for an instance of it"
-                    )
 
     def parse(self, outputs: Sequence[str]) -> list[SmiRow]:
         """One row per line of the table, by the names in its header."""
-        found = [{name.split(" [")[0]: text for name, text in row.items()} for row in csv_rows(_table(outputs[0]))]
-        self._in_mig_mode = {row.get("uuid") for row in found if row.get("mig.mode.current") == "Enabled"}
-        self._last_rows = [_row(fields) for fields in found]
-        return self._last_rows
-
-    def _outputs(self) -> list[str]:
-        return [self._run(f"--query-gpu={','.join(self._query)}", "--format=csv")]
+        return [self._row(fields) for fields in self.fields(outputs)]
 
     def _known_fields(self) -> tuple[str, ...]:
         """Those of WANTED that the tool names, each kind of reasons once; OLDEST where it names none."""
@@ -94,45 +86,25 @@ class NvidiaSmi(SmiMeter):
         reasons = next((name for name in REASONS if name in known), None)
         return tuple(name for name in WANTED if name in known and (name not in REASONS or name == reasons))
 
-    def _run(self, *arguments: str) -> str:
-        try:
-            return self._tool.run(*arguments)
-        except MeterUnavailableError as error:
-            raise MeterUnavailableError(f"{self.name}: {error}") from error
+    def _row(self, fields: Fields) -> SmiRow:
+        doubts: list[str] = []
+        throttle = _reasons(fields, doubts)
+        row = replace(self.layout.row(fields, doubts), throttle=throttle)
+        if told(fields, ("mig.mode.current",)) != "Enabled":
+            return row
+        why = "is in MIG mode; power is only known for the whole GPU, not for an instance of it"
+        return replace(row, refused=f"{row.uuid} {why}")
 
 
-def _table(text: str) -> str:
-    """The text from its header on; the tool may complain of a lost GPU before it."""
-    lines = text.splitlines()
-    names = [line.split(",")[0].split(" [")[0].strip() for line in lines]
-    begin = next((i for i, name in enumerate(names) if name in WANTED), len(lines))
-    return "\n".join(lines[begin:])
-
-
-def _row(fields: dict[str, str]) -> SmiRow:
-    told = Told(fields=fields)
-    return SmiRow(
-        pci_bus_id=normal_pci(fields.get("pci.bus_id", "")),
-        uuid=fields.get("uuid") or None,
-        power_w=told.power_w("power.draw.instant", "power.draw"),
-        temperature_c=told.temperature_c("temperature.gpu", bare=1.0),
-        utilisation=told.utilisation("utilization.gpu"),
-        memory_used_bytes=told.memory_bytes("memory.used"),
-        clock_mhz=told.clock_mhz("clocks.current.sm"),
-        throttle=_reasons(told),
-        raw=told.raw,
-    )
-
-
-def _reasons(told: Told) -> str | None:
+def _reasons(fields: Fields, doubts: list[str]) -> str | None:
     """Why the clock is not higher, joined by `+`; a bit without a name is written as a number."""
-    text = next((found for name in REASONS if (found := told.fields.get(name)) is not None), "")
-    if text.lower() in ABSENT:
+    text = next((fields[name].text for name in REASONS if name in fields), "")
+    if is_absent(text):
         return None
     try:
         mask = int(text, 16)
     except ValueError:
-        told.doubts.append(f"{REASONS[0]} {text}")
+        doubts.append(f"{REASONS[0]} {text}")
         return None
     bits = [1 << i for i in range(mask.bit_length()) if mask >> i & 1]
     return "+".join(REASON_NAMES.get(bit, hex(bit)) for bit in bits)

@@ -9,27 +9,35 @@ that is not closed is left out. Sources: rocm_smi.py of rocm_smi_lib (ROCm 5 to 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from hardware.bus.pci import find_pci
-from hardware.meters.frame.fields import BYTES, CELSIUS, JOULES, MEGAHERTZ, PERCENT, WATTS, quantity, within
-from hardware.meters.frame.smi import SmiRow
+from hardware.meters.frame.fields import is_absent
+from hardware.meters.frame.figures import Field, Layout, clock, energy, memory, power, temperature, utilisation
+from hardware.meters.frame.forms import heading
+from hardware.meters.frame.row import SmiRow
 
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|([{}:,\[\]])|([^\s{}:,"\[\]]+)')
 _CARD = re.compile(r"card(\d+)")
-_UNKNOWN = frozenset({"", "-", "na", "none", "unknown", "not supported", "unsupported"})
 _CARDS_DEPTH = 2
 
-MOST_W, HOTTEST_C, FASTEST_MHZ = 3000.0, 150.0, 10_000.0
-"""No board draws more, runs hotter or clocks higher: larger numbers are no measurements."""
-POWER = ("Current Socket Graphics Package Power (W)", "Average Graphics Package Power (W)")
-TEMPERATURE = ("Temperature (Sensor junction) (C)", "Temperature (Sensor edge) (C)")
-"""The hottest spot of the die; where a chip has no such sensor, its edge."""
-USE = ("GPU use (%)", "HCU use (%)", "DCU use (%)")
-CLOCK = ("sclk clock speed",)
-ENERGY = ("Accumulated Energy (uJ)",)
-MEMORY = (("VRAM Total Used Memory (B)", 1.0), ("VRAM Total Used Memory (MiB)", 2.0**20))
+LAYOUT = Layout(
+    pci_bus_id=("PCI Bus",),
+    uuid=("Unique ID",),
+    power_w=power(
+        "Current Socket Graphics Package Power (W)",
+        "Average Graphics Package Power (W)",
+        most=3000.0,
+        zero_is_absent=True,
+    ),
+    energy_j=energy("Accumulated Energy (uJ)"),
+    # The hottest spot of the die; where a chip has no such sensor, its edge.
+    temperature_c=temperature("Temperature (Sensor junction) (C)", "Temperature (Sensor edge) (C)", least=0.0),
+    utilisation=utilisation("GPU use (%)", "HCU use (%)", "DCU use (%)"),
+    memory_used_bytes=memory("VRAM Total Used Memory (B)", "VRAM Total Used Memory (MiB)"),
+    clock_mhz=clock("sclk clock speed", bare=1.0),
+)
+NAMES = LAYOUT.names()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -38,31 +46,11 @@ class Card:
 
     number: int
     values: dict[str, str]
-    doubts: list[str] = field(default_factory=list)
-    """Fields that were told but not understood."""
 
     def text(self, *names: str) -> str | None:
         """The first of these fields that tells something."""
         texts = (self.values.get(_key(name)) for name in names)
-        return next((text for text in texts if text is not None and not is_unknown(text)), None)
-
-    def number_of(
-        self, names: tuple[str, ...], units: Mapping[str, float], *, bare: float, most: float, least: float = 0.0
-    ) -> float | None:
-        """The first of these fields that tells something, in base units; null and a doubt when it is not a number."""
-        text = self.text(*names)
-        if text is None:
-            return None
-        value = within(quantity(text.strip("() "), dict(units), bare=bare), least, most)
-        if value is None:
-            self.doubts.append(f"{next(name for name in names if self.text(name) == text)}: {text}")
-        return value
-
-
-def is_unknown(text: str) -> bool:
-    """Whether a field says that the tool does not know: `N/A`, `N/A (Secondary die)`, `-` or the like."""
-    folded = text.strip().casefold()
-    return folded in _UNKNOWN or folded.startswith(("n/a", "[n/a"))
+        return next((text for text in texts if text is not None and not is_absent(text)), None)
 
 
 def parse_cards(text: str) -> list[Card]:
@@ -104,32 +92,13 @@ def _add(values: dict[str, str], name: str, text: str) -> None:
 
 def card_row(card: Card) -> SmiRow:
     """One card's figures; what it does not tell or what is not possible is null."""
-    power_w = card.number_of(POWER, WATTS, bare=1.0, most=MOST_W)
-    energy_j = card.number_of(ENERGY, JOULES, bare=1e-6, most=float("inf"))
-    use = card.number_of(USE, PERCENT, bare=0.01, most=1.0)
-    temperature_c = card.number_of(TEMPERATURE, CELSIUS, bare=1.0, most=HOTTEST_C)
-    clock_mhz = card.number_of(CLOCK, MEGAHERTZ, bare=1.0, most=FASTEST_MHZ)
-    memory_bytes = _memory_bytes(card)
-    return SmiRow(
-        pci_bus_id=find_pci(card.text("PCI Bus") or ""),
-        uuid=_uuid(card.text("Unique ID")),
-        index=card.number,
-        power_w=power_w or None,  # a chip that answers draws power
-        energy_j=energy_j or None,  # a counter that stands at 0 counts nothing
-        temperature_c=temperature_c,
-        utilisation=use,
-        memory_used_bytes=memory_bytes,
-        clock_mhz=clock_mhz,
-        raw="; ".join(card.doubts) or None,
-    )
-
-
-def _memory_bytes(card: Card) -> int | None:
-    for name, factor in MEMORY:
-        if card.text(name) is not None:
-            used = card.number_of((name,), BYTES, bare=factor, most=float("inf"))
-            return None if used is None else round(used)
-    return None
+    fields = {
+        name: Field(text=card.values[_key(name)].strip("() "), unit=heading(name)[1], title=f"{name}:")
+        for name in NAMES
+        if _key(name) in card.values
+    }
+    row = LAYOUT.row(fields)
+    return replace(row, index=card.number, uuid=_uuid(row.uuid))
 
 
 def _uuid(text: str | None) -> str | None:

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from hardware.base import DeviceIdentity
 from hardware.meters.amdsmi.boards import Die, device_number, primary_dies
-from hardware.meters.frame.command import Tool
-from hardware.meters.frame.smi import SmiMeter, SmiRow
+from hardware.meters.frame.row import SmiRow
+from hardware.meters.frame.smi import SmiMeter
 from hardware.meters.smi.rocm_rows import Card, card_row, parse_cards
 
 SECONDARY = "secondary die"
@@ -20,18 +20,18 @@ WHOLE = "SPX"
 class RocmSmi(SmiMeter):
     """Power, energy, temperature, utilisation, clock and memory; boards of two dies (MI250) tell power once."""
 
-    name: ClassVar[str] = "rocm_smi"
-    tools: ClassVar[tuple[str, ...]] = ("rocm-smi", "/opt/rocm/bin/rocm-smi")
-    calls: ClassVar[tuple[tuple[str, ...], ...]] = (
+    name: ClassVar = "rocm_smi"
+    tools: ClassVar = ("rocm-smi", "/opt/rocm/bin/rocm-smi")
+    calls = (
         (
             *("--showbus", "--showuniqueid", "--showid", "--showpower", "--showenergycounter", "--showtemp"),
             *("--showuse", "--showmeminfo", "vram", "--showclocks", "--showcomputepartition", "--json"),
         ),
     )
+    partial: ClassVar = True
 
     def __init__(self, timeout_s: float = 5.0) -> None:
         super().__init__(timeout_s)
-        self._tool = Tool(*self.tools, timeout_s=timeout_s, partial=True)
         self._primaries: dict[str, str | None] | None = None
         """By PCI address, as found on opening: a die that is lost later must not change who belongs together."""
 

@@ -10,45 +10,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import ClassVar
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.frame.boxed import possible_celsius, possible_watts
 from hardware.meters.frame.each import ask_each
-from hardware.meters.frame.fields import BYTES, CELSIUS, WATTS, quantity, within
-from hardware.meters.frame.smi import SHOWN, SmiMeter, SmiRow
+from hardware.meters.frame.fields import BYTES
+from hardware.meters.frame.figures import Field, Layout, memory, power, temperature
+from hardware.meters.frame.row import SmiRow
+from hardware.meters.frame.smi import SHOWN, SmiMeter
 
-POWER, TEMPERATURE, MEMORY = "pwr", "dtemp", "mused"
-MOST_BYTES = 2.0**43
-"""No card holds more."""
+POWER = "pwr"
 _NAME = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)(?:\(([^)]+)\))?(%?)")
 _NUMBERED = frozenset({"dev", "device", "id", "idx", "index", "card", "npu", "gpu", "zx"})
 """Names of the column that holds the device's number, in tools of this form."""
-_MEMORY_UNITS = BYTES | {"mb": 2.0**20, "gb": 2.0**30, "m": 2.0**20, "g": 2.0**30}
-
-
-@dataclass(kw_only=True, slots=True, frozen=True)
-class Cell:
-    """One field, and the unit that the heading gives it."""
-
-    text: str
-    unit: str
-
-    def value(self, units: dict[str, float], bare: float | None) -> float | None:
-        """The number in base units; null when it is none."""
-        return quantity(self.text, units, bare=units.get(self.unit.lower()) if self.unit else bare)
+LAYOUT = Layout(
+    power_w=power(POWER, bare=1.0, most=2000.0, needed=True),
+    temperature_c=temperature("dtemp", bare=1.0, least=0.1, needed=True),
+    memory_used_bytes=memory(
+        "mused", units=BYTES | {"mb": 2.0**20, "gb": 2.0**30, "m": 2.0**20, "g": 2.0**30}, needed=True
+    ),
+)
 
 
 class ZxSmi(SmiMeter):
     """Power, temperature and memory of each card, asked by its number, one call per card."""
 
-    name: ClassVar[str] = "zx_smi"
-    tools: ClassVar[tuple[str, ...]] = ("zx-smi",)
-    calls: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    name: ClassVar = "zx_smi"
+    tools: ClassVar = ("zx-smi",)
+    calls = ()
     """Made from the numbers of the cards."""
-    numbered_by_driver: ClassVar[bool] = True
+    numbered_by_driver: ClassVar = True
 
     def __init__(self, timeout_s: float = 5.0) -> None:
         super().__init__(timeout_s)
@@ -70,12 +63,9 @@ class ZxSmi(SmiMeter):
         """What the tool prints for each card, or why it failed."""
 
         def ask(number: int) -> str:
-            return self._tool.run("-dmon", "-s", "mp", "-i", str(number), "-c", "1")
+            return self._run("-dmon", "-s", "mp", "-i", str(number), "-c", "1")
 
-        try:
-            return [str(answer) for answer in ask_each(self._numbers, ask, self._budget_s)]
-        except MeterUnavailableError as error:
-            raise MeterUnavailableError(f"{self.name}: {error}") from error
+        return [str(answer) for answer in ask_each(self._numbers, ask, self._budget_s)]
 
     def parse(self, outputs: Sequence[str]) -> list[SmiRow]:
         """One row per card that was asked for; none at all when no card's output is understood."""
@@ -90,27 +80,17 @@ def _row(number: int, text: str) -> SmiRow | None:
     rows = [row for row in _table(text) if _is_of(number, row)]
     if len(rows) != 1:
         return None
-    row = rows[0]
-    power_w = possible_watts(row[POWER].value(WATTS, 1.0))
-    temperature_c = possible_celsius(row[TEMPERATURE].value(CELSIUS, 1.0)) if TEMPERATURE in row else None
-    memory = within(row[MEMORY].value(_MEMORY_UNITS, None), 0, MOST_BYTES) if MEMORY in row else None
-    values = (power_w, temperature_c, memory)
-    return SmiRow(
-        index=number,
-        power_w=power_w,
-        temperature_c=temperature_c,
-        memory_used_bytes=None if memory is None else round(memory),
-        raw=text.strip()[:SHOWN] if any(value is None for value in values) else None,
-    )
+    row = LAYOUT.row(rows[0])
+    return replace(row, index=number, raw=None if row.raw is None else text.strip()[:SHOWN])
 
 
-def _is_of(number: int, row: dict[str, Cell]) -> bool:
+def _is_of(number: int, row: dict[str, Field]) -> bool:
     """Whether a row is of this card: by its number where it has one."""
     numbers = {cell.text for name, cell in row.items() if name in _NUMBERED}
     return not numbers or str(number) in numbers
 
 
-def _table(text: str) -> list[dict[str, Cell]]:
+def _table(text: str) -> list[dict[str, Field]]:
     """Rows by column name; rows of another length than the heading are left out."""
     lines = [line.replace("|", " ").strip().lstrip("#*").split() for line in text.splitlines()]
     head = next((at for at, words in enumerate(lines) if POWER in map(_name, words)), None)
@@ -124,7 +104,7 @@ def _table(text: str) -> list[dict[str, Cell]]:
     units = own if told is None else [unit or word for unit, word in zip(own, told, strict=True)]
     rows = [words for words in below if any(_has_digit(word) for word in words)]
     return [
-        {name: Cell(text=word, unit=unit) for name, word, unit in zip(names, words, units, strict=True)}
+        {name: Field(text=word, unit=unit.lower()) for name, word, unit in zip(names, words, units, strict=True)}
         for words in rows
     ]
 

@@ -10,11 +10,6 @@ from hardware.base import DeviceIdentity
 from hardware.meters.frame.smi import SmiMeter
 
 DATA = Path(__file__).parents[2] / "data"
-FAILURES = {
-    "error": ("echo 'driver not loaded' >&2; exit 1", "ended with 1: driver not loaded"),
-    "hangs": ("sleep 30", r"did not answer within 0\.3 s"),
-}
-GARBLED = ("", "Usage: tool [options]\n", "\x00\xff", "| no | numbers | here |\n+----+\n", "# a b\n1 2 3\n")
 
 
 class PlayedTool:

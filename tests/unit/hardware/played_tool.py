@@ -13,14 +13,18 @@ class PlayedTool:
         self.script = folder / name
         self.log = folder / "calls.log"
 
-    def says(self, *answers: tuple[str, str]) -> None:
-        """Print the text of the first pattern that the arguments match; end with 1 when none does."""
+    def says(self, *answers: tuple[str, str], then: str = "") -> None:
+        """Print the text of the first pattern that the arguments match, and do what follows; end with 1 for others."""
         cases = []
         for number, (pattern, text) in enumerate(answers):
             (self.folder / f"{number}.txt").write_text(text)
             cases.append(f'{pattern}) cat "{self.folder}/{number}.txt";;')
         refuse = '*) echo "Couldn\'t find match for argument" >&2; exit 1;;'
-        self.does(f'echo "$*" >> {shlex.quote(str(self.log))}\ncase "$*" in\n' + "\n".join([*cases, refuse]) + "\nesac")
+        self.does(
+            f'echo "$*" >> {shlex.quote(str(self.log))}\ncase "$*" in\n'
+            + "\n".join([*cases, refuse])
+            + f"\nesac\n{then}"
+        )
 
     def does(self, body: str) -> None:
         self.script.write_text(f"#!/bin/sh\n{body}\n")

@@ -1,5 +1,4 @@
 import os
-import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +15,6 @@ from hardware.meters.frame.fields import (
     boxed_lines,
     csv_rows,
     quantity,
-    sections,
     within,
 )
 
@@ -81,13 +79,6 @@ def test_rows_with_commas_by_the_names_in_the_header() -> None:
 def test_cells_and_words_of_a_drawn_table() -> None:
     text = "+---+---+\n| NPU  Name | Power(W) |\n+===+===+\n| 0  910B  |  |\nno table | here\n"
     assert list(boxed_lines(text)) == [[["NPU", "Name"], ["Power(W)"]], [["0", "910B"], []]]
-
-
-def test_sections_by_the_line_that_begins_each() -> None:
-    text = "Driver : 1\nGPU 0\n  Used : 5 MiB\n  Memory\n  Used : 6 MiB\nGPU 1\n  Time : 12:30\n"
-    found = [(head["n"], values) for head, values in sections(text, re.compile(r"GPU (?P<n>\d)"))]
-    assert found == [("0", {"Used": ["5 MiB", "6 MiB"]}), ("1", {"Time": ["12:30"]})]
-    assert list(sections("Used : 5", re.compile("GPU"))) == []
 
 
 @pytest.mark.parametrize(

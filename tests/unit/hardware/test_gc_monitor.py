@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_tools import DATA, FAILURES, PlayedTool, device, opened
+from engine_tools import DATA, PlayedTool, device, opened
 
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.registry import make_meter
 from hardware.meters.smi.gc_monitor import GcMonitor
 
 INFO = (DATA / "gc_monitor/gc_info_c600.txt").read_text()
@@ -40,10 +39,6 @@ def changed(text: str, ipu: int, **values: Any) -> str:
     content = json.loads(text)
     content["cards"][0]["ipus"][ipu] |= {name.replace("_", " "): value for name, value in values.items()}
     return json.dumps(content)
-
-
-def test_the_registry_knows_it() -> None:
-    assert isinstance(make_meter("gc_monitor"), GcMonitor)
 
 
 def test_a_c600_is_its_boards_only_ipu(monitor: PlayedTool) -> None:
@@ -153,15 +148,6 @@ def test_an_id_that_is_another_ipu_is_refused(info: PlayedTool) -> None:
     """gc-info's ids are its own; the address tells whose answer it is."""
     with pytest.raises(MeterUnavailableError, match=r"no row for device 0000:35:00\.0"):
         opened(GcMonitor, [device("0000:35:00.0", number=1)])
-
-
-@pytest.mark.parametrize("name", FAILURES)
-def test_a_tool_that_fails(monitor: PlayedTool, name: str) -> None:
-    meter = opened(GcMonitor, [CARD], timeout_s=0.3 if name == "hangs" else 5.0)
-    body, message = FAILURES[name]
-    monitor.does(body)
-    with pytest.raises(MeterUnavailableError, match=message):
-        meter.read()
 
 
 def test_both_tools_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-from engine_tools import DATA, FAILURES, GARBLED, PlayedTool, device, opened
+from engine_tools import DATA, PlayedTool, device, opened
 
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.registry import make_meter
 from hardware.meters.smi.hxsmi import Hxsmi
 
 TWO = (DATA / "hxsmi/two_cards.txt").read_text()
@@ -19,10 +18,6 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlayedTool:
     played = PlayedTool(tmp_path, monkeypatch, "hxsmi")
     played.says(TWO)
     return played
-
-
-def test_the_registry_knows_it() -> None:
-    assert isinstance(make_meter("hxsmi"), Hxsmi)
 
 
 def test_two_lines_are_one_device(tool: PlayedTool) -> None:
@@ -96,25 +91,3 @@ def test_a_card_that_falls_off_the_bus(tool: PlayedTool) -> None:
     tool.says("")
     with pytest.raises(MeterUnavailableError, match="none of the devices"):
         meter.read()
-
-
-@pytest.mark.parametrize("name", FAILURES)
-def test_a_tool_that_fails(tool: PlayedTool, name: str) -> None:
-    meter = opened(Hxsmi, [FIRST], timeout_s=0.3 if name == "hangs" else 5.0)
-    body, message = FAILURES[name]
-    tool.does(body)
-    with pytest.raises(MeterUnavailableError, match=message):
-        meter.read()
-
-
-def test_a_tool_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MeterUnavailableError, match="hxsmi is not on PATH"):
-        opened(Hxsmi, [FIRST])
-
-
-@pytest.mark.parametrize("text", GARBLED)
-def test_output_of_another_tool(tool: PlayedTool, text: str) -> None:
-    tool.says(text)
-    with pytest.raises(MeterUnavailableError, match="no row of a known form"):
-        opened(Hxsmi, [FIRST])

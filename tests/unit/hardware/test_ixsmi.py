@@ -201,16 +201,3 @@ def test_garbage_is_a_reason(tool: PlayedTool, text: str) -> None:
     tool.says(("*", text))
     with pytest.raises(MeterUnavailableError, match="ixsmi: no row of a known form"):
         opened()
-
-
-def test_a_tool_that_fails_hangs_or_is_missing(tool: PlayedTool) -> None:
-    meter = opened(timeout_s=0.3)
-    tool.does("echo 'Failed to initialize IXML' >&2; exit 1")
-    with pytest.raises(MeterUnavailableError, match="ended with 1: Failed to initialize IXML"):
-        meter.read()
-    tool.does("exec sleep 30")
-    with pytest.raises(MeterUnavailableError, match=r"did not answer within 0\.3 s"):
-        meter.read()
-    tool.script.unlink()
-    with pytest.raises(MeterUnavailableError, match="is not on PATH"):
-        meter.read()

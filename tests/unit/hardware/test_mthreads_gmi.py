@@ -10,7 +10,6 @@ import pytest
 from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError
 from hardware.meters.frame.device_numbers import driver_numbers
-from hardware.meters.registry import make_meter
 from hardware.meters.smi.mthreads_gmi import MthreadsGmi
 
 DATA = Path(__file__).parents[2] / "data/mthreads_gmi"
@@ -61,10 +60,6 @@ def changed(**values: Any) -> str:
     for name, value in values.items():
         document["GPU"][0][name.replace("_", " ")] = value
     return json.dumps(document)
-
-
-def test_the_registry_knows_it() -> None:
-    assert isinstance(make_meter("mthreads_gmi"), MthreadsGmi)
 
 
 def test_reads_a_gpu_by_the_address_in_its_entry(tool: FakeTool) -> None:
@@ -190,13 +185,6 @@ def test_a_card_that_falls_off_the_bus_becomes_nulls_then_a_failure(tool: FakeTo
         meter.read()
 
 
-def test_a_card_listed_twice_is_not_understood(tool: FakeTool) -> None:
-    tool.says(as_json=JSON)
-    meter = opened(gpu("0000:2a:00.0"))
-    tool.says(as_json=changed().replace("00000000:3a:00.0", "00000000:2a:00.0"))
-    assert meter.read()[0].power_w is None
-
-
 @pytest.mark.parametrize(
     "text", ["", "mthreads-gmi: error\n", "[]", '{"GPU": {}}', '{"GPU": [null]}', '{"GPU": []}', JSON[:200], "\x00"]
 )
@@ -204,27 +192,3 @@ def test_output_of_another_form_is_a_reason(tool: FakeTool, text: str) -> None:
     tool.says(as_json=text, text=text)
     with pytest.raises(MeterUnavailableError, match="no row of a known form"):
         opened(gpu("0000:2a:00.0"))
-
-
-def test_a_missing_tool_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MeterUnavailableError, match="mthreads_gmi: mthreads-gmi is not on PATH"):
-        opened(gpu("0000:2a:00.0"))
-
-
-def test_an_error_on_standard_output_is_a_reason(tool: FakeTool) -> None:
-    tool.says(as_json=JSON)
-    meter = opened(gpu("0000:2a:00.0"))
-    tool.does("echo 'Error: failed to initialize mtml'; exit 1")
-    with pytest.raises(MeterUnavailableError, match="ended with 1: Error: failed to initialize mtml"):
-        meter.read()
-
-
-def test_a_tool_that_hangs_is_a_reason(tool: FakeTool) -> None:
-    tool.says(as_json=JSON)
-    meter = opened(gpu("0000:2a:00.0"), timeout_s=0.3)
-    tool.does("exec sleep 61")
-    with pytest.raises(MeterUnavailableError, match=r"did not answer within 0\.3 s"):
-        meter.read()
-    tool.says(as_json=JSON)
-    assert meter.read()[0].power_w == 367.49

@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -215,24 +214,6 @@ def test_an_error_is_told_by_the_tool_itself(tool):
         opened()
     tool.does("exit 127")
     with pytest.raises(MeterUnavailableError, match=f"{tool.script} ended with"):
-        opened()
-
-
-def test_a_tool_that_hangs_is_a_reason_that_names_it(tool):
-    tool.says(MI300X)
-    meter = opened(timeout_s=0.3)
-    tool.does("sleep 61")
-    started_s = time.monotonic()
-    with pytest.raises(MeterUnavailableError, match=rf"{tool.script} did not answer within 0\.3 s"):
-        meter.read()
-    assert time.monotonic() - started_s < 30
-    tool.says(MI300X)
-    assert meter.read()[0].power_w == 412.0
-
-
-def test_a_missing_tool_is_a_reason(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MeterUnavailableError, match=r"rocm-smi or .* is not on PATH"):
         opened()
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.frame.smi import SmiMeter, SmiRow
+from hardware.meters.frame.row import SmiRow
+from hardware.meters.frame.smi import SmiMeter
 
 A, B, C = "0000:1a:00.0", "0000:3b:00.0", "0000:5c:00.0"
 
@@ -15,7 +16,7 @@ A, B, C = "0000:1a:00.0", "0000:3b:00.0", "0000:5c:00.0"
 class FakeSmi(SmiMeter):
     name: ClassVar[str] = "fake_smi"
     tools: ClassVar[tuple[str, ...]] = ("fake-smi",)
-    calls: ClassVar[tuple[tuple[str, ...], ...]] = (("first",), ("second", "-x"))
+    calls = (("first",), ("second", "-x"))
     rows: Sequence[SmiRow] = ()
 
     def parse(self, outputs: Sequence[str]) -> list[SmiRow]:

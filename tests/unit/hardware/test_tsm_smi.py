@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-from engine_tools import DATA, FAILURES, GARBLED, PlayedTool, device, opened
+from engine_tools import DATA, PlayedTool, device, opened
 
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.registry import make_meter
 from hardware.meters.smi.tsm_smi import TsmSmi
 
 TWO = (DATA / "tsm_smi/two_cards.txt").read_text()
@@ -20,10 +19,6 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlayedTool:
     played = PlayedTool(tmp_path, monkeypatch, "tsm_smi")
     played.says(TWO)
     return played
-
-
-def test_the_registry_knows_it() -> None:
-    assert isinstance(make_meter("tsm_smi"), TsmSmi)
 
 
 def test_cards_by_address_in_any_order(tool: PlayedTool) -> None:
@@ -98,28 +93,6 @@ def test_a_card_that_falls_off_the_bus(tool: PlayedTool) -> None:
     tool.says("")
     with pytest.raises(MeterUnavailableError, match="none of the devices"):
         meter.read()
-
-
-@pytest.mark.parametrize("name", FAILURES)
-def test_a_tool_that_fails(tool: PlayedTool, name: str) -> None:
-    meter = opened(TsmSmi, [FIRST], timeout_s=0.3 if name == "hangs" else 5.0)
-    body, message = FAILURES[name]
-    tool.does(body)
-    with pytest.raises(MeterUnavailableError, match=message):
-        meter.read()
-
-
-def test_a_tool_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MeterUnavailableError, match="tsm_smi is not on PATH"):
-        opened(TsmSmi, [FIRST])
-
-
-@pytest.mark.parametrize("text", GARBLED)
-def test_output_of_another_tool(tool: PlayedTool, text: str) -> None:
-    tool.says(text)
-    with pytest.raises(MeterUnavailableError, match="no row of a known form"):
-        opened(TsmSmi, [FIRST])
 
 
 def test_a_device_without_an_address_or_a_row_is_refused(tool: PlayedTool) -> None:

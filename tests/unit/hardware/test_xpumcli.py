@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -138,7 +137,7 @@ def energy(tmp_path, *devices) -> EnergyReading:
 
 
 def test_energy_of_both_tiles_is_the_cards_and_of_one_is_unknown(tool, tmp_path, monkeypatch):
-    monkeypatch.setattr("hardware.meters.smi.xpumcli.xpumcli.Xpumcli._call", lambda self, *words: answer(tool, words))
+    monkeypatch.setattr("hardware.meters.smi.xpumcli.xpumcli.Xpumcli._run", lambda self, *words: answer(tool, words))
     assert energy(tmp_path / "both", gpu(TILE_0), gpu(TILE_1, 1)).joules == pytest.approx(5017.5)
     alone = energy(tmp_path / "one", gpu(TILE_0))
     assert alone.joules is None and "2 devices share the power sensor" in alone.reason
@@ -229,7 +228,7 @@ def test_remarks_before_the_table_do_not_matter(tool):
 @pytest.mark.parametrize("text", ["", "hello\nworld, wide\n", "Timestamp, DeviceId\n", "[[[", "{}"])
 def test_garbage(tool, text):
     tool.says(text)
-    with pytest.raises(MeterUnavailableError, match="no table of a known form"):
+    with pytest.raises(MeterUnavailableError, match="no row of a known form"):
         opened(gpu(MAX_1100))
     tool.says(DUMP, text)
     with pytest.raises(MeterUnavailableError, match="no list of devices"):
@@ -258,21 +257,6 @@ def test_the_tool_with_the_service_is_preferred(tool, tmp_path):
     FakeTool(tmp_path, "xpumcli")
     tool.does("#!/bin/sh\nexit 3\n")
     assert opened(gpu(MAX_1100)).read()[0].power_w == 214.61
-
-
-def test_a_tool_that_fails_hangs_or_is_missing(tool, tmp_path, monkeypatch):
-    meter = opened(gpu(MAX_1100), timeout_s=0.5)
-    tool.does("#!/bin/sh\necho 'Level Zero Initialization Error' >&2\nexit 1\n")
-    with pytest.raises(MeterUnavailableError, match="ended with 1: Level Zero Initialization Error"):
-        meter.read()
-    tool.does("#!/bin/sh\nsleep 60\n")
-    began = time.monotonic()
-    with pytest.raises(MeterUnavailableError, match=r"did not answer within 0\.5 s"):
-        meter.read()
-    assert time.monotonic() - began < 30
-    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    with pytest.raises(MeterUnavailableError, match="xpumcli or xpu-smi is not on PATH"):
-        opened(gpu(MAX_1100))
 
 
 def test_closing_forgets_and_costs_are_counted(tool):

@@ -12,11 +12,14 @@ driver's. Where neither tells, the power is nobody's, for counted per chip it wo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import ClassVar
 
-from hardware.meters.frame.smi import SmiMeter, SmiRow
+from hardware.meters.frame.boards import SharedBoards, share_power
+from hardware.meters.frame.row import SmiRow
+from hardware.meters.frame.smi import SmiMeter
 from hardware.meters.smi.cnmon.cards import Card, parse_cards
 from hardware.meters.smi.cnmon.driver import driver_cards
 
@@ -29,63 +32,42 @@ AGREEMENT = 0.1
 class Cnmon(SmiMeter):
     """Power, temperature, utilisation, memory and clock of each card; MLUs tell no energy counter."""
 
-    name: ClassVar[str] = "cnmon"
-    tools: ClassVar[tuple[str, ...]] = ("cnmon",)
-    calls: ClassVar[tuple[tuple[str, ...], ...]] = (("info",),)
+    name: ClassVar = "cnmon"
+    tools: ClassVar = ("cnmon",)
+    calls = (("info",),)
 
     root = Path("/")
 
     def __init__(self, timeout_s: float = 5.0) -> None:
         super().__init__(timeout_s)
-        self._boards: set[str] = set()
-        """Boards seen with several chips; they stay shared when one of those is lost."""
+        self._boards = SharedBoards()
 
     def parse(self, outputs: Sequence[str]) -> list[SmiRow]:
         """One row per card."""
         cards = parse_cards(outputs[0])
-        serials = {card.number: card.serial or self._driver_serial(card) for card in cards}
-        by_serial: dict[str, list[Card]] = {}
+        by_serial: dict[str | None, list[Card]] = {}
         for card in cards:
-            serial = serials[card.number]
-            if serial is not None:
-                by_serial.setdefault(serial, []).append(card)
-        self._boards |= {serial for serial, chips in by_serial.items() if _share(chips)}
-        powers = {serial: _agreed([card.power_w for card in by_serial.get(serial, [])]) for serial in self._boards}
-        return [self._row(card, serials[card.number], powers) for card in cards]
+            by_serial.setdefault(card.serial or self._driver_serial(card), []).append(card)
+        self._boards.see(serial for serial, chips in by_serial.items() if _share(chips) for _ in chips)
+        return [row for serial, chips in by_serial.items() for row in self._rows(chips, serial)]
 
     def close(self) -> None:
         """Forget the devices and their boards."""
         super().close()
-        self._boards = set()
+        self._boards.forget()
 
     def _driver_serial(self, card: Card) -> str | None:
-        if card.product not in SHARED or card.pci_bus_id is None:
+        if card.product not in SHARED or card.row.pci_bus_id is None:
             return None
-        return next((one.board for one in driver_cards(self.root) if one.pci_bus_id == card.pci_bus_id), None)
+        return next((one.board for one in driver_cards(self.root) if one.pci_bus_id == card.row.pci_bus_id), None)
 
-    def _row(self, card: Card, serial: str | None, powers: dict[str, float | None]) -> SmiRow:
-        board = serial if serial in self._boards else None
-        raw, board_power_w, power_w = card.raw, None, None
-        if board is not None and card.power_w is not None:
-            agreed = powers[board]
-            board_power_w = card.power_w if agreed is None else agreed
-        elif board is None and card.product not in SHARED:
-            power_w = card.power_w
-        elif board is None and card.power_w is not None:
-            raw = "; ".join(filter(None, (raw, _nobodys(card))))
-        return SmiRow(
-            pci_bus_id=card.pci_bus_id,
-            uuid=card.uuid,
-            index=card.number,
-            board=board,
-            board_power_w=board_power_w,
-            power_w=power_w,
-            temperature_c=card.temperature_c,
-            utilisation=card.utilisation,
-            memory_used_bytes=card.memory_used_bytes,
-            clock_mhz=card.clock_mhz,
-            raw=raw,
-        )
+    def _rows(self, chips: Sequence[Card], serial: str | None) -> list[SmiRow]:
+        """The rows of the cards that have one serial number, or none."""
+        if serial in self._boards:
+            agreed = _agreed([chip.row.power_w for chip in chips])
+            rows = share_power([chip.row for chip in chips], str(serial))
+            return [row if None in (agreed, row.board_power_w) else replace(row, board_power_w=agreed) for row in rows]
+        return [_nobodys(chip) if chip.product in SHARED else chip.row for chip in chips]
 
 
 def _share(chips: Sequence[Card]) -> bool:
@@ -102,8 +84,13 @@ def _agreed(powers: Sequence[float | None]) -> float | None:
     return fmean(told)
 
 
-def _nobodys(card: Card) -> str:
-    return (
-        f"Power/Usage {card.power_w:g} W is that of a board which several chips of {card.product} share, "
+def _nobodys(card: Card) -> SmiRow:
+    """The row of a chip whose board is not known, without the power."""
+    power_w = card.row.power_w
+    if power_w is None:
+        return card.row
+    why = (
+        f"Power/Usage {power_w:g} W is that of a board which several chips of {card.product} share, "
         "and neither cnmon nor the driver tells which"
     )
+    return replace(card.row, power_w=None, raw="; ".join(filter(None, (card.row.raw, why))))

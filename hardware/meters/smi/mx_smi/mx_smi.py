@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import ClassVar
 
 from hardware.base import DeviceIdentity
-from hardware.bus.pci import normal_pci
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.frame.smi import SmiMeter, SmiRow
-from hardware.meters.frame.told import share_power
+from hardware.meters.frame.boards import share_power
+from hardware.meters.frame.row import SmiRow
+from hardware.meters.frame.smi import SmiMeter
 from hardware.meters.smi.mx_smi.rows import Gpu, parse_machine_form, parse_table
 
 TABLE_PERIOD_S = 10.0
@@ -24,9 +24,9 @@ TABLE_PERIOD_S = 10.0
 class MxSmi(SmiMeter):
     """Power, temperature, utilisation, clock and memory of whole GPUs; the tool tells no energy counter."""
 
-    name: ClassVar[str] = "mx_smi"
-    tools: ClassVar[tuple[str, ...]] = ("mx-smi", "/opt/mxdriver/bin/mx-smi")
-    calls: ClassVar[tuple[tuple[str, ...], ...]] = (("-j",), ())
+    name: ClassVar = "mx_smi"
+    tools: ClassVar = ("mx-smi", "/opt/mxdriver/bin/mx-smi")
+    calls = (("-j",), ())
 
     def __init__(self, timeout_s: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(timeout_s)
@@ -34,7 +34,6 @@ class MxSmi(SmiMeter):
         self._table_due_s = 0.0
         self._boards: dict[str | None, str] = {}
         """Board by PCI address, of the boards that hold several GPUs."""
-        self._sliced: set[str | None] = set()
 
     def open(self, devices: Sequence[DeviceIdentity]) -> None:
         """Find each device's row.
@@ -44,22 +43,17 @@ class MxSmi(SmiMeter):
         """
         self._table_due_s = self._clock()
         super().open(devices)
-        for device in devices:
-            if normal_pci(device.pci_bus_id or "") in self._sliced:
-                raise MeterUnavailableError(
-                    f"mx_smi: {device.pci_bus_id} is lent in slices (sGPU); power is only known for the whole GPU, "
-                    "which others may use as well"
-                )
 
     def parse(self, outputs: Sequence[str]) -> list[SmiRow]:
         """One row per GPU: what both forms tell of it, the machine-readable one first."""
         machine, table = parse_machine_form(outputs[0]), parse_table(outputs[1])
-        self._sliced = {gpu.row.pci_bus_id for gpu in (*machine, *table) if gpu.sliced}
         if table:
             self._boards = _shared_boards(table)
+        sliced = {gpu.row.pci_bus_id for gpu in (*machine, *table) if gpu.sliced}
         boxed = {gpu.row.pci_bus_id: gpu.row for gpu in table}
         rows = [_with_memory(gpu.row, boxed.pop(gpu.row.pci_bus_id, None)) for gpu in machine]
         rows += boxed.values()
+        rows = [replace(row, refused=_why(row)) if row.pci_bus_id in sliced else row for row in rows]
         alone = [row for row in rows if row.pci_bus_id not in self._boards]
         shared = [
             row
@@ -99,3 +93,10 @@ def _shared_boards(table: Sequence[Gpu]) -> dict[str | None, str]:
 
 def _with_memory(row: SmiRow, boxed: SmiRow | None) -> SmiRow:
     return row if boxed is None else replace(row, memory_used_bytes=boxed.memory_used_bytes)
+
+
+def _why(row: SmiRow) -> str:
+    return (
+        f"{row.pci_bus_id} is lent in slices (sGPU); power is only known for the whole GPU, "
+        "which others may use as well"
+    )

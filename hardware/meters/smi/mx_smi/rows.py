@@ -11,15 +11,38 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 from hardware.bus.pci import find_pci, normal_pci
-from hardware.meters.frame.fields import WATTS, boxed_lines, quantity, within
-from hardware.meters.frame.smi import SmiRow
-from hardware.meters.frame.told import ABSENT, MOST_W, Told
+from hardware.meters.frame.fields import WATTS, boxed_lines, is_absent, quantity, within
+from hardware.meters.frame.figures import (
+    MOST_W,
+    Field,
+    Fields,
+    Layout,
+    clock,
+    memory,
+    power,
+    temperature,
+    told,
+    utilisation,
+)
+from hardware.meters.frame.forms import flat, keys_once
+from hardware.meters.frame.row import SmiRow
 
+MACHINE_FORM = Layout(
+    index=("device_id",),
+    temperature_c=temperature("hotspot", bare=1.0),
+    utilisation=utilisation("utilization", bare=0.01),
+    clock_mhz=clock("clocks/XCORE", "clocks/XCORE/XCORE_CLK", bare=1.0),
+)
+TABLE = Layout(
+    power_w=power("power"),
+    temperature_c=temperature("temp"),
+    utilisation=utilisation("util"),
+    memory_used_bytes=memory("memory"),
+)
 HEADINGS = {
     "pci": r"bus-?id",
     "board": r"^board",
@@ -30,6 +53,7 @@ HEADINGS = {
     "memory": r"memory-usage",
 }
 """What a heading's cell says of the figures below it."""
+WAYS = "board_power/power/"
 WAY = re.compile(r"Way ?\d+")
 """One of the supply lines whose powers add up to the board's."""
 
@@ -49,46 +73,24 @@ def parse_machine_form(text: str) -> list[Gpu]:
     """The GPUs of `mx-smi -j`; none when the text holds no such object."""
     begin = text.find("{")
     try:
-        found = json.JSONDecoder().raw_decode(text, begin)[0] if begin >= 0 else {}
+        found = json.JSONDecoder(object_pairs_hook=keys_once).raw_decode(text, begin)[0] if begin >= 0 else {}
     except json.JSONDecodeError:
         return []
     cards = [(normal_pci(key), value) for key, value in found.items() if isinstance(value, dict)]
-    return [_card(pci, card) for pci, card in cards if pci is not None]
+    return [_card(pci, flat(card)) for pci, card in cards if pci is not None]
 
 
-def _card(pci: str, card: Mapping[str, Any]) -> Gpu:
-    clocks = card.get("clocks")
-    xcore = clocks.get("XCORE") if isinstance(clocks, dict) else None
-    told = Told(
-        fields={
-            "hotspot": _text(card.get("hotspot")),
-            "utilization": _text(card.get("utilization")),
-            "XCORE": _text(xcore.get("XCORE_CLK") if isinstance(xcore, dict) else xcore),
-        }
-    )
-    if reason := _text(card.get("unavailable_reason")):
-        told.doubts.append(f"unavailable: {reason}")
-    number = card.get("device_id")
-    row = SmiRow(
-        pci_bus_id=pci,
-        index=number if isinstance(number, int) else None,
-        power_w=_sum_of_ways(card.get("board_power"), told),
-        temperature_c=told.temperature_c("hotspot", bare=1.0),
-        utilisation=told.utilisation("utilization", bare=0.01),
-        clock_mhz=told.clock_mhz("XCORE", bare=1.0),
-        raw=told.raw,
-    )
-    return Gpu(row=row, sliced=card.get("sgpu_count") not in (None, 0, "0"))
+def _card(pci: str, fields: Fields) -> Gpu:
+    reason = told(fields, ("unavailable_reason",))
+    doubts = [f"unavailable: {reason}"] if reason else []
+    power_w = _sum_of_ways(fields, doubts)
+    row = replace(MACHINE_FORM.row(fields, doubts), pci_bus_id=pci, power_w=power_w)
+    return Gpu(row=row, sliced="sgpu_count" in fields and fields["sgpu_count"].text != "0")
 
 
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
-
-
-def _sum_of_ways(board: Any, told: Told) -> float | None:
+def _sum_of_ways(fields: Fields, doubts: list[str]) -> float | None:
     """The board's power; null as soon as one of its supply lines is not understood."""
-    power = board.get("power") if isinstance(board, dict) else None
-    ways = {name: _text(value) for name, value in power.items()} if isinstance(power, dict) else {}
+    ways = {name.removeprefix(WAYS): field.text for name, field in fields.items() if name.startswith(WAYS)}
     if not ways:
         return None
     # One line may carry nothing, unlike the whole board.
@@ -97,7 +99,7 @@ def _sum_of_ways(board: Any, told: Told) -> float | None:
     ]
     total_w = sum(number for number in numbers if number is not None)
     if len(numbers) < len(ways) or None in numbers or total_w <= 0:
-        told.doubts.append(f"board_power {json.dumps(ways)}")
+        doubts.append(f"board_power {json.dumps(ways)}")
         return None
     return total_w
 
@@ -137,16 +139,9 @@ def _boxed(pci: str, lines: tuple[list[str], list[str]], places: dict[str, tuple
         "util": _first(r"\S+%", cells.get("util", "")),
         "memory": _used(cells.get("memory", "")),
     }
-    told = Told(fields=fields)
+    row = TABLE.row({name: Field(text=text) for name, text in fields.items() if text is not None})
     board = _first(r"^\d+", cells.get("board", "")) or above if "board" in places else None
-    row = SmiRow(
-        pci_bus_id=pci,
-        power_w=told.power_w("power"),
-        temperature_c=told.temperature_c("temp"),
-        utilisation=told.utilisation("util"),
-        memory_used_bytes=told.memory_bytes("memory"),
-        raw=told.raw or _unread(fields, cells),
-    )
+    row = replace(row, pci_bus_id=pci, raw=row.raw or _unread(fields, cells))
     return Gpu(row=row, sliced="enabled" in cells.get("sliced", "").lower(), board=board)
 
 
@@ -166,6 +161,6 @@ def _unread(fields: Mapping[str, str | None], cells: Mapping[str, str]) -> str |
     doubts = [
         f"{name} {cells[name]}"
         for name, text in fields.items()
-        if text is None and name in cells and not {word.lower() for word in re.split(r"[\s/]+", cells[name])} <= ABSENT
+        if text is None and name in cells and not all(map(is_absent, re.split(r"[\s/]+", cells[name])))
     ]
     return "; ".join(doubts) or None

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from hardware.base import DeviceIdentity
-from hardware.bus.nodes import DAVINCI_NODES, existing, node_number
-from hardware.meters.frame.device_numbers import driver_numbers
-from hardware.meters.frame.smi import SmiMeter, SmiRow
+from hardware.bus.nodes import DAVINCI_NODES
+from hardware.meters.frame.boards import SharedBoards, share_power
+from hardware.meters.frame.device_numbers import numbers_of_nodes
+from hardware.meters.frame.row import SmiRow
+from hardware.meters.frame.smi import SmiMeter
 from hardware.meters.smi.npu_smi.rows import Chip, parse_chips
 
 
@@ -26,17 +28,16 @@ class NpuSmi(SmiMeter):
     Cards with two chips tell one power, which is the card's.
     """
 
-    name: ClassVar[str] = "npu_smi"
-    tools: ClassVar[tuple[str, ...]] = ("npu-smi",)
-    calls: ClassVar[tuple[tuple[str, ...], ...]] = (("info",),)
-    numbered_by_driver: ClassVar[bool] = True
+    name: ClassVar = "npu_smi"
+    tools: ClassVar = ("npu-smi",)
+    calls = (("info",),)
+    numbered_by_driver: ClassVar = True
 
     device_root = Path("/")
 
     def __init__(self, timeout_s: float = 5.0) -> None:
         super().__init__(timeout_s)
-        self._shared: set[int] = set()
-        """Cards seen with several chips; they stay shared when one of those is lost."""
+        self._boards = SharedBoards()
 
     def open(self, devices: Sequence[DeviceIdentity]) -> None:
         """Find each device's chip.
@@ -44,36 +45,45 @@ class NpuSmi(SmiMeter):
         Raises:
             MeterUnavailableError: no tool, no row that is understood, or a device without a row of its own.
         """
-        self._shared = set()
+        self._boards.forget()
         super().open(devices)
 
     def parse(self, outputs: Sequence[str]) -> list[SmiRow]:
         """One row per chip, numbered by its device node where that can be told."""
         chips = parse_chips(outputs[0])
         cards = Counter(chip.npu for chip in chips)
-        self._shared |= {npu for npu, count in cards.items() if count > 1}
-        rows = [_row(chip, shared=chip.shares_power or chip.npu in self._shared) for chip in chips]
+        self._boards.see(str(chip.npu) for chip in chips)
+        rows = [
+            share_power([chip.row], str(chip.npu))[0]
+            if chip.shares_power or str(chip.npu) in self._boards
+            else chip.row
+            for chip in chips
+        ]
         # In a container with one of a card's two chips the other is missing, yet its power is in the card's.
         hidden = [SmiRow(board=str(chip.npu)) for chip in chips if chip.shares_power and cards[chip.npu] == 1]
         return self._identified(chips, cards, rows) + hidden
 
+    def _row(self, chip: Chip) -> SmiRow:
+        board = str(chip.npu)
+        return share_power([chip.row], board)[0] if chip.shares_power or board in self._boards else chip.row
+
     def _identified(self, chips: Sequence[Chip], cards: Counter[int], rows: Sequence[SmiRow]) -> list[SmiRow]:
         """The rows with what tells each from all others."""
         numbers = self._numbers(chips, cards)
-        addresses = Counter(chip.pci_bus_id for chip in chips)
+        addresses = Counter(chip.row.pci_bus_id for chip in chips)
         identified: list[SmiRow] = []
         seen: set[tuple[int, str | None]] = set()
         for chip, row, number in zip(chips, rows, numbers, strict=True):
             # Such a container may show its chip twice, once in place of the other (Ascend mind-cluster's guide).
-            repeated = chip.physical is not None and (chip.physical, chip.pci_bus_id) in seen
+            repeated = chip.physical is not None and (chip.physical, chip.row.pci_bus_id) in seen
             if chip.physical is not None:
-                seen.add((chip.physical, chip.pci_bus_id))
+                seen.add((chip.physical, chip.row.pci_bus_id))
             if repeated:
-                identified.append(row)
+                identified.append(replace(row, pci_bus_id=None))
                 continue
             # Both chips of an Atlas 300I Duo have one address: their numbers tell them apart.
-            own = addresses[chip.pci_bus_id] == 1 or chip.physical is not None
-            identified.append(replace(row, pci_bus_id=chip.pci_bus_id if own else None, index=number))
+            own = addresses[chip.row.pci_bus_id] == 1 or chip.physical is not None
+            identified.append(replace(row, pci_bus_id=chip.row.pci_bus_id if own else None, index=number))
         return identified
 
     def _numbers(self, chips: Sequence[Chip], cards: Counter[int]) -> list[int | None]:
@@ -83,19 +93,4 @@ class NpuSmi(SmiMeter):
         listed = [chip.device for chip in chips]
         if not any(number is not None for number in listed) and max(cards.values(), default=0) == 1:
             listed = [chip.npu for chip in chips]
-        nodes = [node_number(node) for node in existing(DAVINCI_NODES, self.device_root)]
-        known = driver_numbers(listed, [number for number in nodes if number is not None])
-        return [None if number is None else known.get(number) for number in listed]
-
-
-def _row(chip: Chip, *, shared: bool) -> SmiRow:
-    doubts = f"{', '.join(chip.doubts)}: {chip.text}" if chip.doubts else None
-    return SmiRow(
-        board=str(chip.npu) if shared else None,
-        board_power_w=chip.power_w if shared else None,
-        power_w=None if shared else chip.power_w,
-        temperature_c=chip.temperature_c,
-        utilisation=chip.utilisation,
-        memory_used_bytes=chip.memory_used_bytes,
-        raw=doubts,
-    )
+        return numbers_of_nodes(listed, DAVINCI_NODES, self.device_root)

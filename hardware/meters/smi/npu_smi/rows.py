@@ -12,57 +12,51 @@ taken by the name in its header. Megabytes are MiB: a chip of 64 GiB shows 65536
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from hardware.bus.pci import normal_pci
-from hardware.meters.frame.fields import boxed_lines, quantity, within
+from hardware.meters.frame.fields import boxed_lines, is_absent, quantity
+from hardware.meters.frame.figures import Field, Fields, Layout, power, temperature, told, utilisation
+from hardware.meters.frame.row import SmiRow
 
 _VALUE = re.compile(r"[^\s/]+\s*/\s*[^\s/]+|[^\s/]+")
 """A value or a pair such as `3318 / 65536` or `59356/ 65536`."""
 
-_UNTOLD = frozenset({"na", "n/a", "-"})
-
 Line: TypeAlias = list[list[str]]
 """The cells of a line, and the words of each."""
 
+LAYOUT = Layout(
+    pci_bus_id=("Bus-Id",),
+    power_w=power("Power(W)", bare=1.0, least=1e-3, most=3000.0),
+    temperature_c=temperature("Temp(C)", bare=1.0),
+    utilisation=utilisation("AICore(%)", bare=0.01),
+)
+HBM, MEMORY = "HBM-Usage(MB)", "Memory-Usage(MB)"
+_EVERYWHERE = ("Power(W)", "Temp(C)", "AICore(%)")
+"""Every version's table has these columns."""
 _MIB = float(1 << 20)
-_MOST_W, _MOST_C = 3000.0, 150.0
-"""No card draws more power, no chip gets hotter."""
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True, frozen=True)
 class Chip:
-    """What the table says of one chip. What it does not tell, or what was not understood, is null."""
+    """What the table says of one chip, and how it counts it."""
 
+    row: SmiRow
     npu: int
     """Number of the card."""
     physical: int | None = None
     """Under `Phy-ID`: the number of the device node."""
     device: int | None = None
     """Under `Device`: the number of the chip among those the tool sees."""
-    pci_bus_id: str | None = None
     shares_power: bool = False
     """Whether the layout is that of cards with two chips, which have one power sensor (`-` beside the second)."""
-    power_w: float | None = None
-    temperature_c: float | None = None
-    utilisation: float | None = None
-    memory_used_bytes: int | None = None
-    doubts: list[str] = field(default_factory=list)
-    """What was not understood."""
-    text: str = ""
-    """Both lines."""
 
 
 def parse_chips(text: str) -> list[Chip]:
     """The chips of the table; lines before its headers, and the table of processes behind it, are left out."""
-    chips: list[Chip] = []
-    for names, card, line in _pairs(text):
-        chip = _chip(names, card, line)
-        if chip is not None:
-            chips.append(chip)
-    return chips
+    return [_chip(names, card, line) for names, card, line in _pairs(text)]
 
 
 def _pairs(text: str) -> Iterator[tuple[tuple[Line, Line], Line, Line | None]]:
@@ -95,25 +89,26 @@ def _is_chip_line(below: Line, line: Line) -> bool:
     if len(line) != len(below):
         return False
     address = " ".join(_under(below, line).get("Bus-Id", ""))
-    return normal_pci(address) is not None or address.lower() in _UNTOLD
+    return normal_pci(address) is not None or (bool(address) and is_absent(address))
 
 
-def _chip(names: tuple[Line, Line], card: Line, line: Line | None) -> Chip | None:
+def _chip(names: tuple[Line, Line], card: Line, line: Line | None) -> Chip:
     above, below = names
-    number = card[0][0]
+    npu = int(card[0][0])
     text = " | ".join(" ".join(cell) for cell in [*card, *(line or [])])
     if line is None:
-        return Chip(npu=int(number), doubts=["no line of its chip"], text=text)
-    told = _values(above, card) | _values(below, line)
-    chip = Chip(npu=int(number), shares_power="Phy-ID" in below[0], text=text)
-    chip.physical = _whole(told.get("Phy-ID"))
-    chip.device = _whole(told.get("Device"))
-    chip.pci_bus_id = normal_pci(told.get("Bus-Id", ""))
-    chip.power_w = _number(chip, told, "Power(W)", 1.0, least=1e-3, most=_MOST_W)
-    chip.temperature_c = _number(chip, told, "Temp(C)", 1.0, least=-_MOST_C, most=_MOST_C)
-    chip.utilisation = _number(chip, told, "AICore(%)", 0.01, least=0.0, most=1.0)
-    chip.memory_used_bytes = _used_bytes(chip, told)
-    return chip
+        return Chip(npu=npu, row=SmiRow(raw=f"no line of its chip: {text}"))
+    fields = {name: Field(text=value) for name, value in (_values(above, card) | _values(below, line)).items()}
+    doubts = [f"{name} is not there" for name in _EVERYWHERE if name not in fields]
+    used_bytes = _used_bytes(fields, doubts)
+    row = LAYOUT.row(fields, doubts)
+    return Chip(
+        npu=npu,
+        physical=_number(fields, "Phy-ID"),
+        device=_number(fields, "Device"),
+        shares_power="Phy-ID" in below[0],
+        row=replace(row, memory_used_bytes=used_bytes, raw=row.raw and f"{row.raw}: {text}"),
+    )
 
 
 def _under(header: Line, line: Line) -> dict[str, list[str]]:
@@ -135,34 +130,20 @@ def _values(header: Line, line: Line) -> dict[str, str]:
     return found
 
 
-def _whole(text: str | None) -> int | None:
+def _number(fields: Fields, name: str) -> int | None:
+    text = told(fields, (name,))
     return int(text) if text is not None and text.isdigit() else None
 
 
-def _number(
-    chip: Chip, told: Mapping[str, str], name: str, factor: float, *, least: float, most: float
-) -> float | None:
-    """A value in base units; null, with a doubt unless the tool says that it has none, for anything else."""
-    text = told.get(name)
-    if text is not None and text.lower() in _UNTOLD:
-        return None
-    value = within(quantity(text, {}, bare=factor), least, most)
-    if value is None:
-        chip.doubts.append(f"{name} {'is not there' if text is None else text}")
-    return value
-
-
-def _used_bytes(chip: Chip, told: Mapping[str, str]) -> int | None:
+def _used_bytes(fields: Fields, doubts: list[str]) -> int | None:
     """Used memory of the chip: of its HBM where it has some, else of what is under `Memory-Usage`."""
-    text = told.get("HBM-Usage(MB)")
-    name = "HBM-Usage(MB)"
-    if text is None or _pair(text) == (0.0, 0.0):
-        name, text = "Memory-Usage(MB)", told.get("Memory-Usage(MB)")
-    if text is not None and text.lower() in _UNTOLD:
+    name = HBM if HBM in fields and _pair(fields[HBM].text) != (0.0, 0.0) else MEMORY
+    text = fields[name].text if name in fields else "is not there"
+    if is_absent(text):
         return None
-    pair = _pair(text or "")
+    pair = _pair(text)
     if pair is None or pair[1] == 0.0 or pair[0] > pair[1]:
-        chip.doubts.append(f"{name} {'is not there' if text is None else text}")
+        doubts.append(f"{name} {text}")
         return None
     return round(pair[0])
 
@@ -170,7 +151,5 @@ def _used_bytes(chip: Chip, told: Mapping[str, str]) -> int | None:
 def _pair(text: str) -> tuple[float, float] | None:
     """Used and whole of a pair, in bytes."""
     used, slash, whole = text.partition("/")
-    numbers: Sequence[float | None] = [quantity(part, {}, bare=_MIB) for part in (used, whole)]
-    if not slash or numbers[0] is None or numbers[1] is None:
-        return None
-    return numbers[0], numbers[1]
+    used_bytes, whole_bytes = quantity(used, {}, bare=_MIB), quantity(whole, {}, bare=_MIB)
+    return None if not slash or used_bytes is None or whole_bytes is None else (used_bytes, whole_bytes)

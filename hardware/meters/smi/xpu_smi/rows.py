@@ -17,6 +17,8 @@ import shlex
 from dataclasses import dataclass
 
 from hardware.bus.pci import normal_pci
+from hardware.meters.frame.figures import FASTEST_MHZ, HOTTEST_C, memory, power, temperature
+from hardware.meters.frame.forms import Sections
 
 FIRMWARE = re.compile(r"\d+(?:[.:]\d+)+")
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -24,7 +26,10 @@ SERIAL = 3
 """Position of the serial number; where there is none the temperatures begin here."""
 SENSORS, CLOCKS, FIGURES = 4, 6, 16
 """Temperatures, clocks, and all numbers from the first temperature to the utilisation."""
-HOTTEST_C, FASTEST_MHZ = 150.0, 10_000.0
+MIB = 1 << 20
+FORM = Sections(begins=re.compile(r"XPU[ \t]+(?P<pci>\S+)[ \t]*"))
+POWER, TEMPERATURE = power("Power Readings/Power Draw"), temperature("Temperature/XPU Current Temp")
+TOTAL = memory("Memory Usage/Total")
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -77,7 +82,7 @@ def parse_row(line: str) -> Row | None:
     if not all(NUMBER.fullmatch(field) for field in numbers):
         return None
     values = [float(field) for field in numbers]
-    temperatures, power, clocks = values[:SENSORS], values[SENSORS], values[SENSORS + 1 : SENSORS + 1 + CLOCKS]
+    temperatures, drawn, clocks = values[:SENSORS], values[SENSORS], values[SENSORS + 1 : SENSORS + 1 + CLOCKS]
     l3_used, l3_total, used, total, percent = values[SENSORS + 1 + CLOCKS :]
     possible = (
         max(temperatures) <= HOTTEST_C,
@@ -97,7 +102,7 @@ def parse_row(line: str) -> Row | None:
         device=fields[2],
         serial=fields[SERIAL] if begin > SERIAL else None,
         temperature_c=max(die, default=None),
-        power=power,
+        power=drawn,
         clock_mhz=clocks[0] if clocks[0] > 0 and len(set(clocks)) == 1 else None,
         memory_used_mib=int(used),
         memory_total_mib=int(total),
@@ -109,19 +114,13 @@ def parse_row(line: str) -> Row | None:
 def parse_named(text: str) -> dict[str, Named]:
     """What `-q` printed, by PCI address; empty when it has no section that is understood."""
     found: dict[str, Named] = {}
-    sections = re.split(r"^XPU[ \t]+(\S+)[ \t]*$", text, flags=re.MULTILINE)
-    for address, body in zip(sections[1::2], sections[2::2], strict=True):
-        pci = normal_pci(address)
+    for fields in FORM.rows(text):
+        pci = normal_pci(fields["@pci"].text)
+        total_bytes = TOTAL.read(fields, [])
         if pci is not None:
             found[pci] = Named(
-                power_w=_named(body, r"Power Draw", "W"),
-                temperature_c=_named(body, r"XPU Current Temp", "C"),
-                memory_total_mib=_named(body, r"Memory Usage\s*\n\s*Total", "MiB"),
+                power_w=POWER.read(fields, []),
+                temperature_c=TEMPERATURE.read(fields, []),
+                memory_total_mib=None if total_bytes is None else total_bytes / MIB,
             )
     return found
-
-
-def _named(body: str, name: str, unit: str) -> float | None:
-    """The one number behind a name; null when it is missing, stands there twice, or has another unit."""
-    values = re.findall(rf"^[ \t]*{name}[ \t]*:[ \t]*([0-9.]+)[ \t]*{unit}[ \t]*$", body, re.MULTILINE)
-    return float(values[0]) if len(values) == 1 and NUMBER.fullmatch(values[0]) else None

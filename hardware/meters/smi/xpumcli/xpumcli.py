@@ -21,32 +21,29 @@ from typing import ClassVar
 from hardware.base import DeviceIdentity
 from hardware.bus.pci import normal_pci
 from hardware.meters.base import MeterUnavailableError
-from hardware.meters.frame.smi import SHOWN, SmiMeter, SmiRow
-from hardware.meters.smi.xpumcli.cards import Card, card_uuid, cards_in, json_object, number_in, row, shared_rows, table
+from hardware.meters.frame.forms import json_object
+from hardware.meters.frame.row import SmiRow
+from hardware.meters.frame.smi import SHOWN, SmiMeter
+from hardware.meters.smi.xpumcli.cards import DUMP, Card, card_uuid, cards_in, number_in, row, shared_rows
 
 METRICS = "0,1,2,3,18"
 """Utilisation, power, frequency, core temperature, memory used; these numbers are the same in 1.x and 2.x."""
-FORMS = (
-    ("dump", "-d", "-1", "-m", METRICS, "-n", "1"),
-    ("dump", "--device", "-1", "--metrics", METRICS, "--number", "1", "--format", "csv"),
-)
-"""How a reading is asked for: 1.x, 2.x."""
 _KUNLUNXIN = re.compile(r"kunlun|XPUSMI LOG|XPU-RT|xpu_smi", re.IGNORECASE)
 
 
 class Xpumcli(SmiMeter):
     """Power, temperature, utilisation, clock and memory of each card; of a card with two tiles only its power."""
 
-    name: ClassVar[str] = "xpumcli"
-    tools: ClassVar[tuple[str, ...]] = ("xpumcli", "xpu-smi")
-    calls: ClassVar[tuple[tuple[str, ...], ...]] = FORMS
-    """One of them, the first that this version of the tool understands."""
-    period_s: ClassVar[float] = 2.0
+    name: ClassVar = "xpumcli"
+    tools: ClassVar = ("xpumcli", "xpu-smi")
+    calls = (("dump", "-d", "-1", "-m", METRICS, "-n", "1"),)
+    alternatives: ClassVar = ((("dump", "--device", "-1", "--metrics", METRICS, "--number", "1", "--format", "csv"),),)
+    """Of 2.x."""
+    period_s: ClassVar = 2.0
 
     def __init__(self, timeout_s: float = 10.0) -> None:
         super().__init__(timeout_s)
         self._cards: list[Card] = []
-        self._form: tuple[str, ...] | None = None
 
     def open(self, devices: Sequence[DeviceIdentity]) -> None:
         """Find out which card each device is, or is a tile of.
@@ -56,7 +53,6 @@ class Xpumcli(SmiMeter):
         """
         if not devices:
             raise MeterUnavailableError(f"{self.name}: no device was named yet")
-        self._form = None
         self._cards = self._discover()
         self._cards = [self._with_tiles(card, devices) for card in self._cards]
         super().open(devices)
@@ -69,41 +65,24 @@ class Xpumcli(SmiMeter):
     def parse(self, outputs: Sequence[str]) -> list[SmiRow]:
         """One row per card; of a card with tiles one per tile, which share the card's power."""
         rows: list[SmiRow] = []
-        for fields in table(outputs[0]):
+        for fields in DUMP.rows(outputs[0]):
             card = self._numbered(number_in(fields))
             if card is not None:
                 rows += shared_rows(card, row(card, fields))
         return rows
 
     def _outputs(self) -> list[str]:
-        text = self._dump()
-        if any(self._numbered(number_in(fields)) is None for fields in table(text)) or self._some_are_missing(text):
+        outputs = super()._outputs()
+        known = [self._numbered(number_in(fields)) for fields in DUMP.rows(outputs[0])]
+        if self._devices and (None in known or len(known) < len(self._cards)):
             # A card fell off the bus or came back: the tool may have numbered the others anew.
             tiles = {card.pci_bus_id: card.tiles for card in self._cards}
             self._cards = [replace(card, tiles=tiles.get(card.pci_bus_id)) for card in self._discover()]
-            text = self._dump()
-        return [text]
-
-    def _some_are_missing(self, text: str) -> bool:
-        return len(table(text)) < len(self._cards)
-
-    def _dump(self) -> str:
-        """What the tool prints when asked in the way its version understands."""
-        problems = []
-        for form in (self._form,) if self._form else FORMS:
-            try:
-                text = self._call(*form)
-            except MeterUnavailableError as error:
-                problems.append(str(error))
-                continue
-            if table(text):
-                self._form = form
-                return text
-            problems.append(f"{self.name}: no table of a known form in the output: {text.strip()[:SHOWN] or 'empty'}")
-        raise MeterUnavailableError(problems[0])
+            outputs = super()._outputs()
+        return outputs
 
     def _discover(self) -> list[Card]:
-        text = self._call("discovery", "-j")
+        text = self._run("discovery", "-j")
         cards = cards_in(text)
         if not cards:
             said = json_object(text).get("error") or text.strip()[:SHOWN] or "empty"
@@ -115,7 +94,7 @@ class Xpumcli(SmiMeter):
         own = [device for device in devices if self._card_of(device) == card]
         if not own or [device.uuid and device.uuid.lower() for device in own] == [card.uuid]:
             return replace(card, tiles=1)
-        told = str(json_object(self._call("discovery", "-d", card.number, "-j")).get("number_of_tiles"))
+        told = str(json_object(self._run("discovery", "-d", card.number, "-j")).get("number_of_tiles"))
         return replace(card, tiles=int(told) if told.isdigit() and int(told) else None)
 
     def _rows_of(self, device: DeviceIdentity, rows: Sequence[SmiRow]) -> list[SmiRow]:
@@ -141,7 +120,7 @@ class Xpumcli(SmiMeter):
         pci = normal_pci(number or "")
         return next((one for one in self._cards if one.number == number or (pci and one.pci_bus_id == pci)), None)
 
-    def _call(self, *arguments: str) -> str:
+    def _run(self, *arguments: str) -> str:
         try:
             return self._tool.run(*arguments)
         except MeterUnavailableError as error:
