@@ -58,7 +58,7 @@ class Schedule:
     name: Literal["constant", "linear", "cosine", "polynomial", "inverse_sqrt", "multistep", "step", "exponential"]
     unit: Literal["steps", "epochs"] = "steps"
     """What `warmup`, `total`, `milestones` and `every` count; an epoch is `train.epoch_samples` examples."""
-    warmup: NotNegative = 0
+    warmup: NotNegative = 0.0
     warmup_ratio: Share = 0.0
     """Rate at the beginning of warm-up, divided by the peak rate."""
     total: Positive | None = None
