@@ -20,7 +20,7 @@ from runner.core.errors import (
 )
 from runner.core.events import Event, Name, event_files, read_events
 from runner.core.storage import could_not_write, full
-from runner.launch.processes import WORKER, end_worker, start_worker
+from runner.launch.processes import WORKER, Forked, end_left, end_worker, start_worker
 
 TICK_S = 0.25
 """Between two looks at the event files."""
@@ -76,6 +76,7 @@ def attempt(
             on_tick()
             if time.monotonic() > deadline:
                 end_worker(worker)
+                end_left(worker, folder, module)
                 follow()
                 return TimedOutError(
                     f"The worker was still running after run.timeout_s={case.run.timeout_s:g} seconds and was "
@@ -83,12 +84,20 @@ def attempt(
                 )
     except KeyboardInterrupt:
         end_worker(worker)
+        end_left(worker, folder, module)
         follow()
         return InterruptedRunError(f"Interrupted. What was measured so far is kept. {_how_to_go_on(case, folder)}")
+    left = end_left(worker, folder, module)
     follow()
     if told:
         return _as_error(told[0])
-    return None if worker.returncode == 0 else _crash(worker.returncode, folder)
+    if worker.returncode == 0:
+        return None
+    # A single rank that is a process of its own leaves nothing but its data loader's.
+    orphaned = left > 0 and (
+        isinstance(worker, Forked) or (case.topology.devices != 1 and (worker.returncode or 0) < 0)
+    )
+    return _orphaned(worker.returncode) if orphaned else _crash(worker.returncode, folder)
 
 
 def _how_to_go_on(case: Case, folder: Path) -> str:
@@ -101,6 +110,15 @@ def _as_error(event: Event) -> TouchstoneError:
     from runner.core.errors import BY_NAME
 
     return BY_NAME.get(event.value["class"], WorkerCrashedError)(event.value["message"])
+
+
+def _orphaned(returncode: int | None) -> TouchstoneError:
+    """What is said when the ranks went on without the process that had started them."""
+    return WorkerCrashedError(
+        f"The process that had started the worker's ranks (torchrun's agent, or a sweep's server) was ended with "
+        f"status {returncode}. The ranks still ran, and were ended too. If nobody did that, the machine may have run "
+        "out of memory."
+    )
 
 
 def _crash(returncode: int | None, folder: Path) -> TouchstoneError:

@@ -32,6 +32,7 @@ def claim(case: Case, wanted: Path) -> Path:
             take(folder)
             _fill(case, folder)
         except (OwnedError, FileExistsError):
+            _require_place(folder)
             continue
         except OSError as error:
             raise ConfigurationError(
@@ -68,6 +69,7 @@ def claim_sweep(wanted: Path) -> Path:
             folder.mkdir(parents=True)
             take(folder)
         except (OwnedError, FileExistsError):
+            _require_place(folder)
             continue
         except OSError as error:
             raise ConfigurationError(
@@ -128,13 +130,22 @@ def make_own(wanted: Path) -> Path:
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
-            if folder.parent.is_dir():
-                continue
-            raise _not_writable(folder, "a file is in the way") from None
+            _require_place(folder)
+            continue
         except OSError as error:
             raise _not_writable(folder, str(error.strerror)) from error
         return folder
     raise AssertionError("unreachable")
+
+
+def _require_place(folder: Path) -> None:
+    """Refuse a place where no number helps: something that is no folder, or a link to nowhere, has a folder's name.
+
+    Raises:
+        ConfigurationError: it is one.
+    """
+    if not folder.parent.is_dir():
+        raise _not_writable(folder, "a file, or a link to nowhere, is in the way")
 
 
 def _not_writable(folder: Path, reason: str) -> ConfigurationError:

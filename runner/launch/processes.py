@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol
@@ -78,6 +78,10 @@ class Forked:
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
+        try:
+            self.process: psutil.Process | None = psutil.Process(self.pid)
+        except psutil.NoSuchProcess:
+            self.process = None
 
     def wait(self, timeout_s: float) -> bool:
         """Sleep until it has ended."""
@@ -154,13 +158,53 @@ def end_worker(worker: WorkerProcess) -> None:
         tree = [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
         return
-    for process in tree:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGTERM)
+    _ask(tree)
     _, alive = psutil.wait_procs(tree[1:], timeout=GRACE_S)
     if not worker.wait(0.2 if alive else GRACE_S):
         alive.append(root)
-    for process in alive:
+    _kill(alive)
+    worker.wait(GRACE_S)
+
+
+def end_left(worker: WorkerProcess, folder: Path, module: str = WORKER) -> int:
+    """End what outlives a worker: a torchrun agent's ranks, or a fork, when agent or server is killed.
+
+    They would go on measuring, and write into the folder beside its report.
+
+    Returns:
+        How many there were, a data loader's processes included.
+    """
+    rank = [module, str(folder)]
+    left = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if (process.info["cmdline"] or [])[-len(rank) :] == rank and process.pid != worker.pid
+    ]
+    if isinstance(worker, Forked) and worker.process is not None:
+        left.append(worker.process)
+    left = [process for process in left if _runs(process)]
+    _ask(left)
+    _, alive = psutil.wait_procs(left, timeout=GRACE_S)
+    _kill(alive)
+    psutil.wait_procs(alive, timeout=GRACE_S)
+    return len(left)
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it does, and is not just uncollected."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _ask(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM)
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    worker.wait(GRACE_S)

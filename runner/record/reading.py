@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,11 +36,30 @@ def reading(folder: Path) -> Iterator[None]:
         UnreadableFolderError: whatever went wrong, but for failures that have a sentence of their own.
     """
     try:
+        _require_no_pipe(folder)
         yield
     except TouchstoneError:
         raise
     except Exception as error:
         raise UnreadableFolderError(folder, cause_of(error)) from error
+
+
+def _require_no_pipe(folder: str | Path) -> None:
+    """Refuse what is neither file nor folder: whoever opens a pipe waits for somebody to write into it.
+
+    Raises:
+        ValueError: names it.
+    """
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except OSError:
+        return  # whoever reads it says so
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            _require_no_pipe(entry.path)
+        elif not entry.is_file() and not entry.is_dir() and Path(entry.path).exists():
+            raise ValueError(f"{entry.path} is neither a file nor a folder")
 
 
 def cause_of(error: BaseException) -> str:

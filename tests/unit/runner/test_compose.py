@@ -73,10 +73,13 @@ def test_a_value_of_the_command_line_wins_at_both_scales() -> None:
         assert case(f"scale={scale}", "model.train.batch_size=3").model.training.batch_size == 3
 
 
-def test_the_case_survives_its_file(tmp_path: Path) -> None:
-    original = case("model=gpt2", "scale=tiny", "precision=bf16")
+@pytest.mark.parametrize("model", choices("model"))
+def test_the_case_survives_its_file(tmp_path: Path, model: str) -> None:
+    """With its identity, by which `resume=true` finds it: 0 and 0.0 are equal, and have different hashes."""
+    original = case(f"model={model}", "scale=tiny", "precision=bf16")
     original.save(tmp_path / "run.yaml")
     assert load_case(tmp_path) == original
+    assert load_case(tmp_path).identity == original.identity
     with pytest.raises(FileExistsError):
         original.save(tmp_path / "run.yaml")
 

@@ -18,6 +18,7 @@ from tracking_samples import fresh_database
 from runner.config import resolvers
 from runner.core.events import Name
 from runner.launch.folder import find_earlier
+from runner.record.reading import UnreadableFolderError, reading
 from runner.record.report import load_report
 from runner.tools import report as report_command
 from runner.tools import sync
@@ -270,3 +271,15 @@ def test_a_run_that_goes_on_is_no_damage(tmp_path: Path, capsys: pytest.CaptureF
     assert report_command.main([str(tmp_path)]) == 0
     told = " ".join(capsys.readouterr().err.split())
     assert "still going on" in told and "cannot be read" not in told
+
+
+@pytest.mark.parametrize("name", ["run.lock", "steps.csv", "events/rank0.log"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    (tmp_path / "events").mkdir()
+    (tmp_path / "run.lock").symlink_to("nowhere")  # said by whoever reads it
+    with reading(tmp_path):
+        pass
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UnreadableFolderError, match=f"{name} is neither a file nor a folder"), reading(tmp_path):
+        raise AssertionError("nothing may be opened")

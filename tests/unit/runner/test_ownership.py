@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -18,7 +19,7 @@ from runner.core import lock
 from runner.core.errors import ConfigurationError
 from runner.core.lock import OwnedError, let_go, take
 from runner.core.owner import parent_state, write_parent
-from runner.launch.folder import claim, claim_sweep, find_earlier
+from runner.launch.folder import claim, claim_sweep, find_earlier, make_own
 from runner.launch.submit import _continue
 from runner.measure.context import PARENT_VARIABLE
 from runner.worker import main as worker
@@ -130,7 +131,7 @@ def test_a_worker_ends_with_a_parent_that_nobody_collects(tmp_path: Path, monkey
     assert parent.stdin is not None
     parent.stdin.close()
     assert ended.wait(30) and codes == [10]
-    assert parent.returncode is None and psutil.Process(parent.pid).status() == psutil.STATUS_ZOMBIE
+    assert parent.returncode is None and psutil.pid_exists(parent.pid), "nobody has collected it"
     parent.wait()
 
 
@@ -138,3 +139,10 @@ def test_an_owner_names_itself_for_people(tmp_path: Path) -> None:
     write_parent(tmp_path)
     assert (tmp_path / "parent.pid").read_text().split()[0] == str(os.getpid())
     let_go(tmp_path)
+
+
+@pytest.mark.parametrize("make", [lambda wanted: claim(make_case(), wanted), claim_sweep, make_own])
+def test_a_link_to_nowhere_is_no_place_for_a_run(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    (tmp_path / "outputs").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ConfigurationError, match="link to nowhere"):
+        make(tmp_path / "outputs" / "run")
