@@ -1,8 +1,7 @@
-"""The training loop: the optimizer sees what it would in Lightning's own, and a step waits for nothing."""
+"""The training loop: Lightning's own, in which a step waits for nothing."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from toy import Toy, lone_context, toy_case
 
 from hardware.vendors.cpu import Cpu
-from models.datasets.base import Batch
-from runner.frameworks.lightning.loop import Optimization, TrainingLoop
+from runner.frameworks.lightning.loop import TrainingLoop
 from runner.frameworks.lightning.module import TrainableModule
 from runner.frameworks.lightning.trainer import build_trainer
 
@@ -127,33 +124,8 @@ def test_a_step_of_several_ranks_neither_broadcasts_nor_reads_back(
     assert waits[False] == ["broadcast", "item"] * STEPS, "Lightning does so no more: the override is not needed"
 
 
-class Talkative(TrainableModule):
-    """Logs its loss in every step, which the window forbids."""
-
-    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        loss = super().training_step(batch, batch_idx)
-        self.log("loss", loss)
-        return loss
-
-
-def test_logging_inside_the_window_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MisconfigurationException, match=r"self\.log"):
-        fit(tmp_path, pl.Callback(), own=True, module=Talkative)
-
-
 @pytest.fixture
 def one_rank(tmp_path: Path) -> Iterator[None]:
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/rendezvous", rank=0, world_size=1)
     yield
     torch.distributed.destroy_process_group()
-
-
-@pytest.mark.parametrize("ours", [TrainingLoop, Optimization])
-def test_what_is_replaced_is_there_in_lightning(ours: type) -> None:
-    (theirs,) = ours.__bases__
-    replaced = [name for name, value in vars(ours).items() if inspect.isfunction(value) and name != "__init__"]
-    assert replaced
-    for name in replaced:
-        assert inspect.signature(getattr(ours, name)).parameters.keys() == (
-            inspect.signature(getattr(theirs, name)).parameters.keys()
-        )
