@@ -17,7 +17,7 @@ FEWEST = 5
 
 @dataclass(kw_only=True, slots=True)
 class Divergence:
-    """Looks at every step, in order, across the edges of stretches."""
+    """Looks at every step, in order, across the edges of segments."""
 
     block_steps: int
     """Of warm-up: so many skips in a row are a block in which nothing was learnt."""
@@ -26,7 +26,7 @@ class Divergence:
     skips_in_a_row: int = 0
 
     def look(self, records: Sequence[StepRecord]) -> None:
-        """Look at the steps of one stretch.
+        """Look at the steps of one segment.
 
         Raises:
             DivergedError: names the step.

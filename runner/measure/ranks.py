@@ -20,29 +20,21 @@ class UnmeasurableError(RuntimeError):
 
 @dataclass(kw_only=True, slots=True)
 class Ranks:
-    """This process among those of the measurement."""
+    """This process among those of the measurement. The only one; those of several say how they meet."""
 
     rank: int = 0
     world: int = 1
-    control: Any = None
-    """Process group over the host's memory, beside the vendor's own; null for a single rank."""
-
-    def gather(self, value: Any) -> list[Any]:
-        """Every rank's value, in the order of ranks, on every rank; waits for all of them."""
-        if self.world == 1:
-            return [value]
-        from torch import distributed
-
-        values: list[Any] = [None] * self.world
-        distributed.all_gather_object(values, value, group=self.control)
-        return values
 
     def barrier(self) -> None:
         """Wait for every rank."""
-        if self.world > 1:
-            from torch import distributed
 
-            distributed.barrier(group=self.control)
+    def gather(self, value: T) -> list[T]:
+        """Every rank's value, in the order of ranks, on every rank; waits for all of them."""
+        return [value]
+
+    def sum(self, value: float) -> float:
+        """The sum of the ranks' values; equal on every rank."""
+        return float(sum(self.gather(value)))
 
     def greatest(self, value: float) -> float:
         """The greatest of the ranks' values; equal on every rank, so that decisions by it are too."""
@@ -68,10 +60,34 @@ class Ranks:
 
     def close(self) -> None:
         """Leave the process groups."""
-        if self.world > 1:
-            from torch import distributed
 
-            distributed.destroy_process_group()
+
+@dataclass(kw_only=True, slots=True)
+class HostRanks(Ranks):
+    """Ranks that meet in the host's memory, beside the vendor's own communication library."""
+
+    control: Any
+    """Process group over the host's memory."""
+
+    def barrier(self) -> None:
+        """Wait for every rank."""
+        from torch import distributed
+
+        distributed.barrier(group=self.control)
+
+    def gather(self, value: T) -> list[T]:
+        """Every rank's value, in the order of ranks, on every rank; waits for all of them."""
+        from torch import distributed
+
+        values: list[Any] = [None] * self.world
+        distributed.all_gather_object(values, value, group=self.control)
+        return values
+
+    def close(self) -> None:
+        """Leave the process groups."""
+        from torch import distributed
+
+        distributed.destroy_process_group()
 
 
 def join(backend: str) -> Ranks:
@@ -87,7 +103,7 @@ def join(backend: str) -> Ranks:
 
     wait = timedelta(seconds=WAIT_S)
     distributed.init_process_group(backend, timeout=wait)
-    return Ranks(rank=rank, world=world, control=distributed.new_group(backend="gloo", timeout=wait))
+    return HostRanks(rank=rank, world=world, control=distributed.new_group(backend="gloo", timeout=wait))
 
 
 def first_line(error: BaseException) -> str:

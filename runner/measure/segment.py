@@ -1,4 +1,4 @@
-"""One uninterrupted stretch of training between two synchronised edges, and what its steps become afterwards."""
+"""Uninterrupted work between two synchronised edges, and what its steps become afterwards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runner.measure.step_records import StepRecord
 
 
 @dataclass(slots=True)
-class Iteration:
+class Pass:
     """One forward and backward pass, as noted while it runs: marks, nothing read back."""
 
     start: Event
@@ -21,34 +21,34 @@ class Iteration:
 
 
 @dataclass(kw_only=True, slots=True)
-class Stretch:
-    """Collects iterations without touching the device; `read_back` turns them into numbers after the closing sync."""
+class Segment:
+    """Collects passes without touching the device; `read_back` turns them into numbers after the closing sync."""
 
     begin_s: float
     """Monotonic time of the opening edge."""
     opening: Event
     first_step: int
     losses: Tensor
-    """On the device, a place for each iteration it can come to hold. Kept one by one, each where the allocator happened
+    """On the device, a place for each pass it can come to hold. Kept one by one, each where the allocator happened
     to place it, they would cut the memory that a step frees to pieces: the next steps would need fresh pages, more with
     every step."""
     skips: Tensor
     """On the device, a place for each step: not 0 where the gradient scaler skipped it."""
-    iterations: list[Iteration] = field(default_factory=list)
+    passes: list[Pass] = field(default_factory=list)
     learning_rates: list[float] = field(default_factory=list)
     """One per finished optimizer step."""
     own_s: float = 0.0
-    """Host seconds the engine's callbacks spent inside the stretch."""
+    """Host seconds the engine's callbacks spent inside the segment."""
 
     @property
     def steps(self) -> int:
         """Finished optimizer steps."""
         return len(self.learning_rates)
 
-    def add(self, iteration: Iteration, loss: Tensor) -> None:
+    def add(self, one: Pass, loss: Tensor) -> None:
         """Note a pass; its loss is copied on the device, in the order of its work."""
-        self.losses[len(self.iterations)].copy_(loss.detach())
-        self.iterations.append(iteration)
+        self.losses[len(self.passes)].copy_(loss.detach())
+        self.passes.append(one)
 
     def end_step(self, learning_rate: float, skipped: Tensor | bool | None) -> None:
         """Note the end of an optimizer step; whether it was skipped stays on the device."""
@@ -57,21 +57,21 @@ class Stretch:
         self.learning_rates.append(learning_rate)
 
     def read_back(self, device: Device) -> list[StepRecord]:
-        """The stretch's steps as numbers. Call after `device.synchronize()`."""
+        """The segment's steps as numbers. Call after `device.synchronize()`."""
         if not self.steps:
             return []
-        losses, skips = self.losses[: len(self.iterations)].tolist(), self.skips[: self.steps].tolist()
-        accumulate = len(self.iterations) // self.steps
+        losses, skips = self.losses[: len(self.passes)].tolist(), self.skips[: self.steps].tolist()
+        accumulate = len(self.passes) // self.steps
         timed = device.times_on_device()
         records: list[StepRecord] = []
         previous, offset = self.opening, 0.0
         for index, rate in enumerate(self.learning_rates):
-            group = self.iterations[index * accumulate : (index + 1) * accumulate]
+            group = self.passes[index * accumulate : (index + 1) * accumulate]
             seconds = device.elapsed_s(previous, group[-1].end)
             offset += seconds
             skipped = bool(skips[index])
-            counted = [] if skipped else [iteration.counts for iteration in group]
-            tokens = [iteration.counts.tokens for iteration in group]
+            counted = [] if skipped else [one.counts for one in group]
+            tokens = [one.counts.tokens for one in group]
             records.append(
                 StepRecord(
                     step=self.first_step + index,

@@ -14,14 +14,14 @@ from runner.core.storage import write_all
 
 @dataclass(kw_only=True, slots=True, frozen=True)
 class StepRecord:
-    """One optimizer step, read back after the stretch."""
+    """One optimizer step, read back after the segment."""
 
     step: int
     seconds: float | None
-    """Device time from the end of the previous step to the end of this one: waiting for data included. Null where the
+    """Device time from the end of the previous step to the end of this one: waiting for data included. None where the
     stack has no device events: the host's clock tells when a step was handed over, not when it was done."""
     core_seconds: float | None
-    """Device time from batch on the device to the end of the pass: waiting for data excluded. Null as above."""
+    """Device time from batch on the device to the end of the pass: waiting for data excluded. None as above."""
     samples: int
     """0 of a step that the gradient scaler skipped: nothing was learnt from them."""
     tokens: int | None
@@ -29,13 +29,13 @@ class StepRecord:
     learning_rate: float
     """The rate that the step was taken with."""
     offset_s: float
-    """End of the step, in seconds after the stretch began; without device events, when it was handed over."""
+    """End of the step, in seconds after the segment began; without device events, when it was handed over."""
     skipped: bool = False
     """Whether the gradient scaler left the weights alone."""
 
 
 class StepsFile:
-    """`steps.csv`: every step of every rank, appended after each stretch. The parent creates it with its header."""
+    """`steps.csv`: every step of every rank, appended after each segment. The parent creates it with its header."""
 
     COLUMNS = ("rank", "step", "phase", "seconds", "core_seconds", "samples", "tokens", "loss")
 
@@ -49,7 +49,7 @@ class StepsFile:
             path.write_text(",".join(cls.COLUMNS) + "\n")
 
     def append(self, phase: str, records: Iterable[StepRecord]) -> None:
-        """Add the steps of one stretch in one write, so that ranks do not cut each other's lines."""
+        """Add the steps of one segment in one write, so that ranks do not cut each other's lines."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         for record in records:

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import pytorch_lightning as pl
-import torch
-
+from runner.measure.ranks import Ranks
 from runner.measure.step_records import StepRecord
 
 
@@ -27,7 +25,7 @@ class Totals:
     evaluate_s: float = 0.0
     """Evaluations and checkpoints."""
     core_s: float | None = 0.0
-    """Waiting for data excluded as well; null where the stack has no device events."""
+    """Waiting for data excluded as well; None where the stack has no device events."""
 
     @property
     def taken(self) -> int:
@@ -38,10 +36,19 @@ class Totals:
         """For events and checkpoints."""
         return asdict(self)
 
+    def add(self, records: Sequence[StepRecord], share: Share) -> None:
+        """Add a segment: its steps, and what all ranks did in it."""
+        skipped = sum(record.skipped for record in records)
+        self.steps += len(records) - skipped
+        self.skipped_steps += skipped
+        self.samples += share.samples
+        self.tokens = None if self.tokens is None or share.tokens is None else self.tokens + share.tokens
+        self.core_s = None if self.core_s is None or share.core_s is None else self.core_s + share.core_s
+
 
 @dataclass(kw_only=True, slots=True, frozen=True)
 class Share:
-    """What one stretch adds, joined over the ranks."""
+    """What one segment adds: on one rank, or joined over all of them."""
 
     samples: int
     tokens: int | None
@@ -49,27 +56,28 @@ class Share:
     seconds: float
 
 
-def join_ranks(trainer: pl.Trainer, records: Sequence[StepRecord], seconds: float) -> Share:
-    """Sum the ranks' samples and tokens; take the slowest rank's seconds."""
-    has_tokens = all(record.tokens is not None for record in records)
-    tokens = sum(record.tokens or 0 for record in records)
-    counts = [float(sum(record.samples for record in records)), float(tokens)]
-    timed = all(record.core_seconds is not None for record in records)
-    times = [sum(record.core_seconds or 0.0 for record in records), seconds]
-    summed = _reduce(trainer, counts, "sum")
-    slowest = _reduce(trainer, times, "max")
-    return Share(
-        samples=round(summed[0]),
-        tokens=round(summed[1]) if has_tokens else None,
-        core_s=slowest[0] if timed else None,
-        seconds=slowest[1],
+def join_ranks(ranks: Ranks, records: Sequence[StepRecord], seconds: float) -> Share:
+    """Sum the ranks' samples and tokens; take the slowest rank's seconds.
+
+    Args:
+        ranks: every one of them calls this together.
+        records: the segment's steps on this rank.
+        seconds: between the segment's edges on this rank.
+    """
+    tokens = [record.tokens for record in records if record.tokens is not None]
+    core_s = [record.core_seconds for record in records if record.core_seconds is not None]
+    own = Share(
+        samples=sum(record.samples for record in records),
+        tokens=sum(tokens) if len(tokens) == len(records) else None,
+        core_s=sum(core_s) if len(core_s) == len(records) else None,
+        seconds=seconds,
     )
-
-
-def _reduce(trainer: pl.Trainer, values: list[float], operation: str) -> list[float]:
-    if trainer.world_size == 1:
-        return values
-    tensor = torch.tensor(values, dtype=torch.float64, device=trainer.strategy.root_device)
-    reduced = trainer.strategy.reduce(tensor, reduce_op=operation)
-    assert isinstance(reduced, torch.Tensor)
-    return [float(value) for value in reduced.cpu()]
+    shares = ranks.gather(own)
+    all_tokens = [share.tokens for share in shares if share.tokens is not None]
+    all_core_s = [share.core_s for share in shares if share.core_s is not None]
+    return Share(
+        samples=sum(share.samples for share in shares),
+        tokens=sum(all_tokens) if len(all_tokens) == len(shares) else None,
+        core_s=max(all_core_s) if len(all_core_s) == len(shares) else None,
+        seconds=max(share.seconds for share in shares),
+    )

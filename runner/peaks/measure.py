@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from hardware.base import Device
+from runner.measure.edges import Edges
 from runner.measure.ranks import Ranks
 from runner.record.peak_figures import Peak, Spread
 
@@ -58,6 +59,13 @@ class Bench:
     """Has the meters read now; returns the monotonic time."""
     on_host: bool = False
     """Whether the device is the host's processor, which all ranks share."""
+    clock: Callable[[], float] = time.perf_counter
+    """Seconds; another one in tests."""
+
+    @property
+    def edges(self) -> Edges:
+        """What a block lies between."""
+        return Edges(device=self.device, ranks=self.ranks, mark=self.mark, clock=self.clock)
 
     @property
     def longest_call_s(self) -> float:
@@ -129,7 +137,7 @@ def _host() -> _Host:
 
 def _load(before: _Host, after: _Host, ranks: Ranks) -> float:
     """What others took of the host, on every rank the same; a measured peak is too low where that is much."""
-    own_s = sum(ranks.gather(after.own_s - before.own_s))
+    own_s = ranks.sum(after.own_s - before.own_s)
     all_s, idle_s = after.all_s - before.all_s, after.idle_s - before.idle_s
     # The kernel counts in ticks of 10 ms: in a very short window the ranks may seem to have taken more than there was.
     load = max(0.0, all_s - idle_s - own_s) / all_s if all_s > 0 else 0.0
@@ -156,10 +164,8 @@ def _block(work: Work, bench: Bench, calls: int) -> float:
     """Seconds of so many calls on the slowest rank."""
     if work.reset is not None:
         work.reset()
-    bench.device.synchronize()
-    bench.ranks.barrier()
-    begin_s = time.perf_counter()
+    edges = bench.edges
+    begin_s = edges.open()
     for _ in range(calls):
         work.call()
-    bench.device.synchronize()
-    return bench.ranks.greatest(time.perf_counter() - begin_s)
+    return bench.ranks.greatest(edges.close() - begin_s)

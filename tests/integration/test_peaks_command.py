@@ -14,7 +14,7 @@ import torch
 
 from hardware.spec import VendorSpec
 from hardware.vendors.cpu import Cpu
-from runner.measure.ranks import Ranks, UnmeasurableError
+from runner.measure.ranks import HostRanks, UnmeasurableError
 from runner.peaks import collectives
 from runner.peaks.measure import Bench
 from runner.record import peak_figures as figures
@@ -64,7 +64,7 @@ def _communicate(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     wait = timedelta(seconds=60)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2, timeout=wait)
-    ranks = Ranks(rank=rank, world=2, control=distributed.new_group(backend="gloo", timeout=wait))
+    ranks = HostRanks(rank=rank, world=2, control=distributed.new_group(backend="gloo", timeout=wait))
     cpu = torch.device("cpu")
     bench = Bench(device=Cpu(CPU), torch_device=cpu, ranks=ranks, seconds=SECONDS, mark=lambda _: time.monotonic())
     found = collectives.measure_all_reduce(bench) | collectives.measure_point_to_point(bench)

@@ -15,7 +15,7 @@ class Convergence(pl.Callback):
     """Stands before `Throughput` in the list of callbacks: what it does after an evaluation counts as evaluation."""
 
     def __init__(self, context: Context, throughput: Throughput) -> None:
-        self._context, self._throughput = context, throughput
+        self._context, self._session = context, throughput.session
         self._quality = context.case.model.training.quality
         self.best: float | None = None
         self.reached = False
@@ -27,7 +27,7 @@ class Convergence(pl.Callback):
             for name, value in trainer.callback_metrics.items()
             if name.startswith("quality/")
         }
-        seconds = self._throughput.evaluation_s()
+        seconds = self._session.evaluation_s()
         reached = self._quality.reached(values)
         told = {"quality": values, "seconds": seconds, "reached": reached}
         if trainer.sanity_checking:
@@ -36,8 +36,8 @@ class Convergence(pl.Callback):
         main = values[self._quality.metric]
         if self._quality.better(main, self.best):
             self.best = main
-        totals = self._throughput.totals
-        progress = {"step": totals.steps, "samples": totals.samples, "training_s": self._throughput.training_s()}
+        totals = self._session.totals
+        progress = {"step": totals.steps, "samples": totals.samples, "training_s": self._session.training_s()}
         self._context.events.emit(Name.EVALUATE, {**progress, **told, "best": self.best})
         if reached:
             self._context.mark("target")
@@ -55,7 +55,7 @@ class Convergence(pl.Callback):
             draft.replace(path)
         trainer.strategy.barrier()
         self._context.mark("checkpoint")
-        totals = self._throughput.totals
+        totals = self._session.totals
         told = {"step": totals.taken, "samples": totals.samples, "file": f"checkpoints/{path.name}"}
         self._context.events.emit(Name.CHECKPOINT, told)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,6 +10,7 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from hardware.precision.loss_scale import loss_scale, step_was_skipped
 from models.datasets.base import Batch
 from models.trainable import Trainable
 from runner.frameworks.lightning.averaging import WeightAverage
@@ -22,6 +24,8 @@ class TrainableModule(pl.LightningModule):
         self.trainable = trainable
         decay = trainable.recipe.training.regularisation.ema_decay
         self.average = None if decay is None else WeightAverage(trainable.network, decay)
+        self.skipped: Tensor | bool | None = None
+        """Whether the gradient scaler left the weights alone in the last step, on the device; None without a scaler."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one pass."""
@@ -36,9 +40,21 @@ class TrainableModule(pl.LightningModule):
         optimizer, scheduler = self.trainable.configure_optimizer(ranks=self.trainer.world_size)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """One optimizer step, and after it the averaged weights'."""
-        super().optimizer_step(*args, **kwargs)
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
+    ) -> None:
+        """One optimizer step, and after it the averaged weights'.
+
+        Gradients are freed right after the step, as a plain loop does, not after the next forward pass: kept through
+        it, they cost memory at its peak; on a CPU the allocator then gives pages back and faults them in again in every
+        step, which takes a few percent.
+        """
+        plugin = self.trainer.strategy.precision_plugin
+        before = loss_scale(plugin)
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        after = loss_scale(plugin)
+        self.skipped = None if before is None or after is None else step_was_skipped(before, after)
+        optimizer.zero_grad()
         if self.average is not None:
             self.average.update(self.trainable.network)
 
@@ -65,10 +81,3 @@ class TrainableModule(pl.LightningModule):
         for name, metric in self.trainable.metrics.items():
             # In float64, as targets are: in float32 a share that equals its target can fall short of it.
             self.log(f"quality/{name}", torch.as_tensor(metric.compute()).cpu().double(), rank_zero_only=False)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; the one Lightning sets dozens of times per step goes past torch's search for modules."""
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.profilers import Profiler
 
 from runner.frameworks.lightning.energy import Energy
 from runner.frameworks.lightning.event_logger import EventLogger
@@ -14,22 +12,6 @@ from runner.frameworks.lightning.loop import TrainingLoop
 from runner.frameworks.lightning.memory import Memory
 from runner.frameworks.lightning.precision import PrecisionCheck
 from runner.measure.context import Context
-
-
-class Unprofiled(Profiler):
-    """Nothing, at the least cost: Lightning enters its profiler about fifty times in every step."""
-
-    _nothing = nullcontext()
-
-    def start(self, action_name: str) -> None:
-        """Nothing."""
-
-    def stop(self, action_name: str) -> None:
-        """Nothing."""
-
-    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
-        """The same empty context every time."""
-        return self._nothing
 
 
 def build_trainer(context: Context, callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:
@@ -43,7 +25,6 @@ def build_trainer(context: Context, callbacks: list[pl.Callback], **options: Any
         plugins=[device.precision_plugin(case.precision)],
         # The check's matrices are not the case's memory: peaks are reset after it.
         callbacks=[Energy(context), PrecisionCheck(context), Memory(context), *callbacks],
-        profiler=Unprofiled(),
         logger=EventLogger(context.events) if context.rank == 0 else False,
         accumulate_grad_batches=case.model.training.gradient_accumulation_steps,
         gradient_clip_val=case.model.training.max_grad_norm,

@@ -37,9 +37,8 @@ from runner.views.page import to_text
 class Stopwatch:
     """A bench whose time passes only where a test says so."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, seconds: float = 1.0, on_host: bool = True) -> None:
+    def __init__(self, *, seconds: float = 1.0, on_host: bool = True) -> None:
         self.clock = ManualClock()
-        monkeypatch.setattr(timing.time, "perf_counter", self.clock)
         self.device = ManualDevice(self.clock)
         self.marks: list[str] = []
         self.bench = Bench(
@@ -49,6 +48,7 @@ class Stopwatch:
             seconds=seconds,
             mark=self._mark,
             on_host=on_host,
+            clock=self.clock,
         )
 
     def _mark(self, name: str) -> float:
@@ -60,8 +60,8 @@ class Stopwatch:
 
 
 @pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
-    return Stopwatch(monkeypatch)
+def watch() -> Stopwatch:
+    return Stopwatch()
 
 
 @pytest.fixture
@@ -312,7 +312,7 @@ def test_memory_counts_bytes_read_and_written(watch: Stopwatch, monkeypatch: pyt
 
 
 def test_a_device_without_room_gets_smaller_arrays_down_to_four_caches(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Stopwatch(monkeypatch, on_host=False).bench
+    bench = Stopwatch(on_host=False).bench
     tried: list[int] = []
 
     def build(size: int, _: Bench) -> Work:
@@ -353,7 +353,7 @@ def test_each_kind_of_host_memory_is_what_it_says(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_copy_counts_its_bytes_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = Stopwatch(monkeypatch, on_host=False)
+    watch = Stopwatch(on_host=False)
     monkeypatch.setattr(copies, "SIZE_MIB", 1)
     monkeypatch.setattr(memory, "_PATTERN", 2**18)
     copy = torch.Tensor.copy_

@@ -295,7 +295,7 @@ def test_skips_are_told_without_waiting_for_the_device(tmp_path: Path) -> None:
 
 
 def test_a_step_is_told_with_the_rate_it_was_taken_with(tmp_path: Path) -> None:
-    run = Run(tmp_path, schedule=Schedule(name="constant", warmup_steps=4))
+    run = Run(tmp_path, schedule=Schedule(name="constant", warmup=4))
     told = [event.value["learning_rate"] for event in run.events if event.name == Name.STEP_END]
     assert told[:6] == pytest.approx([0.025, 0.05, 0.075, 0.1, 0.1, 0.1])
 

@@ -1,0 +1,47 @@
+"""The two edges of a segment: the device has done its work, every rank is there, the meters are read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hardware.base import Device
+from runner.measure.context import Mark
+from runner.measure.ranks import Ranks
+
+
+@dataclass(kw_only=True, slots=True)
+class Edges:
+    """Opens and closes segments on one rank; every rank calls both at the same places."""
+
+    device: Device
+    ranks: Ranks
+    mark: Mark
+    clock: Callable[[], float] = time.monotonic
+    """Seconds; another one in tests."""
+
+    def open(self, name: str | None = None) -> float:
+        """Wait for the device, read the meters as `name`, wait for the ranks.
+
+        Returns:
+            When the segment began, in seconds of the clock.
+        """
+        self.device.synchronize()
+        if name is not None:
+            self.mark(name)
+        self.ranks.barrier()
+        return self.clock()
+
+    def close(self, name: str | None = None) -> float:
+        """Wait for the device, take the time, then wait for the ranks and read the meters as `name`.
+
+        Returns:
+            When this rank's segment ended, in seconds of the clock; over several ranks the slowest one's counts.
+        """
+        self.device.synchronize()
+        end_s = self.clock()
+        self.ranks.barrier()
+        if name is not None:
+            self.mark(name)
+        return end_s
