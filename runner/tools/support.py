@@ -18,6 +18,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_module
 
+from models.datasets.catalogue import find_dataset
 from models.recipe import Recipe
 from runner.config import resolvers
 from runner.config.compose import REFERENCE_VENDOR, to_case
@@ -192,7 +193,7 @@ def model_table(results: Sequence[Measured], commands: Sequence[frozenset[str]],
             (
                 f"`{model.name}`",
                 model.unit,
-                re.split(r":| \(| as ", model.dataset)[0],
+                "none" if model.dataset is None else find_dataset(model.dataset).title,
                 _targets(model),
                 _published(case),
                 " ".join(choices("task")),
