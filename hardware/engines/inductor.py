@@ -36,7 +36,7 @@ class Inductor(Engine):
         named = [value.split()[0] for name in ("CXX", "CC") if (value := os.environ.get(name, "").strip())]
         if any(shutil.which(one) for one in (*named, *HOST_COMPILERS)):
             return None
-        return "it writes C++ and there is no compiler for it on PATH; install g++ or clang, or set CXX"
+        return "it writes C++, and PATH holds no compiler for it; install g++ or clang, or set CXX"
 
     def compile(self, network: nn.Module) -> None:
         """Compile at the first forward pass, inside warm-up."""
