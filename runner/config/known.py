@@ -43,6 +43,20 @@ def check_workable(case: Case) -> None:
             raise DependencyError(f"{key} cannot be used here: {reason}.")
 
 
+def workable() -> dict[str, str | None]:
+    """Every framework and compiler, as `framework=pytorch`, with what it lacks on this machine; None: nothing."""
+    found: dict[str, str | None] = {}
+    for registry, key, options in ((FRAMEWORKS, "framework", ()), (ENGINES, "compiler", ({},))):
+        for name in registry.names():
+            try:
+                kind = registry.find(name)
+                made = kind(*options) if options else kind  # a framework is asked without a case
+                found[f"{key}={name}"] = made.unavailable_reason()
+            except Exception as error:  # noqa: BLE001 -- what a package brings may fail in any way
+                found[f"{key}={name}"] = str(error) or type(error).__name__
+    return found
+
+
 def engine_of(compiler: Compiler) -> Engine:
     """The engine of a case, with its options.
 

@@ -21,6 +21,7 @@ from runner.config.schema import Case
 from runner.core import packages
 from runner.core.errors import ConfigurationError
 from runner.record.names import FIGURES, unit_of
+from runner.tools.choices import choice_rows
 from runner.tools.evidence import Index, read_index, renew_index, status
 
 CORE = "throughput/core"
@@ -163,7 +164,8 @@ def main(argv: list[str] | None = None) -> int:
         elif not options.write:
             for problem in packages.problems():
                 sys.stderr.write(f"Warning: {problem}\n")
-            sys.stdout.write(f"{support_tables(outside=True)}\n\n{figure_table()}\n")
+            others = _table(("Further choices", "What", "Status"), choice_rows())
+            sys.stdout.write(f"{support_tables(outside=True)}\n\n{others}\n\n{figure_table()}\n")
         for path in options.write:
             path.write_text(fill(path.read_text()))
     except (ConfigurationError, OSError) as error:
