@@ -1,4 +1,4 @@
-"""What installed packages bring, by their entry points: vendors, meters, chips, configuration.
+"""What installed packages bring, by their entry points: configuration, and what it names.
 
 Reading entry points opens a file of every package that is installed, so it is done once, and only where something is
 asked for that is not in this tree, or where all there is is to be listed.
@@ -17,6 +17,12 @@ VENDORS = "touchstone.vendors"
 """A vendor's name to its device class."""
 METERS = "touchstone.meters"
 """A meter's name to its class."""
+MODELS = "touchstone.models"
+"""A name that a model's YAML gives for a framework to the model's class."""
+ENGINES = "touchstone.engines"
+"""A compiler's name to its engine class."""
+FRAMEWORKS = "touchstone.frameworks"
+"""A framework's name to its class."""
 CHIPS = "touchstone.chips"
 """Any name to a file beside a package's modules: `acme_bench:chips.yaml`."""
 CONF = "touchstone.conf"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from models.datasets.catalogue import find_dataset
 from models.ranges import check_architecture
 from models.training import STRICT, Training
 
@@ -29,16 +30,22 @@ class Recipe:
     memory_format: Literal["contiguous", "channels_last"] = "contiguous"
     weights: str = "random"
     """`random`, or the path of a checkpoint (see `models.weights`)."""
-    dataset: str
-    """The real data set's name and where it is to be had; shown when `data=dataset` finds nothing."""
-    dataset_files: tuple[str, ...] = ()
-    """What must be below `data.root`, as glob patterns; `a|b` where either will do. A first look, before anything
-    starts."""
+    dataset: str | None = None
+    """Name of the real data set (see `models.datasets.catalogue`); None: there is none, `data=dataset` is refused."""
     train: Training | None = None
     """None: the model is not trained here."""
 
     def __post_init__(self) -> None:
         check_architecture(self.architecture)
+
+    @property
+    def data_source(self) -> str:
+        """What the real data set is and where it is to be had; empty where there is none.
+
+        Raises:
+            UnknownDatasetError: no data set has this name.
+        """
+        return "" if self.dataset is None else find_dataset(self.dataset).described
 
     @property
     def training(self) -> Training:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint
 
 from hardware.base import DeviceIdentity
 from hardware.meters.base import Meter, MeterUnavailableError
 from hardware.meters.first import FirstOf
 from hardware.packages import METERS as GROUP
-from hardware.packages import brought
+from hardware.registry import Registry
 
 BUILT_IN = {
     "nvml": "hardware.meters.nvml.nvml:Nvml",
@@ -35,11 +34,12 @@ BUILT_IN = {
     "host": "hardware.meters.node.host:Host",
 }
 """Name to `module:class`."""
+METERS = Registry(kind="meter", group=GROUP, base="hardware.meters.base:Meter", built_in=BUILT_IN)
 
 
 def meter_names() -> list[str]:
     """Every meter that can be asked for."""
-    return sorted({*BUILT_IN, *(point.name for point in brought(GROUP))})
+    return METERS.names()
 
 
 def make_meter(name: str) -> Meter:
@@ -53,24 +53,11 @@ def make_meter(name: str) -> Meter:
     """
     if "|" in name:
         return FirstOf([make_meter(one) for one in name.split("|")])
-    point = _find_point(name)
     try:
-        meter_class = point.load()
-    except (ImportError, AttributeError) as error:
-        raise MeterUnavailableError(f"{name}: {point.value} cannot be imported: {error}") from error
-    if not (isinstance(meter_class, type) and issubclass(meter_class, Meter)):
-        raise MeterUnavailableError(f"{name}: {point.value} is not a Meter")
-    return meter_class()
-
-
-def _find_point(name: str) -> EntryPoint:
-    """Our own meters first: the others' names stand in files of every installed package."""
-    if name in BUILT_IN:
-        return EntryPoint(name=name, value=BUILT_IN[name], group=GROUP)
-    points = {point.name: point for point in brought(GROUP)}
-    if name not in points:
-        raise MeterUnavailableError(f"no meter is called {name}; there are {', '.join(sorted({*BUILT_IN, *points}))}")
-    return points[name]
+        meter: Meter = METERS.find(name)()
+    except ValueError as error:
+        raise MeterUnavailableError(str(error)) from error
+    return meter
 
 
 def open_meters(names: Sequence[str], devices: Sequence[DeviceIdentity]) -> tuple[dict[str, Meter], dict[str, str]]:

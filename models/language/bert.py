@@ -112,13 +112,13 @@ class BertPretraining(Trainable):
         """MLPerf's shards under `spec.root`, or masked text of the standard library."""
         sizes = self.sizes
         if spec.name == "dataset":
-            root = dataset_root(spec, expected=LAYOUT, source=self.recipe.dataset)
+            root = dataset_root(spec, expected=LAYOUT, source=self.recipe.data_source)
             return mlperf_datasets(
                 root,
                 sequence_length=sizes.sequence_length,
                 predictions=sizes.predictions,
                 vocabulary=sizes.vocabulary,
-                source=self.recipe.dataset,
+                source=self.recipe.data_source,
             )
         sample = text_sample(spec.cache_path, "wordpiece", sizes.vocabulary)
         options = {"sequence_length": sizes.sequence_length, "predictions": sizes.predictions}

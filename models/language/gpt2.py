@@ -81,7 +81,7 @@ class Gpt2(Trainable):
 
     def datasets(self, spec: DataSpec) -> Datasets:
         """Next-token sequences to train on, passages with a last word to evaluate on."""
-        length, vocabulary, source = self.sizes.sequence_length, self.sizes.vocabulary, self.recipe.dataset
+        length, vocabulary, source = self.sizes.sequence_length, self.sizes.vocabulary, self.recipe.data_source
         evaluation: LastWords
         if spec.name == "dataset":
             root = dataset_root(spec, expected=LAYOUT, source=source)

@@ -75,7 +75,7 @@ class Llama(Trainable):
 
     def datasets(self, spec: DataSpec) -> Datasets:
         """Next-token sequences, of which a part is held out."""
-        length, vocabulary, source = self.sizes.sequence_length, self.sizes.vocabulary, self.recipe.dataset
+        length, vocabulary, source = self.sizes.sequence_length, self.sizes.vocabulary, self.recipe.data_source
         if spec.name == "dataset":
             root = dataset_root(spec, expected=LAYOUT, source=source)
             return flat_token_datasets(root, sequence_length=length, vocabulary=vocabulary, source=source)

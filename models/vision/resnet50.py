@@ -55,8 +55,8 @@ class ResNet50(Trainable):
             DataError: `spec.root` is not such a folder; see `image_folders`.
         """
         if spec.name == "dataset":
-            root = dataset_root(spec, expected=LAYOUT, source=self.recipe.dataset)
-            return image_folders(root, image_size=self.image_size, classes=self.classes, source=self.recipe.dataset)
+            root = dataset_root(spec, expected=LAYOUT, source=self.recipe.data_source)
+            return image_folders(root, image_size=self.image_size, classes=self.classes, source=self.recipe.data_source)
         if self.classes < DIGIT_CLASSES:
             raise ValueError(f"data=sample has {DIGIT_CLASSES} classes; model.architecture.classes is {self.classes}")
         train, evaluation = (DigitsOnPhotographs(image_size=self.image_size, train=part) for part in (True, False))

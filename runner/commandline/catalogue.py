@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cache
@@ -12,11 +13,27 @@ import yaml
 from runner.core import packages
 from runner.core.packages import SHIPPED as CONF
 
+_EXPLAINED = re.compile(r"^  - (\w+): \w+ +# (.+)$", re.M)
+NOT_CHOSEN = frozenset({"tuning", "published"})
+"""Folders of `conf/` whose file follows from the choices of other groups."""
+
 
 @cache
 def groups() -> list[str]:
-    """The groups, by name."""
-    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and any(path.glob("*.yaml")))
+    """The groups that can be chosen from, by name."""
+    folders = {path.name for path in CONF.iterdir() if path.is_dir() and any(path.glob("*.yaml"))}
+    return sorted(folders - NOT_CHOSEN)
+
+
+@cache
+def explanations() -> dict[str, str]:
+    """What each group decides, from the comments of `conf/config.yaml`."""
+    return dict(_EXPLAINED.findall((CONF / "config.yaml").read_text()))
+
+
+def group_lines() -> str:
+    """A line for each group, as `--help` shows it: its choices, and what it decides."""
+    return "\n".join(f"{group}: {', '.join(choices(group))}   # {explanations()[group]}" for group in groups())
 
 
 def choices(group: str) -> list[str]:

@@ -16,8 +16,10 @@ from hardware.detect import device_nodes, visible_count
 from hardware.device import load_device
 from hardware.meters.registry import meter_names
 from hardware.sampling.exporter import PACKAGE
+from models.datasets.catalogue import find_dataset
 from runner.config.division import Division
 from runner.config.kinds import check_kinds
+from runner.config.known import check_names, check_workable
 from runner.config.schema import Case, Task
 from runner.core.errors import ConfigurationError, DataMissingError, DependencyError, HardwareError
 
@@ -39,8 +41,10 @@ def check(case: Case, changes: Division | None = None) -> None:
     Raises:
         ConfigurationError: choices that do not go together.
         HardwareError: the vendor's chip or stack is not here, or too few devices are.
+        DependencyError: the framework or the compiler lacks something here.
         DataMissingError: `data.root` is no folder, or lacks what the model's data set consists of.
     """
+    check_names(case)
     _check_choices(case)
     if changes is not None:
         check_kinds(changes)
@@ -97,6 +101,8 @@ def _check_choices(case: Case) -> None:
             f"vendor={vendor.name} does not offer compiler={case.compiler.name}. "
             f"It offers: {', '.join(vendor.compilers)}."
         )
+    if case.task.name != "inspect":
+        check_workable(case)
     if case.task.name == "converge" and case.data.name == "synthetic":
         raise ConfigurationError(
             "task=converge needs data that can be learned, and data=synthetic is random. "
@@ -135,9 +141,11 @@ def _check_topology(case: Case) -> None:
 def _check_data(case: Case) -> None:
     data = case.data
     if data.name == "dataset":
+        if case.model.dataset is None:
+            raise ConfigurationError(f"model={case.model.name} has no real data set. Choose data=sample.")
         if data.root is None or not Path(data.root).expanduser().is_dir():
             raise DataMissingError(
-                f"data.root={data.root} is not a folder. Give the folder that holds {case.model.dataset}."
+                f"data.root={data.root} is not a folder. Give the folder that holds {case.model.data_source}."
             )
         if case.task.name != "inspect":
             _check_layout(Path(data.root).expanduser(), case)
@@ -150,11 +158,12 @@ def _check_data(case: Case) -> None:
 
 def _check_layout(root: Path, case: Case) -> None:
     """A first look: whether anything of what the data set consists of is there; the worker reads it."""
-    missing = [needed for needed in case.model.dataset_files if not _is_there(root, needed)]
+    assert case.model.dataset is not None
+    missing = [needed for needed in find_dataset(case.model.dataset).files if not _is_there(root, needed)]
     if missing:
         raise DataMissingError(
             f"data.root={root} lacks {', '.join(one.replace('|', ' or ') for one in missing)}. "
-            f"model={case.model.name} reads {case.model.dataset}; docs/data.md shows the layout."
+            f"model={case.model.name} reads {case.model.data_source}; docs/data.md shows the layout."
         )
 
 

@@ -1,4 +1,4 @@
-"""The two words conf/ may use beside plain values. Registered before Hydra composes."""
+"""The words conf/ may use beside plain values. Registered before Hydra composes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from runner.commandline.catalogue import group_lines
 from runner.config import search_path
 from runner.config.schema import case_name
 from runner.core.errors import ConfigurationError
@@ -29,7 +30,8 @@ def _case_name(*, _root_: DictConfig) -> str:
 
 
 def register() -> None:
-    """Make `${scale:}` and `${case_name:}` known to OmegaConf, and to Hydra what installed packages bring."""
+    """Make the words known to OmegaConf, and to Hydra what installed packages bring."""
     search_path.register()
     OmegaConf.register_new_resolver("scale", _scale, replace=True)
+    OmegaConf.register_new_resolver("group_lines", group_lines, replace=True)
     OmegaConf.register_new_resolver("case_name", _case_name, replace=True)

@@ -40,18 +40,27 @@ class Task:
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
 class Framework:
-    """What the model is written in."""
+    """What the model is written in and trained by."""
 
-    name: Literal["pytorch"]
+    name: str
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
 class Compiler:
     """What compiles the network."""
 
-    name: Literal["eager", "inductor"]
+    name: str
     mode: Literal["default", "reduce-overhead", "max-autotune"] = "default"
+    """`torch.compile`'s."""
     dynamic: bool | None = None
+    """`torch.compile`'s; None lets it decide."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Of any other engine, which checks them itself."""
+
+    def given(self) -> dict[str, Any]:
+        """Every option that is not left to the engine."""
+        own = {"mode": self.mode} if self.mode != "default" else {}
+        return {**own, **({} if self.dynamic is None else {"dynamic": self.dynamic}), **self.options}
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
@@ -162,7 +171,9 @@ class Case:
     fairness: Fairness = field(default_factory=Fairness)
     published: Published = field(default_factory=Published)
 
-    @field_validator("task", "model", "vendor", "precision", "topology", "data", "measure", mode="after")
+    @field_validator(
+        "task", "model", "framework", "compiler", "vendor", "precision", "topology", "data", "measure", mode="after"
+    )
     @classmethod
     def _check_name(cls, part: Any) -> Any:
         """Names become parts of paths and of addresses."""

@@ -9,8 +9,9 @@ from functools import cache
 from pathlib import Path
 
 import conf
-from hardware.chips import outside_problems
+from hardware import chips
 from hardware.packages import CONF, BrokenPackageError, brought, place
+from models.datasets import catalogue
 
 SHIPPED = Path(conf.__file__).parent
 LAYOUT = ("*.yaml", "*/*.yaml", "*/*/*.yaml")
@@ -52,7 +53,7 @@ def installed() -> tuple[Path, ...]:
 
 def problems() -> list[str]:
     """What is wrong with what installed packages bring, a sentence each."""
-    return [*_installed()[1], *outside_problems()]
+    return [*_installed()[1], *chips.outside_problems(), *catalogue.outside_problems()]
 
 
 def leaf(group: str, choice: str) -> Path | None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from hardware.detect import detect_vendor
+from runner.config.known import workable
 from runner.core import packages
 from runner.core.errors import ConfigurationError, HardwareError
 from runner.doctor.findings import Findings, VendorFinding
@@ -59,6 +60,7 @@ def examine(asked: Sequence[str], *, deep: bool) -> Findings:
         detected=detect_vendor(),
         host=host(),
         vendors=vendors,
+        choices=workable(),
         exit_code=HardwareError.exit_code if unusable else 0,
     )
 

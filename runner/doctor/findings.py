@@ -91,6 +91,8 @@ class Findings:
     """The vendor a case runs on where none is named."""
     host: dict[str, Any]
     vendors: list[VendorFinding]
+    choices: dict[str, str | None] = field(default_factory=dict)
+    """Every framework and compiler, as `compiler=inductor`, with what it lacks on this machine; null: nothing."""
     exit_code: int = 0
     schema_version: int = SCHEMA_VERSION
 

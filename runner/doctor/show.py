@@ -19,6 +19,9 @@ def page(findings: Findings, asked: Sequence[str]) -> Page:
     made.note(f"Without vendor=, a case runs on: {findings.detected}")
     rows = [[one.name, one.title, _yes(one.found), _yes(one.usable), one.missing or ""] for one in findings.vendors]
     made.blocks.append(Grid(header=["vendor=", "What", "Found", "Usable", "Missing"], rows=rows))
+    choices = [[name, _yes(missing is None), missing or ""] for name, missing in findings.choices.items()]
+    if choices:
+        made.blocks.append(Grid(header=["Choice", "Usable", "Missing"], rows=choices))
     for one in findings.vendors:
         if one.details is not None or one.name in asked:
             _vendor(made, one, deep=findings.deep)

@@ -1,35 +1,48 @@
-"""The class that a model's YAML names for a framework, and the model built from it."""
+"""The class that a model's YAML names for a framework, the model built from it, and the framework that trains it."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 
 from models.recipe import Recipe
 from models.trainable import Trainable
 from models.weights import RANDOM, load_weights, read_weights
-from runner.config.schema import Compiler
+from runner.config.known import engine_of
 from runner.core.errors import ConfigurationError
+from runner.core.registries import FRAMEWORKS, MODELS
+from runner.frameworks.base import Framework
 from runner.measure.context import Context
 
 
 def trainable_class(recipe: Recipe, framework: str) -> type[Trainable]:
-    """The class that a model's YAML names for a framework.
+    """The class that a model's YAML names for a framework: a dotted path, or a name under `touchstone.models`.
 
     Raises:
         ConfigurationError: no such class, or none that can be trained.
     """
     path = recipe.implementations[framework]
-    module_name, _, class_name = path.rpartition(".")
     try:
-        found = getattr(import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        if isinstance(error, ModuleNotFoundError) and not module_name.startswith(str(error.name)):
-            raise
-        raise ConfigurationError(f"model.implementations.{framework}={path} cannot be loaded: {error}.") from error
-    if not (isinstance(found, type) and issubclass(found, Trainable)):
-        raise ConfigurationError(f"model.implementations.{framework}={path} is no models.trainable.Trainable.")
+        found: type[Trainable] = MODELS.find(path)
+    except ValueError as error:
+        cause = error.__cause__
+        if isinstance(cause, ModuleNotFoundError) and not path.startswith(str(cause.name)):
+            raise cause from None  # a package that the model needs
+        raise ConfigurationError(f"model.implementations.{framework}: {error}.") from error
     return found
+
+
+def framework_of(context: Context) -> Framework:
+    """The framework that trains the case.
+
+    Raises:
+        ConfigurationError: it cannot be loaded.
+    """
+    name = context.case.framework.name
+    try:
+        framework: Framework = FRAMEWORKS.find(name)(context)
+    except ValueError as error:
+        raise ConfigurationError(f"framework={name}: {error}.") from error
+    return framework
 
 
 def build_trainable(context: Context) -> Trainable:
@@ -49,12 +62,5 @@ def build_trainable(context: Context) -> Trainable:
     if case.model.weights != RANDOM:
         path = Path(case.model.weights).expanduser()
         load_weights(trainable.network, read_weights(path), path=path)
-    compile_network(trainable, case.compiler)
+    engine_of(case.compiler).compile(trainable.network)
     return trainable
-
-
-def compile_network(trainable: Trainable, compiler: Compiler) -> None:
-    """Hand the network to the compiler; the first steps, inside warm-up, pay for it."""
-    if compiler.name == "inductor":
-        mode = None if compiler.mode == "default" else compiler.mode
-        trainable.network.compile(mode=mode, dynamic=compiler.dynamic)

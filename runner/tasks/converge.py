@@ -6,11 +6,8 @@ import math
 
 from runner.core.errors import TargetNotReachedError
 from runner.core.events import Name, read_events
-from runner.frameworks.implementations import build_trainable
-from runner.frameworks.lightning.convergence import Convergence
-from runner.frameworks.lightning.module import TrainableModule
-from runner.frameworks.lightning.throughput import Throughput
-from runner.frameworks.lightning.trainer import build_trainer
+from runner.frameworks.base import EvaluationPlan
+from runner.frameworks.implementations import build_trainable, framework_of
 from runner.frameworks.loaders import build_evaluation_loader, build_training_loader
 from runner.measure.context import Context
 
@@ -29,28 +26,24 @@ def run(context: Context) -> None:
     training = build_training_loader(context, trainable, datasets, done_steps=done_steps)
     evaluation = build_evaluation_loader(context, trainable, datasets)
 
-    throughput = Throughput(context, lambda step_s, *_: max(1, math.ceil(case.task.segment_s / step_s)))
-    convergence = Convergence(context, throughput)
     every_steps = max(1, round(case.model.training.quality.every_samples / context.global_batch))
     evaluations = math.ceil(case.model.training.max_train_samples / (every_steps * context.global_batch))
-    trainer = build_trainer(
-        context,
-        [convergence, throughput],
-        max_steps=evaluations * every_steps,
-        val_check_interval=every_steps * case.model.training.gradient_accumulation_steps,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0 if done_steps else -1,
-    )
+    plan = EvaluationPlan(every_steps=every_steps, max_steps=evaluations * every_steps, done_steps=done_steps)
     if done_steps:
         context.events.emit(Name.RESUMED, {"step": done_steps})
     else:
         context.preparing("evaluating before the first step")
-    checkpoint = context.checkpoint if done_steps else None
-    trainer.fit(TrainableModule(trainable), training, evaluation, ckpt_path=checkpoint)
-    if not convergence.reached:
+    outcome = framework_of(context).converge(
+        trainable,
+        training,
+        evaluation,
+        plan=plan,
+        next_segment=lambda step_s, *_: max(1, math.ceil(case.task.segment_s / step_s)),
+    )
+    if not outcome.reached:
         quality = case.model.training.quality
         raise TargetNotReachedError(
-            f"The best {quality.metric} was {convergence.best:.4g} after {throughput.totals.steps} steps; the target "
+            f"The best {quality.metric} was {outcome.best:.4g} after {outcome.steps} steps; the target "
             f"is {quality.targets[quality.metric]:g}. The budget is used up "
             f"(model.train.max_train_samples={case.model.training.max_train_samples})."
         )

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from runner.frameworks.implementations import build_trainable
-from runner.frameworks.lightning.module import TrainableModule
-from runner.frameworks.lightning.throughput import Throughput
-from runner.frameworks.lightning.trainer import build_trainer
+from runner.frameworks.implementations import build_trainable, framework_of
 from runner.frameworks.loaders import build_training_loader
 from runner.measure.context import Context
 from runner.measure.window import steps_for
@@ -22,5 +19,4 @@ def run(context: Context) -> None:
     def next_segment(step_s: float, done_steps: int, done_s: float) -> int:
         return steps_for(case.measure.window, step_s, done_steps=done_steps, done_s=done_s)
 
-    trainer = build_trainer(context, [Throughput(context, next_segment)], max_steps=-1, limit_val_batches=0)
-    trainer.fit(TrainableModule(trainable), train_dataloaders=loader)
+    framework_of(context).train(trainable, loader, next_segment=next_segment)

@@ -1,23 +1,19 @@
 """`python -m runner.support`: the tables of what is supported and of all figures, made from what the repository holds.
 
 Nothing in them is written by hand: choices come from `conf/`, figures from `runner.record.names`, and how far something
-is verified from `benchmarks/results/*.json` (committed results) and from the commands the test-suite runs.
+is verified from `benchmarks/results/index.json`.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import json
-import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra import compose, initialize_config_module
 
+from models.datasets.catalogue import find_dataset
 from models.recipe import Recipe
 from runner.config import resolvers
 from runner.config.compose import REFERENCE_VENDOR, to_case
@@ -25,118 +21,10 @@ from runner.config.schema import Case
 from runner.core import packages
 from runner.core.errors import ConfigurationError
 from runner.record.names import FIGURES, unit_of
+from runner.tools.choices import choice_rows
+from runner.tools.evidence import Index, read_index, renew_index, status
 
-ROOT = Path(__file__).parents[2]
-RESULTS = "benchmarks/results"
 CORE = "throughput/core"
-_TOLD = ("vendor", "chip", "model", "scale", "date", "emulated", "status")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-
-
-@dataclass(kw_only=True, slots=True, frozen=True)
-class Measured:
-    """One result in a committed file."""
-
-    vendor: str
-    chip: str
-    model: str | None
-    """Null in a file about the engine alone."""
-    scale: str | None
-    date: str | None
-
-
-def measured(root: Path = ROOT) -> list[Measured]:
-    """Results on real hardware in `benchmarks/results/*.json`; emulated and failed ones are none.
-
-    A result is any object that names its vendor and its chip, itself or through an object around it: whole reports
-    (`runner.report --format json`) and the benchmarks of the engine, whose host is the CPU vendor's chip.
-
-    Raises:
-        ConfigurationError: a file is not JSON.
-    """
-    found: list[Measured] = []
-    for path in sorted((root / RESULTS).glob("*.json")):
-        try:
-            content = json.loads(path.read_text())
-        except ValueError as error:
-            raise ConfigurationError(f"{path} is not JSON: {error}") from error
-        found += list(dict.fromkeys(_results(content, {"date": path.stem})))
-    return found
-
-
-def _results(value: Any, around: Mapping[str, Any]) -> Iterator[Measured]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _results(item, around)
-    if not isinstance(value, dict):
-        return
-    here = {**_told(value.get("asked")), **_told(value)}
-    told = {**around, **here}
-    host = value.get("host")
-    if isinstance(host, dict) and told.get("vendor") == REFERENCE_VENDOR:
-        told.setdefault("chip", host.get("cpu"))
-    real = not told.get("emulated") and told.get("status", "done") == "done"
-    if real and told.get("vendor") and told.get("chip") and {"vendor", "chip", "model"} & here.keys():
-        date = _DATE.search(told["date"])
-        yield Measured(
-            vendor=told["vendor"],
-            chip=told["chip"],
-            model=told.get("model"),
-            scale=told.get("scale"),
-            date=date.group() if date else None,
-        )
-    for key, item in value.items():
-        if key == "models" and isinstance(item, dict):
-            for name, part in item.items():
-                yield from _results({"model": name, **part}, told)
-        elif key != "published":  # what others measured
-            yield from _results(item, told)
-
-
-def _told(value: Any) -> dict[str, Any]:
-    """What an object says itself of the result it is."""
-    if not isinstance(value, dict):
-        return {}
-    return {key: item for key in _TOLD if isinstance(item := value.get(key), str | bool)}
-
-
-def emulated(root: Path = ROOT) -> list[frozenset[str]]:
-    """The `group=choice` arguments of every command of the test-suite that holds `emulate=true`."""
-    calls = (
-        node
-        for path in sorted((root / "tests").rglob("test_*.py"))
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call)
-    )
-    commands = (
-        frozenset(part for word in call.args if isinstance(word, ast.Constant) for part in _choices(str(word.value)))
-        for call in calls
-    )
-    return [command for command in commands if "emulate=true" in command]
-
-
-def _choices(word: str) -> list[str]:
-    """`vendor=a,b` as `vendor=a` and `vendor=b`: a sweep runs both."""
-    group, equals, values = word.partition("=")
-    return [f"{group}={value}" for value in values.split(",")] if equals else [word]
-
-
-def status(results: Iterable[Measured], commands: Sequence[frozenset[str]], choice: str, *, with_scale: bool) -> str:
-    """How far a choice is verified: `measured` with its chips, `emulated`, or `not verified`.
-
-    Args:
-        results: those of this choice.
-        commands: what `emulated` found.
-        choice: as on the command line, e.g. `vendor=nvidia`.
-        with_scale: whether to say at which scale it was measured.
-    """
-    places: dict[str, str] = {}
-    for one in results:
-        place = f"{one.scale or 'scale not stated,'} on {one.chip}" if with_scale else one.chip
-        places[place] = max(places.get(place, ""), one.date or "")
-    if places:
-        return "measured: " + "; ".join(f"{place}, {date}" if date else place for place, date in sorted(places.items()))
-    return "emulated" if any(choice in command for command in commands) else "not verified"
 
 
 def choices(group: str, *, outside: bool = False) -> list[str]:
@@ -153,13 +41,13 @@ def cases(group: str, *, outside: bool = False) -> list[Case]:
         return [to_case(compose("config", overrides=[f"{group}={choice}", *vendor])) for choice in named]
 
 
-def vendor_table(results: Sequence[Measured], commands: Sequence[frozenset[str]], *, outside: bool = False) -> str:
+def vendor_table(index: Index, *, outside: bool = False) -> str:
     """Vendors: how the device shows itself, what it offers, how far that is verified."""
     from hardware.device import load_device
 
-    rows = []
+    rows, emulated = [], {one.vendor for one in index.emulated}
     for vendor in (case.vendor for case in cases("vendor", outside=outside)):
-        mine = [one for one in results if one.vendor == vendor.name]
+        mine = [one for one in index.measured if one.vendor == vendor.name]
         device = load_device(vendor)
         nodes = getattr(sys.modules[type(device).__module__], "DEVICE_NODES", ())
         rows.append(
@@ -170,7 +58,7 @@ def vendor_table(results: Sequence[Measured], commands: Sequence[frozenset[str]]
                 " ".join(vendor.precisions),
                 " ".join(vendor.meters).replace("|", " or "),
                 " ".join(task for task in vendor.tasks if task in choices("task")),
-                _on_hardware(status(mine, commands, f"vendor={vendor.name}", with_scale=False)),
+                _on_hardware(status(mine, emulated=vendor.name in emulated, with_scale=False)),
             )
         )
     return _table(("`vendor=`", "What", "Shows itself as", "Precisions", "Meters", "Tasks", "Status"), rows)
@@ -182,21 +70,21 @@ def _on_hardware(found: str) -> str:
     return unseen.get(found, found)
 
 
-def model_table(results: Sequence[Measured], commands: Sequence[frozenset[str]], *, outside: bool = False) -> str:
+def model_table(index: Index, *, outside: bool = False) -> str:
     """Models at reference scale: what they count, learn from and must reach, and how far that is verified."""
-    rows = []
+    rows, emulated = [], {one.model for one in index.emulated}
     for case in cases("model", outside=outside):
         model = case.model
-        mine = [one for one in results if one.model == model.name]
+        mine = [one for one in index.measured if one.model == model.name]
         rows.append(
             (
                 f"`{model.name}`",
                 model.unit,
-                re.split(r":| \(| as ", model.dataset)[0],
+                "none" if model.dataset is None else find_dataset(model.dataset).title,
                 _targets(model),
                 _published(case),
                 " ".join(choices("task")),
-                status(mine, commands, f"model={model.name}", with_scale=True),
+                status(mine, emulated=model.name in emulated, with_scale=True),
             )
         )
     return _table(("`model=`", "Unit", "Data set", "Target", "Published (FlagPerf)", "Tasks", "Status"), rows)
@@ -238,10 +126,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
-def support_tables(root: Path = ROOT, *, outside: bool = False) -> str:
+def support_tables(*, outside: bool = False) -> str:
     """Both support tables, vendors first; with `outside` what installed packages bring, too."""
-    found = measured(root), emulated(root)
-    return f"{vendor_table(*found, outside=outside)}\n\n{model_table(*found, outside=outside)}"
+    index = read_index()
+    return f"{vendor_table(index, outside=outside)}\n\n{model_table(index, outside=outside)}"
 
 
 SECTIONS = {"support": support_tables, "figures": figure_table}
@@ -271,10 +159,13 @@ def main(argv: list[str] | None = None) -> int:
     """Print the tables, or put those of this tree into files; returns the exit code: 0, or 2 with what is wrong."""
     options = parser().parse_args(argv)
     try:
-        if not options.write:
+        if options.index is not None:
+            renew_index(options.index).save()
+        elif not options.write:
             for problem in packages.problems():
                 sys.stderr.write(f"Warning: {problem}\n")
-            sys.stdout.write(f"{support_tables(outside=True)}\n\n{figure_table()}\n")
+            others = _table(("Further choices", "What", "Status"), choice_rows())
+            sys.stdout.write(f"{support_tables(outside=True)}\n\n{others}\n\n{figure_table()}\n")
         for path in options.write:
             path.write_text(fill(path.read_text()))
     except (ConfigurationError, OSError) as error:
@@ -288,5 +179,13 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m runner.support", description="Tables of what is supported.")
     made.add_argument(
         "--write", metavar="FILE", nargs="+", type=Path, default=[], help="replace the marked tables in these files"
+    )
+    made.add_argument(
+        "--index",
+        metavar="RUN_FOLDER",
+        nargs="*",
+        type=Path,
+        default=None,
+        help="make benchmarks/results/index.json anew, with the emulated runs in these folders added",
     )
     return made

@@ -89,6 +89,10 @@ def test_the_documented_model_vendor_and_meter_give_a_result(folder: Path) -> No
     figures = {name: figure["value"] for name, figure in report["figures"].items()}
     assert (report["status"], report["case"]["chip"]) == ("done", "Acme A1")
     assert report["environment"]["stack"]["acme_driver"] == "1.0"
+    assert (report["case"]["framework"], report["case"]["compiler"]) == ("acme_torch", "acme_graph")
+    events, _ = read_events(folder / "events" / "rank0.log")
+    prepared = [event.value["what"] for event in events if event.name == Name.PREPARE]
+    assert "switching Acme's kernels on" in prepared, "the package's framework trained it"
     assert report["division"] == {"name": "closed", "changed": []}
     assert figures["compute/parameters"] == 5
     assert figures["compute/flops_per_sample"] == 2 * 4 * 2
@@ -101,12 +105,23 @@ def test_the_documented_model_vendor_and_meter_give_a_result(folder: Path) -> No
 def test_everything_lists_what_the_package_brings(package: Path) -> None:
     told = command(package, "runner", "--help", "vendor=acme").stdout
     assert re.search(r"^model: .*\bline\b", told, re.M) and re.search(r"^vendor: acme\b", told, re.M), told
+    assert re.search(r"^compiler: .*\bacme_graph\b", told, re.M) and re.search(r"^framework: acme_torch\b", told, re.M)
     told = command(package, "runner.support").stdout
-    assert "| `acme` | Acme accelerator |" in told and "| `line` | points |" in told
+    assert "| `acme` | Acme accelerator |" in told and "| `line` | points | Points |" in told
+    assert "| `compiler=acme_graph` | Acme's graph compiler | usable here |" in told
+    assert "| `framework=acme_torch` | PyTorch with Acme's kernels | usable here |" in told
+    assert "| `dataset: acme_points` | Points | read by `model=line` |" in told
     done = command(package, "runner.doctor", "acme", "--json")
     assert done.returncode == 0, done.stdout
-    (vendor,) = json.loads(done.stdout)["vendors"]
+    told = json.loads(done.stdout)
+    (vendor,) = told["vendors"]
+    assert told["choices"]["compiler=acme_graph"] is None and told["choices"]["framework=acme_torch"] is None
     assert vendor["details"]["devices"][0]["chip"] == "Acme A1" and vendor["meters"] == ["acme_power", "host"]
+    case = ("model=line", "vendor=acme", "scale=tiny", "tracking=none", f"run.root={package / 'refused'}")
+    done = command(package, "runner", *case, "compiler=acme_graph", "compiler.options.level=3")
+    assert done.returncode == 4 and "acme_graph cannot be used here: it has only the levels 1 and 2" in done.stdout
+    done = command(package, "runner", *case, "data=dataset", f"data.root={package}")
+    assert done.returncode == 5 and "lacks points.pt. model=line reads Points: points.pt, made by" in done.stdout
     done = command(package, "runner", "model=lime", "vendor=acme", "task=inspect")
     assert done.returncode == 2 and "Did you mean line" in done.stdout
 

@@ -8,6 +8,8 @@ import pytest
 import yaml
 from command import Ended, run
 
+from runner.tools.evidence import emulated_runs, read_index
+
 pytestmark = pytest.mark.heavy
 CONF = Path(__file__).parents[2] / "conf/vendor"
 VENDORS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(CONF.glob("*.yaml"))}
@@ -41,3 +43,7 @@ def test_an_emulated_vendor_claims_nothing_of_its_chip(swept: Ended) -> None:
         assert report["case"]["emulated"] is True and report["case"]["chip"] is None
         for name in ("compute/mfu", "energy/device_j", "limit/fraction"):
             assert report["figures"][name]["value"] is None and report["figures"][name]["reason"]
+
+
+def test_the_committed_index_lists_these_runs(swept: Ended) -> None:
+    assert {one.case for one in emulated_runs([swept.root])} <= {one.case for one in read_index().emulated}

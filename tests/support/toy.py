@@ -111,7 +111,6 @@ def toy_recipe(**changes: Any) -> Recipe:
         implementations={"pytorch": "toy.Toy"},
         unit="rows",
         architecture={"width": 4},
-        dataset="none",
         train=training,
     )
     return changed(recipe, **changes)

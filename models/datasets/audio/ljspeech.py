@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from models.datasets.base import DataError
+from models.datasets.catalogue import find_dataset
 from models.datasets.reading import Reader
 
 PADDING = "_"
@@ -83,10 +84,7 @@ class LJSpeech(Dataset[Utterance]):
         "filelists/ljs_mel_text_train_filelist.txt and filelists/ljs_mel_text_val_filelist.txt with lines "
         "`path of a mel below data.root|text`, and each mel as a saved float tensor (80, frames)"
     )
-    source: ClassVar[str] = (
-        "https://keithito.com/LJ-Speech-Dataset (LJSpeech-1.1); lists and the program that computes the mels: "
-        "NVIDIA DeepLearningExamples, PyTorch/SpeechSynthesis/Tacotron2"
-    )
+    source: ClassVar[str] = find_dataset("ljspeech").described
 
     def __init__(self, root: Path | str, split: str, *, mels: int = 80) -> None:
         self.root, self.mels = Path(root), mels

@@ -20,6 +20,7 @@ from pycocotools.coco import COCO
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from models.datasets.catalogue import find_dataset
 from models.datasets.reading import Reader
 from models.datasets.vision.coco_check import CATEGORIES, InstanceCheck
 
@@ -27,7 +28,7 @@ LAYOUT = (
     "<data.root>/train2017/*.jpg, <data.root>/val2017/*.jpg and "
     "<data.root>/annotations/instances_train2017.json and instances_val2017.json, as COCO 2017 unpacks"
 )
-SOURCE = "https://cocodataset.org/#download (2017 Train images, 2017 Val images, 2017 Train/Val annotations)"
+SOURCE = find_dataset("coco_2017").described
 COCO_FILES = Reader(expected=LAYOUT, source=SOURCE)
 
 

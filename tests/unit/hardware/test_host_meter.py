@@ -312,9 +312,9 @@ def test_meters_of_other_packages_are_found_and_do_not_replace_ours(monkeypatch)
         Point("no", "a:d"),
         Point("odd", "a:e", int),
     ]
-    monkeypatch.setattr(registry, "brought", lambda group: points if group == "touchstone.meters" else [])
+    monkeypatch.setattr("hardware.registry.brought", lambda group: points if group == "touchstone.meters" else [])
     opened, reasons = open_meters(["outside", "host", "no", "odd"], [])
     assert isinstance(opened["outside"], Outside)
     assert isinstance(opened["host"], Host)
     assert "a:d cannot be imported" in reasons["no"]
-    assert "is not a Meter" in reasons["odd"]
+    assert "is not a subclass of hardware.meters.base.Meter" in reasons["odd"]

@@ -228,20 +228,20 @@ def test_strategies(device: Nvidia, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_loading_by_path_and_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = vendor("nvidia")
     assert type(load_device(spec, emulate=False)) is Nvidia
-    plugin = SimpleNamespace(name="ours", load=lambda: Nvidia)
-    monkeypatch.setattr("hardware.device.brought", lambda group: [plugin])
+    plugin = SimpleNamespace(name="ours", value="a:B", load=lambda: Nvidia)
+    monkeypatch.setattr("hardware.registry.brought", lambda group: [plugin])
     spec.device = "ours"
     assert type(load_device(spec, emulate=False)) is Nvidia
     spec.device = "their"
-    with pytest.raises(ValueError, match=r"vendor.device=their is neither a dotted path.*\(ours\)"):
+    with pytest.raises(ValueError, match=r"vendor.device: no vendor's device is called their\. There are: ours"):
         load_device(spec, emulate=True)
 
 
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("hardware.vendors.nvida.Nvidia", "cannot import hardware.vendors.nvida"),
-        ("hardware.vendors.nvidia.Nvida", "hardware.vendors.nvidia has no Nvida"),
+        ("hardware.vendors.nvida.Nvidia", "hardware.vendors.nvida.Nvidia cannot be imported: No module named"),
+        ("hardware.vendors.nvidia.Nvida", "hardware.vendors.nvidia.Nvida cannot be imported: .*has no attribute"),
         ("hardware.stacks.host.HostEvent", "not a subclass of hardware.base.Device"),
         ("hardware.stacks.host.cpu_name", "not a subclass"),
     ],

@@ -174,7 +174,7 @@ def test_the_real_data_set_needs_its_folder(model: str, tmp_path: Any) -> None:
     for root in (None, tmp_path / "nowhere", tmp_path):
         with pytest.raises(DataError) as refusal:
             trainable.datasets(dataset_spec(root))
-        assert refusal.value.source == trainable.recipe.dataset
+        assert refusal.value.source == trainable.recipe.data_source
 
 
 @pytest.mark.parametrize("model", MODELS)

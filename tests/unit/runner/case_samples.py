@@ -11,7 +11,6 @@ _MODEL: dict[str, Any] = {
     "implementations": {"pytorch": "models.language.bert.BertPretraining"},
     "unit": "sequences",
     "architecture": {"layers": 2},
-    "dataset": "somewhere",
     "train": {
         "batch_size": 32,
         "gradient_accumulation_steps": 2,

@@ -1,0 +1,77 @@
+"""Refuses frameworks, compilers and data sets that there are not, and those that cannot work on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hardware.registry import Registry
+from models.datasets.catalogue import UnknownDatasetError
+from runner.config.schema import Case, Compiler
+from runner.core.errors import ConfigurationError, DependencyError
+from runner.core.registries import ENGINES, FRAMEWORKS
+
+if TYPE_CHECKING:
+    from hardware.engines.base import Engine
+
+
+def check_names(case: Case) -> None:
+    """Look every name up, without importing what it leads to.
+
+    Raises:
+        ConfigurationError: there is nothing of this name; says what is near.
+    """
+    _require(FRAMEWORKS, case.framework.name, "framework")
+    _require(ENGINES, case.compiler.name, "compiler")
+    try:
+        case.model.data_source  # noqa: B018 -- asked for its refusal alone
+    except UnknownDatasetError as error:
+        raise ConfigurationError(f"model.dataset: {error}.") from error
+
+
+def check_workable(case: Case) -> None:
+    """Ask the framework and the compiler whether they can work here.
+
+    Raises:
+        ConfigurationError: the compiler does not know one of its options.
+        DependencyError: something is not installed; says what.
+    """
+    for key, reason in (
+        (f"framework={case.framework.name}", FRAMEWORKS.find(case.framework.name).unavailable_reason()),
+        (f"compiler={case.compiler.name}", engine_of(case.compiler).unavailable_reason()),
+    ):
+        if reason is not None:
+            raise DependencyError(f"{key} cannot be used here: {reason}.")
+
+
+def workable() -> dict[str, str | None]:
+    """Every framework and compiler, as `framework=pytorch`, with what it lacks on this machine; None: nothing."""
+    found: dict[str, str | None] = {}
+    for registry, key, options in ((FRAMEWORKS, "framework", ()), (ENGINES, "compiler", ({},))):
+        for name in registry.names():
+            try:
+                kind = registry.find(name)
+                made = kind(*options) if options else kind  # a framework is asked without a case
+                found[f"{key}={name}"] = made.unavailable_reason()
+            except Exception as error:  # noqa: BLE001 -- what a package brings may fail in any way
+                found[f"{key}={name}"] = str(error) or type(error).__name__
+    return found
+
+
+def engine_of(compiler: Compiler) -> Engine:
+    """The engine of a case, with its options.
+
+    Raises:
+        ConfigurationError: it cannot be loaded, or does not know an option.
+    """
+    try:
+        engine: Engine = ENGINES.find(compiler.name)(compiler.given())
+    except ValueError as error:
+        raise ConfigurationError(f"compiler={compiler.name}: {error}.") from error
+    return engine
+
+
+def _require(registry: Registry, name: str, key: str) -> None:
+    try:
+        registry.require(name)
+    except ValueError as error:
+        raise ConfigurationError(f"{key}.name={name}: {error}.") from error

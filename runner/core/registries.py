@@ -1,0 +1,35 @@
+"""Where the names of frameworks, compilers and models lead. Strings alone: nothing is imported until it is asked for.
+
+What `conf/` offers of a group has a module of the same name in the folder of its kind, and in it a class of the same
+name: `conf/framework/pytorch.yaml` is done by `runner.frameworks.pytorch.Pytorch`.
+"""
+
+from __future__ import annotations
+
+from hardware.packages import ENGINES as ENGINE_POINTS
+from hardware.packages import FRAMEWORKS as FRAMEWORK_POINTS
+from hardware.packages import MODELS as MODEL_POINTS
+from hardware.registry import Registry
+from runner.core import packages
+
+
+def _shipped(group: str, folder: str) -> dict[str, str]:
+    """The choices that `conf/` has of a group, each to the class of its name."""
+    names = packages.choices(group, outside=False)
+    return {name: f"{folder}.{name}:{name.title().replace('_', '')}" for name in names}
+
+
+FRAMEWORKS = Registry(
+    kind="framework",
+    group=FRAMEWORK_POINTS,
+    base="runner.frameworks.base:Framework",
+    built_in=_shipped("framework", "runner.frameworks"),
+)
+ENGINES = Registry(
+    kind="compiler",
+    group=ENGINE_POINTS,
+    base="hardware.engines.base:Engine",
+    built_in=_shipped("compiler", "hardware.engines"),
+)
+MODELS = Registry(kind="model's class", group=MODEL_POINTS, base="models.trainable:Trainable")
+"""Classes of installed packages by name; those of this tree are named by their dotted paths."""
