@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any
 
 from hardware.detect import detect_vendor
@@ -49,8 +50,8 @@ def _run(arguments: list[str]) -> int:
     resolvers.register()
     try:
         return _answer(arguments)
-    except SystemExit as ending:
-        return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    except SystemExit as ending:  # Hydra has shown what was asked for, or said with 1 what is wrong
+        return 0 if ending.code in (None, 0) else 2
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -74,6 +75,9 @@ def _answer(arguments: list[str]) -> int:
     from runner.config.search_path import take_search_path
 
     read = read_arguments(arguments)
+    if "--version" in read.flags:
+        sys.stdout.write(f"touchstone {version('touchstone')}\n")
+        return 0
     take_search_path(read.overrides)
     added = added_vendor(read.overrides)
     if read.flags:

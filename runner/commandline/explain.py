@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from runner.commandline.catalogue import choices, keys, nearest, nearest_key
+from runner.commandline.catalogue import choices, keys, nearest, nearest_choice, nearest_key, renamed
 from runner.commandline.quoting import shown, without_secrets
 from runner.core.errors import TouchstoneError
 
@@ -45,12 +45,28 @@ def _explain(error: Exception) -> str:
         said = _explain_key(next(filter(None, unknown.groups())))
     if said is None and ("mandatory value" in text or "Missing mandatory" in text):
         said = _explain_missing(text)
+    said = said or _explain_reference(text)
     return said or f"The command line cannot be understood: {_first_sentence(text)} See: python -m runner --help"
 
 
 _UNKNOWN = re.compile(
     r"Could not (?:override|append to config\.?|delete from config\.) ?'([^'@]+)|Key '([^']+)' is not in struct"
 )
+
+
+def _explain_reference(text: str) -> str | None:
+    """What is wrong with a `${…}` in a value; None when nothing is."""
+    place = re.search(r"full_key: *(\S+)", text)
+    if place is None:
+        return None
+    if "RecursionError" in text:
+        return f"{place[1]} refers to itself."
+    if absent := re.search(r"Interpolation key '([^']*)' not found", text):
+        return (
+            f"{place[1]} refers to ${{{absent[1]}}}, and {absent[1]} is not a key of the configuration."
+            f"{nearest_key(absent[1])}"
+        )
+    return f"{place[1]}: {_first_sentence(text.partition('while resolving interpolation: ')[2] or text)}"
 
 
 def _explain_prefix(text: str) -> str | None:
@@ -79,11 +95,13 @@ def _explain_choice(group: str, choice: str, found: list[str]) -> str:
     """Args: the group, what was asked of it, and the choices that Hydra found, those of search paths included."""
     known = found or choices(group)
     what = f"{group}={shown(choice)} does not exist." if choice else f"{group}= names no choice."
-    return f"{what}{nearest(choice, known)} Choices of {group}: {', '.join(known)}."
+    return f"{what}{nearest_choice(group, choice, known)} Choices of {group}: {', '.join(known)}."
 
 
 def _explain_key(key: str) -> str:
     key = key.lstrip("+~").partition("@")[0]
+    if (new := renamed(key)) is not None:
+        return f"{key} is now called {new}."
     parent = key.rpartition(".")[0]
     siblings = dict.fromkeys(name.rpartition(".")[2] for name in keys() if name.rpartition(".")[0] == parent)
     there = f" Keys there: {', '.join(siblings)}." if siblings else ""

@@ -12,7 +12,7 @@ from runner.commandline.tools import TOOLS
 
 UNQUOTED = frozenset(string.ascii_letters + string.digits + "_/-\\+.$%*@?|:, ()[]{}'\"")
 """Characters that Hydra's grammar reads without quotes, brackets and quotes themselves included."""
-FORM = "is not of the form key=value. Example: model=bert precision=bf16"
+FORM = "is not of the form key=value. Example: model=bert precision=bf16. See: python -m runner --help"
 LINE = 120
 """Characters of Hydra's own words that are repeated."""
 LONGEST_NUMBER = 4300

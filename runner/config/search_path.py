@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -46,13 +47,22 @@ def take_search_path(arguments: Sequence[str]) -> None:
 
 
 def _places(arguments: Sequence[str]) -> list[str]:
-    """What the last of them names; Hydra says what is wrong with one that cannot be understood."""
+    """What the last of them names; Hydra says what is wrong with one that cannot be understood.
+
+    Raises:
+        ConfigurationError: it is no list of texts.
+    """
     given = [argument for argument in arguments if argument.lstrip("+").partition("=")[0] == KEY]
     try:
         values = [one.value() for one in OverridesParser.create().parse_overrides(given)]
     except HydraException:
         return []
-    return [place for value in values if isinstance(value, list) for place in value if isinstance(place, str)]
+    for value in values:
+        if not isinstance(value, list) or not all(isinstance(place, str) for place in value):
+            place = str(value).strip("[]") if isinstance(value, str) else "file:///FOLDER"
+            kind = "" if "://" in place else "file://" if place.startswith("/") else "pkg://"
+            raise ConfigurationError(f"{KEY} is a list of places. Write: {shlex.quote(f'{KEY}=[{kind}{place}]')}")
+    return [str(place) for value in values for place in value]
 
 
 def _folder(place: str) -> Path | None:
