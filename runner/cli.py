@@ -15,6 +15,7 @@ from hardware.detect import detect_vendor
 from runner.commandline.quoting import shown
 from runner.commandline.tools import TOOLS
 from runner.core.errors import DependencyError
+from runner.core.interrupts import Interrupts
 
 
 def main() -> int:
@@ -49,7 +50,8 @@ def _run(arguments: list[str]) -> int:
 
     resolvers.register()
     try:
-        return _answer(arguments)
+        with Interrupts() as interrupts, interrupts.allowed():
+            return _answer(arguments)
     except SystemExit as ending:  # Hydra has shown what was asked for, or said with 1 what is wrong
         return 0 if ending.code in (None, 0) else 2
     except BrokenPipeError:  # the reader, such as `head`, has seen enough

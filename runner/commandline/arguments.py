@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, ValueType
 from hydra.errors import HydraException
 
-from runner.commandline.catalogue import choices, groups, keys, nearest
+from runner.commandline.catalogue import FOLLOWING, choices, groups, keys, nearest
 from runner.commandline.mistakes import stands_alone, unreadable
 from runner.commandline.quoting import quoted, shown
 from runner.core.errors import ConfigurationError
@@ -22,6 +22,7 @@ HELP = ("-h", "--help")
 SHOWS = ("job", "hydra", "all")
 """What `--cfg` can show."""
 COMPLETION = ("-sc", "--shell-completion")
+COMPLETIONS = tuple(f"{what}={one}" for what in ("install", "uninstall", "query") for one in ("bash", "fish", "zsh"))
 ALONE = (*SWEEP, "-r", "--run", *HELP, "--hydra-help", "--version", "--resolve", *COMPLETION)
 """Flags without a value."""
 WITH_VALUE = ("-c", "--cfg", "-p", "--package")
@@ -109,10 +110,8 @@ def _check_flags(found: Arguments) -> None:
     """Refuse a flag that needs another one, or a word of its own."""
     if "--resolve" in found.flags and not {"-c", "--cfg", *HELP} & {*found.flags}:
         raise ConfigurationError("--resolve belongs to --cfg. Write: --cfg job --resolve")
-    wanted = ("install=bash", "uninstall=bash", "query=bash")
-    asked = [word.partition("=")[0] for word in found.overrides]
-    if {*COMPLETION} & {*found.flags} and sum(f"{word}=bash" in wanted for word in asked) != 1:
-        raise ConfigurationError(f"--shell-completion needs one of {', '.join(wanted)}, or of another shell.")
+    if {*COMPLETION} & {*found.flags} and not any(word in COMPLETIONS for word in found.overrides):
+        raise ConfigurationError(f"--shell-completion needs one of: {', '.join(COMPLETIONS)}.")
 
 
 def _has_list(word: str) -> bool:
@@ -151,7 +150,7 @@ def _read(word: str) -> Override:
 
 def _check_choice(word: str, override: Override) -> None:
     """Refuse what is no name as a choice of a group: Hydra would end with a traceback at `topology=8`."""
-    if override.key_or_group not in groups() or override.is_delete():
+    if override.key_or_group not in (*groups(), *FOLLOWING) or override.is_delete():
         return
     value = override.value()
     given = value.list if isinstance(value, ChoiceSweep) else [] if override.is_sweep_override() else [value]

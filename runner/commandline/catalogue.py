@@ -20,6 +20,8 @@ from models.recipe import Recipe
 from runner.core import packages
 from runner.core.packages import SHIPPED as CONF
 
+FOLLOWING = ("published", "tuning")
+"""Groups whose choice follows from the model and the vendor."""
 NEAR = 0.6
 """How alike two words are, as difflib counts it, before one is proposed for the other."""
 TYPED = {"model": Recipe, "vendor": VendorSpec, "precision": PrecisionSpec, "data": DataSpec}
@@ -37,8 +39,9 @@ RENAMED = {
 
 @cache
 def groups() -> list[str]:
-    """The groups, by name."""
-    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and any(path.glob("*.yaml")))
+    """The groups that one chooses from, by name."""
+    there = (path.name for path in CONF.iterdir() if path.is_dir() and any(path.glob("*.yaml")))
+    return sorted({*there} - {*FOLLOWING})
 
 
 def choices(group: str) -> list[str]:
@@ -54,7 +57,7 @@ def group_of(choice: str) -> str | None:
 @cache
 def keys() -> list[str]:
     """Every group and every dotted key that some choice of some group has."""
-    found = {*groups(), *_flat("", yaml.safe_load((CONF / "config.yaml").read_text()))}
+    found = {*groups(), *FOLLOWING, *_flat("", yaml.safe_load((CONF / "config.yaml").read_text()))}
     for path in CONF.glob("*/*.yaml"):
         found |= set(_flat(f"{path.parent.name}.", yaml.safe_load(path.read_text())))
     for section, kind in TYPED.items():
@@ -90,7 +93,7 @@ def renamed(key: str) -> str | None:
     """What a key of an earlier version is called now; None where it was none."""
     parts = [RENAMED.get(part, part) for part in key.split(".")]
     candidates = [".".join(parts)]
-    if parts[0] == "model" and parts[1:2] != ["train"]:
+    if parts[0] == "model" and parts[1:2] not in ([], ["train"]):
         candidates.append(".".join(["model", "train", *parts[1:]]))
     return next((one for one in candidates if one != key and one in keys()), None)
 

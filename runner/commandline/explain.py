@@ -71,7 +71,7 @@ def _explain_reference(text: str) -> str | None:
 
 def _explain_prefix(text: str) -> str | None:
     """What is wrong with a choice, or with a `+` in front of a key; null when nothing is."""
-    if "interpolation '${vendor}/${model}'" in text:
+    if re.search(r"interpolation '[^']*\$\{(vendor|model)\}'", text):
         return "vendor and model have one choice each: vendor=NAME model=NAME. A sweep over several needs -m."
     if there := re.search(r"An item is already at '([^']+)'", text):
         return f"{there[1]} is there already: write {there[1]}=VALUE, without +."
@@ -143,6 +143,8 @@ def _message(one: Any) -> str:
     if one["type"] == "literal_error":
         known = re.findall(r"'([^']*)'", one["ctx"]["expected"])
         return f"must be {' or '.join(known)}.{nearest(str(one['input']), known)}".rstrip(".")
+    if one["type"] == "missing":
+        return "must be given"
     bound = next(iter(one.get("ctx", {}).values()), None)
     return f"{BOUNDS[one['type']]} {bound:,}" if one["type"] in BOUNDS else text.replace("Input should", "must")
 
