@@ -16,6 +16,7 @@ from runner.commandline.quoting import shown
 from runner.commandline.tools import TOOLS
 from runner.core.errors import DependencyError
 from runner.core.interrupts import Interrupts
+from runner.core.storage import check_working_directory
 
 
 def main() -> int:
@@ -76,6 +77,7 @@ def _answer(arguments: list[str]) -> int:
     from runner.commandline.arguments import read_arguments
     from runner.config.search_path import take_search_path
 
+    check_working_directory()
     read = read_arguments(arguments)
     if "--version" in read.flags:
         sys.stdout.write(f"touchstone {version('touchstone')}\n")
@@ -107,11 +109,13 @@ def _show(arguments: list[str]) -> None:
     """Hydra's own answers: `--help`, `--cfg job` and the like. It ends the process, or raises."""
     import hydra
 
+    from runner.config.compose import naming_broken_files
+
     @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
     def nothing(_config: Any) -> None:
         """What Hydra would run, had it not been asked to show something."""
 
-    with _arguments(arguments), _plain_errors():
+    with _arguments(arguments), _plain_errors(), naming_broken_files():
         nothing()
 
 

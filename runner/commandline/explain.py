@@ -45,7 +45,7 @@ def _explain(error: Exception) -> str:
         said = _explain_key(next(filter(None, unknown.groups())))
     if said is None and ("mandatory value" in text or "Missing mandatory" in text):
         said = _explain_missing(text)
-    said = said or _explain_reference(text)
+    said = said or _explain_reference(text) or _explain_file(cause, text)
     return said or f"The command line cannot be understood: {_first_sentence(text)} See: python -m runner --help"
 
 
@@ -67,6 +67,15 @@ def _explain_reference(text: str) -> str | None:
             f"{nearest_key(absent[1])}"
         )
     return f"{place[1]}: {_first_sentence(text.partition('while resolving interpolation: ')[2] or text)}"
+
+
+def _explain_file(cause: BaseException, text: str) -> str | None:
+    """Which file of configuration is not laid out as one; None when that is not what is wrong."""
+    if (place := re.search(r"In '([^']+)'", text)) is None:
+        return None
+    inner = cause.__cause__ or cause.__context__
+    why = _first_sentence(str(inner)) if inner is not None and str(inner) else "It holds something else."
+    return f"{place[1]}.yaml cannot be put into the case. A file of configuration holds lines of KEY: VALUE. {why}"
 
 
 def _explain_prefix(text: str) -> str | None:

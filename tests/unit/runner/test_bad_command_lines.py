@@ -168,7 +168,7 @@ RANGES = {
     "+model.train.optimizer.momentum=1": "model.train.optimizer.momentum must be less than 1",
     "model.train.max_grad_norm=nan": "model.train.max_grad_norm must be",
     "model.train.schedule.warmup=-1": "model.train.schedule.warmup must be at least 0",
-    "model.train.schedule.total=0": "model.train.schedule.total must be at least 1",
+    "model.train.schedule.total=0": "model.train.schedule.total must be more than 0",
     "model.train.quality.samples=0": "model.train.quality.samples must be at least 1",
     "model.train.quality.every_samples=0": "model.train.quality.every_samples must be at least 1",
     "model.train.quality.targets.mlm_accuracy=nan": "model.train.quality.targets.mlm_accuracy must be a finite number",
@@ -246,6 +246,48 @@ def test_every_tuning_fits_its_model() -> None:
     for path in sorted((SHIPPED / "tuning").glob("*/*.yaml")):
         (one,) = planned([f"vendor={path.parent.name}", f"model={path.stem}"])
         assert one.error is None and one.tuning == f"{path.parent.name}/{path.stem}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"x: [", "mine.yaml, line 1: this is no YAML"),
+        (b"a: 1\n\tb: 2\n", "mine.yaml, line 2: this is no YAML"),
+        (b"\xff\xfe", "mine.yaml: this is no text in UTF-8"),
+        (b"- a\n", "model/mine.yaml cannot be put into the case"),
+        (b"", "model.unit must be given"),
+        (b"unit: ${scale:1}\n", "${scale:REFERENCE,TINY} takes two values, and was given 1"),
+        (b"workloads: {pytorch: a.B}\n", "model.workloads is now called model.implementations"),
+    ],
+)
+def test_a_file_of_ones_own_that_is_wrong_is_named(
+    text: bytes, said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_bytes(text)
+    words = ["model=mine", f"hydra.searchpath=[file://{tmp_path}]", "vendor=cpu", f"run.root={tmp_path}"]
+    assert run(words) == 2
+    told = capfd.readouterr().err
+    assert said in told and "Traceback" not in told
+    assert run(["--cfg", "job", "--resolve", *words]) in (0, 2), "shown where it can be, and never a traceback"
+
+
+def test_a_deleted_working_directory_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert run(["model=bert", "vendor=cpu"]) == 2
+    assert capfd.readouterr().err == "Error: The working directory was deleted. Change to a folder that is there.\n"
+    with pytest.raises(ConfigurationError, match="working directory was deleted"):
+        find_runs(Path("outputs"))
+
+
+def test_an_empty_cache_variable_is_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOUCHSTONE_CACHE", "")
+    (one,) = planned(["model=bert", "vendor=cpu"])
+    assert one.case is not None and one.case.data.cache_path == Path("~/.cache/touchstone").expanduser()
 
 
 @pytest.mark.parametrize("override", RANGES)
