@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any
 
 from hardware.detect import detect_vendor
 from runner.commandline.quoting import shown
 from runner.commandline.tools import TOOLS
 from runner.core.errors import DependencyError
+from runner.core.interrupts import Interrupts
+from runner.core.storage import check_working_directory
 
 
 def main() -> int:
@@ -48,9 +51,10 @@ def _run(arguments: list[str]) -> int:
 
     resolvers.register()
     try:
-        return _answer(arguments)
-    except SystemExit as ending:
-        return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+        with Interrupts() as interrupts, interrupts.allowed():
+            return _answer(arguments)
+    except SystemExit as ending:  # Hydra has shown what was asked for, or said with 1 what is wrong
+        return 0 if ending.code in (None, 0) else 2
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -73,7 +77,11 @@ def _answer(arguments: list[str]) -> int:
     from runner.commandline.arguments import read_arguments
     from runner.config.search_path import take_search_path
 
+    check_working_directory()
     read = read_arguments(arguments)
+    if "--version" in read.flags:
+        sys.stdout.write(f"touchstone {version('touchstone')}\n")
+        return 0
     take_search_path(read.overrides)
     added = added_vendor(read.overrides)
     if read.flags:
@@ -101,11 +109,13 @@ def _show(arguments: list[str]) -> None:
     """Hydra's own answers: `--help`, `--cfg job` and the like. It ends the process, or raises."""
     import hydra
 
+    from runner.config.compose import naming_broken_files
+
     @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
     def nothing(_config: Any) -> None:
         """What Hydra would run, had it not been asked to show something."""
 
-    with _arguments(arguments), _plain_errors():
+    with _arguments(arguments), _plain_errors(), naming_broken_files():
         nothing()
 
 

@@ -10,6 +10,8 @@ from models.datasets.cache import home_folder
 from models.ranges import Workers
 from models.recipe import STRICT
 
+CACHE = "~/.cache/touchstone"
+
 
 @dataclass(kw_only=True, slots=True)
 class DataSpec:
@@ -22,10 +24,10 @@ class DataSpec:
     """Folder of the real data set (`data=dataset` only)."""
     workers: Workers = 0
     """Data-loader processes per rank."""
-    cache: str = "~/.cache/touchstone"
-    """Where prepared samples and trained tokenizers are kept between runs."""
+    cache: str = CACHE
+    """Where prepared samples and trained tokenizers are kept between runs; empty, as an empty variable is: `CACHE`."""
 
     @property
     def cache_path(self) -> Path:
         """The cache folder; whoever keeps something there makes it."""
-        return home_folder(self.cache)
+        return home_folder(self.cache or CACHE)

@@ -9,16 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, ValueType
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, ValueType
 from hydra.errors import HydraException
 
-from runner.commandline.catalogue import choices, groups, keys, nearest
+from runner.commandline.catalogue import FOLLOWING, choices, groups, keys, nearest
 from runner.commandline.mistakes import stands_alone, unreadable
 from runner.commandline.quoting import quoted, shown
 from runner.core.errors import ConfigurationError
 
 SWEEP = ("-m", "--multirun")
-ALONE = (*SWEEP, "-r", "--run", "-h", "--help", "--hydra-help", "--version", "--resolve", "-sc", "--shell-completion")
+HELP = ("-h", "--help")
+SHOWS = ("job", "hydra", "all")
+"""What `--cfg` can show."""
+COMPLETION = ("-sc", "--shell-completion")
+COMPLETIONS = tuple(f"{what}={one}" for what in ("install", "uninstall", "query") for one in ("bash", "fish", "zsh"))
+ALONE = (*SWEEP, "-r", "--run", *HELP, "--hydra-help", "--version", "--resolve", *COMPLETION)
 """Flags without a value."""
 WITH_VALUE = ("-c", "--cfg", "-p", "--package")
 INFO = ("-i", "--info")
@@ -60,9 +65,13 @@ def read_arguments(arguments: Sequence[str]) -> Arguments:
             _take_flag(found, word, words)
         else:
             found.overrides.append(word)
+    if any(flag in HELP for flag in found.flags):
+        # Whoever asks for help in the middle of a sweep gets it.
+        found.sweep, found.overrides = False, [word for word in found.overrides if not _has_list(word)]
     if found.sweep and found.flags:
         raise ConfigurationError(f"-m runs a sweep and {found.flags[0]} runs nothing. Leave one of them out.")
-    if not any(flag in ("-sc", "--shell-completion", "--hydra-help") for flag in found.flags):
+    _check_flags(found)
+    if not any(flag in (*COMPLETION, "--hydra-help") for flag in found.flags):
         # All words first: `precision=fp32, bf16` is wrong at bf16, not at the comma.
         for index in range(len(found.overrides)):
             if (said := stands_alone(index, found.overrides)) is not None:
@@ -82,7 +91,10 @@ def _take_flag(found: Arguments, word: str, rest: list[str]) -> None:
         if not equals and (not rest or "=" in rest[0]):
             what = "what to show, for instance --cfg job" if name in ("-c", "--cfg") else "the name of a group"
             raise ConfigurationError(f"{name} needs {what}.")
-        found.flags += [name, value if equals else rest.pop(0)]
+        value = value if equals else rest.pop(0)
+        if name in ("-c", "--cfg") and value not in SHOWS:
+            raise ConfigurationError(f"{name} shows {', '.join(SHOWS)}, not {shown(value)!r}. Write: --cfg job")
+        found.flags += [name, value]
     elif name in INFO:
         topic = value if equals else (rest.pop(0) if rest and rest[0] in INFO_TOPICS else "all")
         found.flags.append(f"--info={topic}")
@@ -94,13 +106,31 @@ def _take_flag(found: Arguments, word: str, rest: list[str]) -> None:
         raise ConfigurationError(_no_flag(word, rest))
 
 
+def _check_flags(found: Arguments) -> None:
+    """Refuse a flag that needs another one, or a word of its own."""
+    if "--resolve" in found.flags and not {"-c", "--cfg", *HELP} & {*found.flags}:
+        raise ConfigurationError("--resolve belongs to --cfg. Write: --cfg job --resolve")
+    if {*COMPLETION} & {*found.flags} and not any(word in COMPLETIONS for word in found.overrides):
+        raise ConfigurationError(f"--shell-completion needs one of: {', '.join(COMPLETIONS)}.")
+
+
+def _has_list(word: str) -> bool:
+    """Whether a word names several values; one that cannot be read does not."""
+    try:
+        return bool(OverridesParser.create().parse_override(word).is_sweep_override())
+    except (HydraException, ValueError):
+        return False
+
+
 def _no_flag(word: str, rest: Sequence[str]) -> str:
     key, equals, value = word.lstrip("-").partition("=")
     if key in keys():
         follows = rest[0] if rest and "=" not in rest[0] and not rest[0].startswith("-") else "VALUE"
         right = f"{key}={shown(value if equals else follows)}"
         return f"{shown(word)} is not a flag: values are given as KEY=VALUE, without dashes. Write: {right}"
-    near = nearest(word, [*ALONE, *WITH_VALUE, *INFO]) or nearest(key, keys())
+    # A flag of one letter is like every other one.
+    long = [flag for flag in (*ALONE, *WITH_VALUE, *INFO) if flag.startswith("--")]
+    near = (nearest(word, long) or nearest(key, keys())) if len(key) > 1 else ""
     return f"There is no flag {shown(word)}.{near} See: python -m runner --help"
 
 
@@ -112,9 +142,22 @@ def _read(word: str) -> Override:
     single = override.value_type != ValueType.SIMPLE_CHOICE_SWEEP
     if single and override.key_or_group in groups() and len(word) > LONGEST_NAME:
         raise ConfigurationError(f"{shown(word)} does not exist. Choices: {', '.join(choices(override.key_or_group))}.")
+    _check_choice(word, override)
     if override.key_or_group.startswith(NO_EFFECT):
         raise ConfigurationError(f"{override.key_or_group} has no effect: the engine runs its cases itself; -m sweeps.")
     return override
+
+
+def _check_choice(word: str, override: Override) -> None:
+    """Refuse what is no name as a choice of a group: Hydra would end with a traceback at `topology=8`."""
+    if override.key_or_group not in (*groups(), *FOLLOWING) or override.is_delete():
+        return
+    value = override.value()
+    given = value.list if isinstance(value, ChoiceSweep) else [] if override.is_sweep_override() else [value]
+    wrong = next((one for one in given if not isinstance(one, str | list | QuotedString)), None)
+    if wrong is not None or value is None:
+        known = ", ".join(choices(override.key_or_group))
+        raise ConfigurationError(f"{shown(word)} does not exist. Choices of {override.key_or_group}: {known}.")
 
 
 def _check_lists(found: Arguments) -> None:

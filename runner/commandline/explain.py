@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from runner.commandline.catalogue import choices, keys, nearest, nearest_key
+from runner.commandline.catalogue import choices, keys, nearest, nearest_choice, nearest_key, renamed
 from runner.commandline.quoting import shown, without_secrets
 from runner.core.errors import TouchstoneError
 
@@ -45,6 +45,7 @@ def _explain(error: Exception) -> str:
         said = _explain_key(next(filter(None, unknown.groups())))
     if said is None and ("mandatory value" in text or "Missing mandatory" in text):
         said = _explain_missing(text)
+    said = said or _explain_reference(text) or _explain_file(cause, text)
     return said or f"The command line cannot be understood: {_first_sentence(text)} See: python -m runner --help"
 
 
@@ -53,9 +54,33 @@ _UNKNOWN = re.compile(
 )
 
 
+def _explain_reference(text: str) -> str | None:
+    """What is wrong with a `${…}` in a value; None when nothing is."""
+    place = re.search(r"full_key: *(\S+)", text)
+    if place is None:
+        return None
+    if "RecursionError" in text:
+        return f"{place[1]} refers to itself."
+    if absent := re.search(r"Interpolation key '([^']*)' not found", text):
+        return (
+            f"{place[1]} refers to ${{{absent[1]}}}, and {absent[1]} is not a key of the configuration."
+            f"{nearest_key(absent[1])}"
+        )
+    return f"{place[1]}: {_first_sentence(text.partition('while resolving interpolation: ')[2] or text)}"
+
+
+def _explain_file(cause: BaseException, text: str) -> str | None:
+    """Which file of configuration is not laid out as one; None when that is not what is wrong."""
+    if (place := re.search(r"In '([^']+)'", text)) is None:
+        return None
+    inner = cause.__cause__ or cause.__context__
+    why = _first_sentence(str(inner)) if inner is not None and str(inner) else "It holds something else."
+    return f"{place[1]}.yaml cannot be put into the case. A file of configuration holds lines of KEY: VALUE. {why}"
+
+
 def _explain_prefix(text: str) -> str | None:
     """What is wrong with a choice, or with a `+` in front of a key; null when nothing is."""
-    if "interpolation '${vendor}/${model}'" in text:
+    if re.search(r"interpolation '[^']*\$\{(vendor|model)\}'", text):
         return "vendor and model have one choice each: vendor=NAME model=NAME. A sweep over several needs -m."
     if there := re.search(r"An item is already at '([^']+)'", text):
         return f"{there[1]} is there already: write {there[1]}=VALUE, without +."
@@ -79,11 +104,13 @@ def _explain_choice(group: str, choice: str, found: list[str]) -> str:
     """Args: the group, what was asked of it, and the choices that Hydra found, those of search paths included."""
     known = found or choices(group)
     what = f"{group}={shown(choice)} does not exist." if choice else f"{group}= names no choice."
-    return f"{what}{nearest(choice, known)} Choices of {group}: {', '.join(known)}."
+    return f"{what}{nearest_choice(group, choice, known)} Choices of {group}: {', '.join(known)}."
 
 
 def _explain_key(key: str) -> str:
     key = key.lstrip("+~").partition("@")[0]
+    if (new := renamed(key)) is not None:
+        return f"{key} is now called {new}."
     parent = key.rpartition(".")[0]
     siblings = dict.fromkeys(name.rpartition(".")[2] for name in keys() if name.rpartition(".")[0] == parent)
     there = f" Keys there: {', '.join(siblings)}." if siblings else ""
@@ -125,6 +152,8 @@ def _message(one: Any) -> str:
     if one["type"] == "literal_error":
         known = re.findall(r"'([^']*)'", one["ctx"]["expected"])
         return f"must be {' or '.join(known)}.{nearest(str(one['input']), known)}".rstrip(".")
+    if one["type"] == "missing":
+        return "must be given"
     bound = next(iter(one.get("ctx", {}).values()), None)
     return f"{BOUNDS[one['type']]} {bound:,}" if one["type"] in BOUNDS else text.replace("Input should", "must")
 

@@ -12,7 +12,7 @@ from runner.commandline.tools import TOOLS
 
 UNQUOTED = frozenset(string.ascii_letters + string.digits + "_/-\\+.$%*@?|:, ()[]{}'\"")
 """Characters that Hydra's grammar reads without quotes, brackets and quotes themselves included."""
-FORM = "is not of the form key=value. Example: model=bert precision=bf16"
+FORM = "is not of the form key=value. Example: model=bert precision=bf16."
 LINE = 120
 """Characters of Hydra's own words that are repeated."""
 LONGEST_NUMBER = 4300
@@ -51,15 +51,15 @@ def _lone_word(word: str, after: str, *, first: bool, rest: Sequence[str]) -> st
     if tool == "run":
         return f"{shown(name)!r} is not needed: python -m runner {shown(' '.join(rest))}".rstrip()
     if name in keys() and (value or after):
-        return f"{shown(word)!r} {FORM}. Write: {name}={shown(value or after)}"
+        return f"{shown(word)!r} {FORM} Write: {name}={shown(value or after)}"
     if tool is not None and group_of(word) is None:
         return f"{shown(name)!r} is not a part of a case. It is a command of its own: {_command(tool, rest)}"
     if group := group_of(word):
-        return f"{shown(word)!r} {FORM}. Write: {group}={word}"
+        return f"{shown(word)!r} {FORM} Write: {group}={word}"
     near = {choice: group for group in groups() for choice in choices(group)}
     if close := get_close_matches(word, near, n=1, cutoff=0.75):
-        return f"{shown(word)!r} {FORM}. Did you mean {near[close[0]]}={close[0]}?"
-    return f"{shown(word)!r} {FORM}"
+        return f"{shown(word)!r} {FORM} Did you mean {near[close[0]]}={close[0]}?"
+    return f"{shown(word)!r} {FORM} See: python -m runner --help"
 
 
 def _command(tool: str, rest: Sequence[str]) -> str:

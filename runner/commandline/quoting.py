@@ -25,8 +25,15 @@ def shown(argument: str) -> str:
 def quoted(key: str, value: str) -> str:
     """`key=value` whose value the command line's grammar takes as it stands, quoted for the shell.
 
-    Backslashes are the grammar's own only in front of a quote.
+    A list stays one, its items in quotes. Backslashes are the grammar's own only in front of a quote.
     """
+    if value.startswith("[") and value.endswith("]") and not set(value[1:-1]) & set("[]{}"):
+        items = (one.strip().strip("'\"") for one in value[1:-1].split(","))
+        return shlex.quote(f"{key}=[{','.join(map(_in_quotes, items))}]")
+    return shlex.quote(f"{key}={_in_quotes(value)}")
+
+
+def _in_quotes(value: str) -> str:
     inner = re.sub(r'(\\*)"', r'\1\1\\"', value)
     inner = re.sub(r"(\\+)$", r"\1\1", inner)
-    return shlex.quote(f'{key}="{inner}"')
+    return f'"{inner}"'

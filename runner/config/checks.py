@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import socket
 from dataclasses import replace
@@ -17,6 +18,8 @@ from hardware.device import load_device
 from hardware.meters.registry import meter_names
 from hardware.sampling.exporter import PACKAGE
 from models.datasets.catalogue import find_dataset
+from runner.commandline.quoting import shown
+from runner.config.class_path import check_class
 from runner.config.division import Division
 from runner.config.kinds import check_kinds
 from runner.config.known import check_names, check_workable
@@ -25,6 +28,8 @@ from runner.core.errors import ConfigurationError, DataMissingError, DependencyE
 
 TASKS = get_args(get_type_hints(Task)["name"])
 """Every task there is."""
+ADDRESS = re.compile(r"(databricks|uc)(:|$)|(?!file:|sqlite:)[a-z][a-z0-9+.-]*://[^/]|sqlite(\+\w+)?:///.", re.I)
+"""How the address of an MLflow store begins: a server's, or a database's with its file."""
 TORCH_EPS = 1e-8
 """What torch's Adam takes when a recipe gives no eps."""
 SMALLEST_FLOAT16 = 2.0**-24
@@ -48,6 +53,8 @@ def check(case: Case, changes: Division | None = None) -> None:
     _check_choices(case)
     if changes is not None:
         check_kinds(changes)
+    _check_implementation(case)
+    _check_tracking(case)
     _check_numerics(case)
     _check_topology(case)
     _check_data(case)
@@ -108,6 +115,22 @@ def _check_choices(case: Case) -> None:
             "task=converge needs data that can be learned, and data=synthetic is random. "
             "Choose data=sample or data=dataset."
         )
+
+
+def _check_implementation(case: Case) -> None:
+    framework = case.framework.name
+    check_class(f"model.implementations.{framework}", case.model.implementations[framework])
+
+
+def _check_tracking(case: Case) -> None:
+    """MLflow refuses folders, and takes what is no address for one."""
+    uri = case.tracking.uri
+    if uri is None or ADDRESS.match(uri):
+        return
+    raise ConfigurationError(
+        f"tracking.uri={shown(uri)} is no address of an MLflow store. A server is http://HOST:5000, a database "
+        "sqlite:////PATH/mlflow.db. Without tracking.uri, results go to mlflow.db under run.root."
+    )
 
 
 def _check_numerics(case: Case) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from runner.config import resolvers
 from runner.config.schema import Case, case_from_dict
+from runner.core import packages
 from runner.core.errors import ConfigurationError
 
 NOT_SECTIONS = ("hydra", "tuning")
@@ -48,10 +51,10 @@ def compose_with_engine(overrides: Sequence[str]) -> DictConfig:
     """Compose a case together with Hydra's own section, which says where it runs.
 
     Raises:
-        ConfigurationError: a search path leads nowhere.
+        ConfigurationError: a search path leads nowhere, or a file cannot be read.
         hydra.errors.HydraException: a group, a choice or a key that there is not.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), naming_broken_files():
         warnings.filterwarnings("error", message=".* is not available", category=UserWarning)
         try:
             return compose("config", overrides=list(overrides), return_hydra_config=True)
@@ -60,6 +63,32 @@ def compose_with_engine(overrides: Sequence[str]) -> DictConfig:
             raise ConfigurationError(
                 f"hydra.searchpath: there is no {place}. A folder is file:///PATH, an installed package pkg://NAME."
             ) from warning
+
+
+@contextmanager
+def naming_broken_files() -> Iterator[None]:
+    """Say which file of configuration cannot be read, and where.
+
+    Raises:
+        ConfigurationError: one is no YAML.
+    """
+    try:
+        yield
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{mark.name}, line {mark.line + 1}" if mark else "A file of configuration"
+        raise ConfigurationError(f"{place}: this is no YAML: {error.problem or error.context}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        broken = next(filter(_is_no_text, packages.added_files()), "A file of configuration")
+        raise ConfigurationError(f"{broken}: this is no text in UTF-8, as YAML is.") from error
+
+
+def _is_no_text(path: Path) -> bool:
+    try:
+        yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return True
+    return False
 
 
 def reference_case(choices: dict[str, Any], scale: str, search_path: Sequence[str] = ()) -> Case:

@@ -18,6 +18,7 @@ from runner.commandline.arguments import Arguments
 from runner.commandline.explain import explain
 from runner.commandline.quoting import without_secrets
 from runner.config.checks import with_devices
+from runner.config.complete import check_sections, check_texts
 from runner.config.compose import compose_with_engine, plain_values, tuning_in_use
 from runner.config.division import Division
 from runner.config.fairness import division_of
@@ -114,7 +115,9 @@ def _planned(overrides: tuple[str, ...]) -> Planned:
     nothing = Division(name="closed")
     try:
         values = plain_values(config)
+        check_texts(values)
         case = with_devices(case_from_dict(values))
+        check_sections(case)
         config.topology.devices = case.topology.devices
         hydra = config.hydra
         changes = division_of(case, list(hydra.searchpath), dict(hydra.runtime.choices))

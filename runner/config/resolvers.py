@@ -12,11 +12,16 @@ from runner.config import search_path
 from runner.config.schema import case_name
 from runner.core.errors import ConfigurationError
 
+SCALES = ("reference", "tiny")
 
-def _scale(reference: Any, tiny: Any, *, _root_: DictConfig) -> Any:
+
+def _scale(*values: Any, _root_: DictConfig) -> Any:
     """`${scale:24,8}`: 24 at scale=reference, 8 at scale=tiny."""
+    if len(values) != len(SCALES):
+        raise ConfigurationError(f"${{scale:REFERENCE,TINY}} takes two values, and was given {len(values)}.")
+    reference, tiny = values
     scale = _root_.scale
-    if scale not in ("reference", "tiny"):
+    if scale not in SCALES:
         raise ConfigurationError(f"scale={scale} is unknown. Choose reference or tiny.")
     chosen = reference if scale == "reference" else tiny
     # OmegaConf writes an interpolation's result back (`--cfg job --resolve`) only where it is a node or a plain value.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -13,10 +14,12 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
+from runner.commandline.quoting import shown
 from runner.core import packages
 from runner.core.errors import ConfigurationError
 
 KEY = "hydra.searchpath"
+KINDS = "A folder is file:///PATH, an installed package pkg://NAME."
 
 
 class PackageConfiguration(SearchPathPlugin):
@@ -39,36 +42,49 @@ def take_search_path(arguments: Sequence[str]) -> None:
     Raises:
         ConfigurationError: a place that does not exist.
     """
-    packages.named[:] = [folder for place in _places(arguments) if (folder := _folder(place)) is not None]
+    packages.named[:] = [_folder(place) for place in _places(arguments)]
     empty = [f"{KEY}: {folder} holds no YAML file." for folder in packages.named if packages.is_empty(folder)]
     for problem in (*empty, *packages.problems()):
         sys.stderr.write(f"Warning: {problem}\n")
 
 
 def _places(arguments: Sequence[str]) -> list[str]:
-    """What the last of them names; Hydra says what is wrong with one that cannot be understood."""
+    """What the last of them names; Hydra says what is wrong with one that cannot be understood.
+
+    Raises:
+        ConfigurationError: it is no list of texts.
+    """
     given = [argument for argument in arguments if argument.lstrip("+").partition("=")[0] == KEY]
     try:
         values = [one.value() for one in OverridesParser.create().parse_overrides(given)]
     except HydraException:
         return []
-    return [place for value in values if isinstance(value, list) for place in value if isinstance(place, str)]
+    for value in values:
+        if not isinstance(value, list) or not all(isinstance(place, str) for place in value):
+            place = str(value).strip("[]") if isinstance(value, str) else "file:///FOLDER"
+            kind = "" if "://" in place else "file://" if place.startswith("/") else "pkg://"
+            raise ConfigurationError(f"{KEY} is a list of places. Write: {shlex.quote(f'{KEY}=[{kind}{place}]')}")
+    return [str(place) for value in values for place in value]
 
 
-def _folder(place: str) -> Path | None:
-    """The folder of a place; null for a kind that only Hydra knows.
+def _folder(place: str) -> Path:
+    """The folder of a place.
 
     Raises:
         ConfigurationError: there is none.
     """
     kind, separator, rest = place.partition("://")
-    if not separator or kind == "file":
-        folder = Path(rest if separator else place).absolute()
+    if separator and kind not in ("file", "pkg"):
+        raise ConfigurationError(f"{KEY}: {shown(place)} is of no known kind. {KINDS}")
+    if not (rest if separator else place).strip("/."):
+        raise ConfigurationError(f"{KEY}: {shown(place)!r} names no place. {KINDS}")
+    if kind != "pkg" or not separator:
+        folder = Path(rest if separator else place)
         if not folder.is_dir():
-            raise ConfigurationError(f"{KEY}: there is no folder {folder}.")
-        return folder
-    if kind != "pkg":
-        return None
+            # Hydra takes the path as it stands.
+            hint = f" Write: {folder.expanduser()}" if folder.expanduser() != folder else ""
+            raise ConfigurationError(f"{KEY}: there is no folder {folder.absolute()}.{hint}")
+        return folder.absolute()
     name = rest.replace("/", ".").strip(".")
     try:
         spec = find_spec(name)

@@ -51,6 +51,11 @@ def installed() -> tuple[Path, ...]:
     return _installed()[0]
 
 
+def added_files() -> list[Path]:
+    """The files of the choices that packages and `hydra.searchpath` add."""
+    return sorted(path for folder in (*installed(), *named) for path in folder.glob("*/*.yaml"))
+
+
 def problems() -> list[str]:
     """What is wrong with what installed packages bring, a sentence each."""
     return [*_installed()[1], *chips.outside_problems(), *catalogue.outside_problems()]

@@ -7,7 +7,7 @@ import errno
 import os
 from pathlib import Path
 
-from runner.core.errors import StorageError
+from runner.core.errors import ConfigurationError, StorageError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 RESERVE = "reserve"
@@ -35,6 +35,18 @@ def free_reserve(folder: Path) -> None:
     """Give the room back, for the result to be written into it."""
     with contextlib.suppress(OSError):
         (folder / RESERVE).unlink(missing_ok=True)
+
+
+def check_working_directory() -> None:
+    """Refuse to work in a folder that was deleted: relative paths lead nowhere there.
+
+    Raises:
+        ConfigurationError: it was.
+    """
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise ConfigurationError("The working directory was deleted. Change to a folder that is there.") from error
 
 
 def is_full(folder: Path) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from runner.config.plan import Planned, without_twins
 from runner.config.schema import Case
 from runner.core.errors import InterruptedRunError, TouchstoneError
+from runner.core.interrupts import Interrupts
 from runner.launch.folder import claim_sweep
 from runner.launch.refused import record, record_invalid, say
 from runner.launch.submit import refusal, run_case
@@ -25,6 +26,12 @@ def run_sweep(plans: Sequence[Planned], *, vendor_detected: bool, typed: Sequenc
         vendor_detected: whether the vendor was found on this machine, not named.
         typed: the command line's overrides, which name the sweep.
     """
+    with Interrupts() as interrupts:
+        return _run_sweep(plans, interrupts, vendor_detected=vendor_detected, typed=typed)
+
+
+def _run_sweep(plans: Sequence[Planned], interrupts: Interrupts, *, vendor_detected: bool, typed: Sequence[str]) -> int:
+    """A signal between two cases ends the sweep before the next one, with its table and its status."""
     plans, twins = without_twins(plans)
     for sentence in twins:
         say(sentence)
@@ -48,13 +55,20 @@ def run_sweep(plans: Sequence[Planned], *, vendor_detected: bool, typed: Sequenc
     if runnable:
         _start_server()
     for case, wanted, one in runnable:
+        if interrupts.asked:
+            codes.append(InterruptedRunError.exit_code)
+            break
         codes.append(
             run_case(case, wanted, one.division, forked=True, vendor_detected=vendor_detected, tuning=one.tuning)
         )
         if codes[-1] == InterruptedRunError.exit_code:
             break
     if InterruptedRunError.exit_code not in codes and runnable:
-        _file(refused)
+        try:
+            with interrupts.allowed():
+                _file(refused)
+        except KeyboardInterrupt:
+            codes.append(InterruptedRunError.exit_code)
     _close(folder, uri=next((one.case.tracking.uri for one in plans if one.case is not None), None))
     return max(codes)
 

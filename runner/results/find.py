@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runner.core.errors import ConfigurationError, TouchstoneError
 from runner.core.owner import parent_state
+from runner.core.storage import check_working_directory
 from runner.record.reading import reading
 from runner.record.report import CHANGED, Parsed, Report, parse_report
 
@@ -34,8 +35,9 @@ def find_runs(path: Path) -> list[Path]:
         path: a run folder, its `report.json`, a sweep folder or a whole outputs root.
 
     Raises:
-        ConfigurationError: no such path, or no run in it; suggests the nearest one.
+        ConfigurationError: no such path, or no run in it; suggests the nearest one. The working directory was deleted.
     """
+    check_working_directory()
     folder = path.parent if path.name == REPORT and path.is_file() else path
     if not folder.is_dir():
         raise ConfigurationError(f"There is no folder {path}.{_suggestion(path)}")

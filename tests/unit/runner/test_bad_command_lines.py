@@ -15,6 +15,7 @@ from runner.config.checks import check_enough
 from runner.config.compose import composing
 from runner.config.plan import Planned, plan
 from runner.core.errors import ConfigurationError, HardwareError
+from runner.core.packages import SHIPPED
 from runner.record.report import load_report
 from runner.results.find import find_runs
 from runner.tools import sync
@@ -106,7 +107,55 @@ BAD = {
         "Did you mean vendor.chip=A100-SXM4-80GB?",
     ),
     "a class that is no device": (["vendor.device=os.system", "task=inspect"], 2, "not a subclass"),
+    "a model's class in no module": (["model.implementations.pytorch=no.such.Model"], 2, "there is no module no."),
+    "a model's class misspelt": (
+        ["model.implementations.pytorch=models.language.bert.BertPretrainin"],
+        2,
+        "Did you mean models.language.bert.BertPretraining?",
+    ),
+    "a model's class without a module": (["model.implementations.pytorch=Bert"], 2, "package.module.Class"),
+    "a value that refers to itself": (["scale=${scale:1,2}"], 2, "scale refers to itself"),
+    "a value that refers to nothing": (["tracking.uri=${sed}"], 2, "sed is not a key of the configuration. Did you"),
+    "a variable that is not set": (["run.root=${oc.env:NOT_SET_HERE}"], 2, "run.root: \"Environment variable 'NOT_SET"),
+    "an unknown resolver": (["run.root=${foo:1}"], 2, "run.root: Unsupported interpolation type foo"),
+    "a search path that is no list": (["hydra.searchpath=foo"], 2, "Write: 'hydra.searchpath=[pkg://foo]'"),
+    "a folder that is no list": (["hydra.searchpath=/a"], 2, "Write: 'hydra.searchpath=[file:///a]'"),
+    "an empty search path": (['hydra.searchpath=[""]'], 2, "'' names no place"),
+    "a search path of another kind": (["hydra.searchpath=[http://a/b]"], 2, "of no known kind. A folder is file:///"),
+    "a search path at home": (['hydra.searchpath=["~/a"]'], 2, f"Write: {Path('~/a').expanduser()}"),
+    "a list with a tilde": (["hydra.searchpath=[~/a,b]"], 2, 'Write: \'hydra.searchpath=["~/a","b"]\''),
+    "help in a sweep": (["-m", "model=bert,gpt2", "-h"], 0, "Usage: python -m runner"),
+    "the version": (["--version"], 0, "touchstone "),
+    "what --cfg has not": (["--cfg", "jobs"], 2, "--cfg shows job, hydra, all, not 'jobs'"),
+    "a package that there is not": (["--cfg", "job", "-p", "modle"], 2, "'modle' not found"),
+    "a flag without the one it belongs to": (["--resolve"], 2, "Write: --cfg job --resolve"),
+    "completion of nothing": (["--shell-completion"], 2, "install=bash"),
+    "a flag of one letter": (["-v"], 2, "There is no flag -v. See"),
+    "a number as a choice": (["topology=8"], 2, "topology=8 does not exist. Choices of topology: node, single."),
+    "a number among choices": (["-m", "topology=single,8"], 2, "Choices of topology: node, single."),
+    "null as a choice": (["model=null"], 2, "model=null does not exist"),
+    "capitals in a choice": (["model=BERT"], 2, "Did you mean bert?"),
+    "a vendor by its company": (["vendor=huawei"], 2, "Did you mean ascend?"),
+    "a vendor by its product": (["vendor=Gaudi"], 2, "Did you mean habana?"),
+    "no model": (["~model"], 2, "vendor and model have one choice each"),
+    "no tracking": (["~tracking.name"], 2, "tracking.name must be given"),
+    "a model that is not trained": (["~model.train"], 2, "has no section train:"),
+    "an address that is a folder": (["tracking.uri=./mlruns"], 2, "is no address of an MLflow store"),
+    "an address without slashes": (["tracking.uri=localhost:5000"], 2, "A server is http://HOST:5000"),
 }
+EMPTY = ["model.name", "model.unit", "vendor.title", "run.root", "tracking.uri", "tracking.experiment", "data.root"]
+RENAMED = {
+    "model.batch_size=4": "model.train.batch_size",
+    "model.accumulate=2": "model.train.gradient_accumulation_steps",
+    "+model.clip_norm=1": "model.train.max_grad_norm",
+    "model.budget_samples=5": "model.train.max_train_samples",
+    "model.optimizer.lr=1": "model.train.optimizer.lr",
+    "model.schedule.warmup_steps=3": "model.train.schedule.warmup",
+    "model.schedule.total_steps=3": "model.train.schedule.total",
+    "model.quality.targets.mlm_accuracy=0.5": "model.train.quality.targets.mlm_accuracy",
+    "model.workloads.pytorch=a.B": "model.implementations.pytorch",
+}
+"""An override of an earlier version, and what its key is called now."""
 RANGES = {
     "model.train.optimizer.lr=nan": "model.train.optimizer.lr must be",
     "model.train.optimizer.lr=-1": "model.train.optimizer.lr must be more than 0",
@@ -119,7 +168,7 @@ RANGES = {
     "+model.train.optimizer.momentum=1": "model.train.optimizer.momentum must be less than 1",
     "model.train.max_grad_norm=nan": "model.train.max_grad_norm must be",
     "model.train.schedule.warmup=-1": "model.train.schedule.warmup must be at least 0",
-    "model.train.schedule.total=0": "model.train.schedule.total must be at least 1",
+    "model.train.schedule.total=0": "model.train.schedule.total must be more than 0",
     "model.train.quality.samples=0": "model.train.quality.samples must be at least 1",
     "model.train.quality.every_samples=0": "model.train.quality.every_samples must be at least 1",
     "model.train.quality.targets.mlm_accuracy=nan": "model.train.quality.targets.mlm_accuracy must be a finite number",
@@ -161,6 +210,84 @@ def test_a_bad_command_line_says_what_is_wrong_and_what_to_do(
     told = "".join(capfd.readouterr())
     assert text in told
     assert "Traceback" not in told and "hydra.errors" not in told
+
+
+@pytest.mark.parametrize("key", EMPTY)
+def test_an_empty_text_is_refused(key: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    root = [f"run.root={tmp_path}"] * (key != "run.root")
+    assert run([f"{key}=", "vendor=cpu", "tracking=mlflow", *root]) == 2
+    assert capfd.readouterr().err == f"Error: {key} is empty. Give it a value, or leave {key}= out.\n"
+
+
+@pytest.mark.parametrize("override", RENAMED)
+def test_a_key_of_an_earlier_version_is_answered_with_its_new_name(
+    override: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    old = override.lstrip("+").partition("=")[0]
+    assert run([override, "vendor=cpu"]) == 2
+    assert capfd.readouterr().err == f"Error: {old} is now called {RENAMED[override]}.\n"
+
+
+def test_a_field_that_no_file_gives_is_proposed_with_a_plus(capfd: pytest.CaptureFixture[str]) -> None:
+    key = "model.train.regularisation.label_smoothing"
+    assert run([f"{key}=0.1", "vendor=cpu"]) == 2
+    assert f"Write: +{key}=VALUE" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://h:5000", "HTTPS://h", "databricks", "sqlite:////a.db", "postgresql+psycopg2://h/a"]
+)
+def test_addresses_of_stores_are_taken(uri: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["vendor=nvidia", "tracking=mlflow", f"tracking.uri={uri}", f"run.root={tmp_path}"]
+    assert run(words) == 3, "what is refused is the absent chip"
+
+
+def test_every_tuning_fits_its_model() -> None:
+    for path in sorted((SHIPPED / "tuning").glob("*/*.yaml")):
+        (one,) = planned([f"vendor={path.parent.name}", f"model={path.stem}"])
+        assert one.error is None and one.tuning == f"{path.parent.name}/{path.stem}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"x: [", "mine.yaml, line 1: this is no YAML"),
+        (b"a: 1\n\tb: 2\n", "mine.yaml, line 2: this is no YAML"),
+        (b"\xff\xfe", "mine.yaml: this is no text in UTF-8"),
+        (b"- a\n", "model/mine.yaml cannot be put into the case"),
+        (b"", "model.unit must be given"),
+        (b"unit: ${scale:1}\n", "${scale:REFERENCE,TINY} takes two values, and was given 1"),
+        (b"workloads: {pytorch: a.B}\n", "model.workloads is now called model.implementations"),
+    ],
+)
+def test_a_file_of_ones_own_that_is_wrong_is_named(
+    text: bytes, said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_bytes(text)
+    words = ["model=mine", f"hydra.searchpath=[file://{tmp_path}]", "vendor=cpu", f"run.root={tmp_path}"]
+    assert run(words) == 2
+    told = capfd.readouterr().err
+    assert said in told and "Traceback" not in told
+    assert run(["--cfg", "job", "--resolve", *words]) in (0, 2), "shown where it can be, and never a traceback"
+
+
+def test_a_deleted_working_directory_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert run(["model=bert", "vendor=cpu"]) == 2
+    assert capfd.readouterr().err == "Error: The working directory was deleted. Change to a folder that is there.\n"
+    with pytest.raises(ConfigurationError, match="working directory was deleted"):
+        find_runs(Path("outputs"))
+
+
+def test_an_empty_cache_variable_is_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOUCHSTONE_CACHE", "")
+    (one,) = planned(["model=bert", "vendor=cpu"])
+    assert one.case is not None and one.case.data.cache_path == Path("~/.cache/touchstone").expanduser()
 
 
 @pytest.mark.parametrize("override", RANGES)

@@ -12,11 +12,14 @@ import pytest
 from case_samples import make_case
 
 import runner.launch.run_case as engine_module
+from runner.cli import run
 from runner.config.division import Division
+from runner.config.schema import Case
 from runner.console.console import Console
 from runner.core.errors import InterruptedRunError
 from runner.core.interrupts import SIGNALS, Interrupts
 from runner.core.lock import let_go
+from runner.launch import sweep
 from runner.launch.attempt import _how_to_go_on
 from runner.launch.folder import claim
 from runner.launch.run_case import Engine
@@ -126,3 +129,28 @@ def test_whoever_interrupts_is_told_how_to_go_on(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "last.ckpt").touch()
     assert "python -m runner … resume=true" in _how_to_go_on(make_case("converge"), tmp_path)
+
+
+def test_a_signal_between_two_cases_ends_the_sweep_with_its_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[int] = []
+
+    def run_case(case: Case, *_: object, **__: object) -> int:
+        ran.append(case.seed)
+        send(signal.SIGTERM)
+        return 0
+
+    monkeypatch.setattr(sweep, "run_case", run_case)
+    monkeypatch.setattr(sweep, "_start_server", lambda: None)
+    code = run(["-m", "seed=1,2,3", "vendor=cpu", "tracking=none", f"run.root={tmp_path}"])
+    assert code == InterruptedRunError.exit_code and ran == [1]
+    assert "Sweep: " in capfd.readouterr().out
+
+
+def test_a_signal_before_anything_has_started_is_an_interruption(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("runner.config.plan.plan", lambda *_: send(signal.SIGTERM))
+    assert run(["model=bert", "vendor=cpu"]) == InterruptedRunError.exit_code
+    assert capfd.readouterr().err == "Interrupted.\n"
