@@ -49,8 +49,9 @@ def run(context: Context) -> None:
     trainer.fit(TrainableModule(trainable), training, evaluation, ckpt_path=checkpoint)
     if not convergence.reached:
         quality = case.model.training.quality
+        best = "no number" if convergence.best is None else f"{convergence.best:.4g}"
         raise TargetNotReachedError(
-            f"The best {quality.metric} was {convergence.best:.4g} after {throughput.totals.steps} steps; the target "
+            f"The best {quality.metric} was {best} after {throughput.totals.steps} steps; the target "
             f"is {quality.targets[quality.metric]:g}. The budget is used up "
             f"(model.train.max_train_samples={case.model.training.max_train_samples})."
         )
