@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from math import fsum, inf, isnan, nan
 
 from hardware.energy.counters import Counter
-from hardware.energy.energy import EnergyReading, measure
+from hardware.energy.energy import MOST_W, EnergyReading, measure
 from hardware.energy.plausible import FRESH_S, Floor
 from hardware.energy.power import Sample, hold_steps
 from hardware.energy.window_energy import LEAST_SAMPLES, too_few
@@ -85,14 +85,14 @@ class Series:
         self.raw = row.raw or self.raw
 
     def samples(self) -> Iterator[Sample]:
-        """The readings as `hardware.energy.energy` takes them, without powers that the device cannot have drawn."""
+        """The readings as `hardware.energy.energy` takes them, without powers that the source cannot have drawn."""
         columns = (self.numbers[name] for name in ("monotonic_s", "power_w", "energy_j", "utilisation"))
         busy, busy_at_s = nan, -inf
         for time_s, power_w, energy_j, utilisation in zip(*columns, strict=True):
             if not isnan(utilisation):
                 busy, busy_at_s = utilisation, time_s
             known = busy if time_s - busy_at_s <= FRESH_S else nan
-            refused = self.scope == "device" and self.floor.refuses(power_w, known)
+            refused = power_w > MOST_W[self.scope] or (self.scope == "device" and self.floor.refuses(power_w, known))
             yield time_s, None if isnan(power_w) or refused else power_w, None if isnan(energy_j) else energy_j
 
     def within(self, name: str, start_s: float, end_s: float) -> list[float]:
@@ -111,6 +111,8 @@ class Series:
             period_s=self.period_s,
             energy_wrap_j=self.energy_wrap_j,
         )
+        if (reason := self._beyond(start_s, end_s)) and reading.joules is None:
+            return replace(reading, reason=f"{reading.reason}; {reason}")
         busy = self.mean("utilisation", (start_s, end_s))
         told = [watts for watts in self.within("power_w", start_s, end_s) if self.floor.refuses(watts, busy)]
         low = reading.mean_w is not None and self.floor.refuses(reading.mean_w, busy)
@@ -120,6 +122,13 @@ class Series:
         at = "" if isnan(busy) else f" at a utilisation of {busy:.0%}"
         reason = f"{watts:.3g} W{at} is no reading of a device's power: its sensor or counter does not work"
         return replace(reading, joules=None, mean_w=None, peak_w=None, method="none", reason=reason)
+
+    def _beyond(self, start_s: float, end_s: float) -> str | None:
+        """Which power was told that no such source can draw; null where none was."""
+        most_w = max(self.within("power_w", start_s, end_s), default=0.0)
+        if most_w <= MOST_W[self.scope]:
+            return None
+        return f"{most_w:,.0f} W is more than a {self.scope} can draw: it is in another unit, or no power"
 
     def within_all(self, name: str, windows: Sequence[Window]) -> list[float]:
         """What was told of one figure inside several windows."""

@@ -129,7 +129,10 @@ def memory(story: Story) -> Values:
     for key, figure in (("allocated_bytes", "allocated"), ("reserved_bytes", "reserved")):
         peaks = [value[key] for value in told if value[key] is not None]
         reason = next((value["reason"] for value in told if value["reason"]), "training did not come to its end")
-        values[f"memory/device_peak_{figure}_gib"] = max(peaks) / GIB if peaks else Missing(reason)
+        # The highest of some ranks may not be the highest of all.
+        values[f"memory/device_peak_{figure}_gib"] = (
+            max(peaks) / GIB if peaks and len(peaks) == len(story.ranks) else Missing(reason)
+        )
     whole_run = [(0.0, float("inf"))]
     used = trace.peak_of("memory_used_bytes", whole_run, "device", least=_sources(story))
     values["memory/device_peak_used_gib"] = divide(observed(used), GIB)

@@ -10,7 +10,7 @@ from test_report_build import Folder, case, kept, value
 
 from hardware.meters.base import Reading
 from hardware.sampling.trace_file import TraceWriter, row_of, write_meters
-from runner.core.events import Name
+from runner.core.events import EventWriter, Name
 from runner.record.report import Report
 
 TOLD = Callable[[str, float], Reading | None]
@@ -107,3 +107,17 @@ def test_the_highest_of_the_devices_that_still_answered_is_not_the_highest(tmp_p
     report = converged(tmp_path / "run", told, devices=2)
     assert value(report, "device/temperature_max_c") is None
     assert "not told by every device" in (report.figures["device/temperature_max_c"].reason or "")
+
+
+@pytest.mark.parametrize("ranks_that_told", [1, 2])
+def test_the_highest_memory_of_some_ranks_is_not_the_highest(tmp_path: Path, ranks_that_told: int) -> None:
+    folder = Folder(tmp_path / "run", case())
+    folder.begin()
+    for rank, gib in enumerate((4, 8)):
+        writer = EventWriter(folder.path / "events" / f"rank{rank}.log", rank=rank)
+        writer.emit(Name.INIT_END, {"seconds": 1.0})
+        if rank < ranks_that_told:
+            peaks = {"allocated_bytes": gib * 2**30, "reserved_bytes": gib * 2**30, "reason": None}
+            writer.emit(Name.MEMORY, peaks)
+    report = folder.end(samples=100, training_s=10.0, evaluate_s=0.0, core_s=10.0)
+    assert value(report, "memory/device_peak_allocated_gib") == (8.0 if ranks_that_told == 2 else None)

@@ -214,7 +214,7 @@ def test_an_unknown_chip_has_no_peak_and_a_similar_name_does_not_help(tmp_path: 
 def test_skipped_steps_are_no_steps(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "run", case())
     folder.begin()
-    folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
+    folder.segment(0, samples=6000, seconds=11.0, core_s=11.0)
     rows = ["0,1,window,4.0,4.0,3000,,1.0", "0,2,window,1.0,1.0,0,,1.0", "0,3,window,6.0,6.0,3000,,1.0"]
     (folder.path / "steps.csv").write_text("\n".join([HEADER, *rows, ""]))
     totals = {"steps": 2, "skipped_steps": 1, "samples": 6000, "tokens": None}
@@ -290,6 +290,39 @@ def test_all_metrics_are_of_one_evaluation(
     made = folder.end(samples=240, training_s=30.0, evaluate_s=3.0, core_s=20.0)
     assert (value(made, "quality/box"), value(made, "quality/mask")) == shown
     assert value(made, "quality/reached") == reached
+
+
+def test_the_last_evaluation_is_the_last_though_it_told_no_number(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", case("converge"))
+    folder.begin()
+    for step, accuracy in ((10, None), (20, 0.4), (30, float("nan"))):
+        told = {"step": step, "samples": 8 * step, "training_s": float(step), "reached": False, "seconds": 1.0}
+        folder.tell(Name.EVALUATE, {**told, "quality": {"accuracy": accuracy}}, after_s=10)
+    made = folder.end(samples=240, training_s=30.0, evaluate_s=3.0, core_s=20.0, code=8)
+    assert value(made, "quality/accuracy") == 0.4
+    assert made.figures["quality/accuracy_last"] == Figure(
+        value=None, unit=made.figures["quality/accuracy"].unit, reason="the last evaluation told no accuracy"
+    )
+
+
+def test_a_repeat_that_missed_its_target_is_not_left_out(report: Report) -> None:
+    """Left out, three repeats of which one missed would show the time to target of the two lucky ones."""
+
+    def one(code: int, to_target_s: float | None, steady: float) -> Report:
+        made = {
+            "quality/reached": Figure(value=float(code == 0), unit="bool"),
+            "time/to_target_s": Figure(to_target_s, "s", reason=None if to_target_s else "the target was not reached"),
+            "throughput/steady": Figure(value=steady, unit="images/s"),
+        }
+        status = "failed" if code else "done"
+        return replace(report, status=status, exit_code=code, figures=report.figures | made)  # type: ignore[arg-type]
+
+    joined = combine(report, [one(0, 10.0, 100.0), one(8, None, 110.0), one(0, 20.0, 120.0)])
+    assert value(joined, "quality/reached") == 0.0
+    assert joined.figures["time/to_target_s"].reason == "the target was not reached"
+    assert value(joined, "throughput/steady") == pytest.approx(110.0)
+    crashed = combine(report, [one(0, 10.0, 100.0), one(10, None, 400.0), one(0, 20.0, 120.0)])
+    assert value(crashed, "throughput/steady") == pytest.approx(110.0)
 
 
 @pytest.mark.parametrize(("code", "seconds"), [(0, 55.0), (8, 55.0), (2, None), (7, None), (10, None)])
