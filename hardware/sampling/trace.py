@@ -190,9 +190,7 @@ class Trace:
         """Highest `temperature_c` or `memory_used_bytes` that any one source of a scope told inside a window."""
         return self.peak_of(name, [(start_s, end_s)], scope)
 
-    def peak_of(
-        self, name: str, windows: Sequence[Window], scope: Scope = "device", *, least: int = 1
-    ) -> Observed:
+    def peak_of(self, name: str, windows: Sequence[Window], scope: Scope = "device", *, least: int = 1) -> Observed:
         """The same over several windows, without what lies between them.
 
         Null where a source that tells it at other times did not in these, or where fewer than `least` tell it: the
@@ -210,9 +208,7 @@ class Trace:
         """Mean over time of each source's utilisation (0..1), then over the sources; null if one never told it."""
         return self.mean_utilisation_of([(start_s, end_s)], scope)
 
-    def mean_utilisation_of(
-        self, windows: Sequence[Window], scope: Scope = "device", *, least: int = 1
-    ) -> Observed:
+    def mean_utilisation_of(self, windows: Sequence[Window], scope: Scope = "device", *, least: int = 1) -> Observed:
         """The same over several windows, without what lies between them; null where fewer than `least` tell it."""
         sources = self._scoped(scope)
         told = [one.within_all("utilisation", windows) for one in sources]

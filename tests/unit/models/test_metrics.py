@@ -1,4 +1,7 @@
-"""Means keep what float32 drops. Shares are whole counts divided in float64: the count that equals a target reaches it, on any number of ranks."""
+"""Means keep what float32 drops. Shares are whole counts divided in float64: the count that equals a target reaches it.
+
+Both on any number of ranks.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from toy import Toy, toy_recipe
 
 from models.metrics import Mean, Share
 from models.training import Quality
+from runner.frameworks.lightning.module import TrainableModule
 
 
 def answers(right: int, of: int) -> torch.Tensor:
@@ -65,7 +69,7 @@ class Shared(Toy):
 def test_the_share_passes_lightning_undiminished() -> None:
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
     trainable = Shared()
-    trainer.validate(trainable, DataLoader([{"x": torch.zeros(4)}]), verbose=False)
+    trainer.validate(TrainableModule(trainable), DataLoader([{"x": torch.zeros(4)}]), verbose=False)
     assert float(trainer.callback_metrics["quality/top1"]) == 0.755
 
 

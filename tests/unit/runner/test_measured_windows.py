@@ -23,7 +23,7 @@ def converged(path: Path, told: TOLD, *, devices: int = 1) -> Report:
     folder.begin()
     trace = TraceWriter(path / "power.csv")
     for second in range(120):
-        for source in ("GPU-a", "GPU-b", "GPU-c")[:3]:
+        for source in ("GPU-a", "GPU-b", "GPU-c"):
             if (reading := told(source, float(second))) is not None:
                 at_s = 1000.5 + second
                 trace.write(row_of(reading, monotonic_s=at_s, unix_s=at_s, meter="nvml"))
@@ -47,7 +47,9 @@ def test_what_lies_between_the_stretches_is_in_no_figure(tmp_path: Path) -> None
         if source != "GPU-a":
             return None
         if busy(second):
-            return Reading(source=source, scope="device", power_w=300.0, utilisation=0.8, temperature_c=60.0, throttle="")
+            return Reading(
+                source=source, scope="device", power_w=300.0, utilisation=0.8, temperature_c=60.0, throttle=""
+            )
         return Reading(
             source=source, scope="device", power_w=50.0, utilisation=0.0, temperature_c=90.0, throttle="HwSlowdown"
         )

@@ -69,7 +69,9 @@ def test_a_worker_that_was_started_again_from_the_beginning_leaves_nothing_of_th
     folder.tell(Name.WARMUP_END, {"steady": True, "steps": 10, "seconds": 5.0, "reason": None})
     folder.segment(0, samples=3000, seconds=30.0, core_s=24.0)
     folder.tell(Name.MEMORY, {"allocated_bytes": 2**32, "reserved_bytes": 2**32, "reason": None})
-    rows = [f"0,{step},window,{seconds},1.0,100,,1.0" for seconds, last in ((5.0, 9), (10.0, 4)) for step in range(1, last)]
+    rows = [
+        f"0,{step},window,{seconds},1.0,100,,1.0" for seconds, last in ((5.0, 9), (10.0, 4)) for step in range(1, last)
+    ]
     write_steps(folder.path, *rows)
     made = folder.end(samples=3000, training_s=40.0, evaluate_s=0.0, core_s=24.0)
     assert value(made, "throughput/steady") == pytest.approx(100) and value(made, "run/steady") == 1.0
