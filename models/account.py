@@ -18,10 +18,10 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from models.datasets.base import Batch
 from models.flops import ModelFlops
 from models.footprint import Footprint
-from models.optimizers import build_optimizer
+from models.optimizers import build_optimizer, parameter_groups
 from models.recipe import Recipe
 from models.trainable import Trainable
-from models.training import Optimizer
+from models.training import Optimizer, Regularisation
 
 MIXED = {"float16": "16-mixed", "bfloat16": "bf16-mixed"}
 TRUE = {"float16": "16-true", "bfloat16": "bf16-true"}
@@ -44,6 +44,9 @@ class Account:
     embedding and the norms: 2 bytes x (6,738,415,616 - 131,072,000 - 266,240), 12.3 GiB.
     """
     optimizer_state_bytes: int
+    """Of the parameters that the optimizer is given: those of a group with `lr_ratio` 0 are not."""
+    weight_average_bytes: int
+    """Of `train.regularisation.ema_decay`: parameters and buffers once more, in float32 whatever they are."""
     flops_forward_per_sample: float
     """Products alone (see `ModelFlops`); multiply-add = 2."""
     flops_per_sample: float
@@ -118,11 +121,12 @@ def _account(step: _Step, recipe: Recipe, *, rows: int, kept: Footprint, autocas
     parameters = list(step.trainable.network.parameters())
     updated = [parameter for parameter in parameters if parameter.grad is not None]
     gradient_bytes = _bytes([parameter.grad for parameter in updated])
-    state_bytes = _optimizer_state_bytes(recipe.training.optimizer, updated)
+    stepped = _stepped(recipe.training.optimizer, step.trainable.network, updated)
+    state_bytes = _optimizer_state_bytes(recipe.training.optimizer, stepped)
     input_bytes = _bytes(tree_leaves(step.batch)) / samples
     pass_bytes = _read_bytes(parameters, step.footprint, autocast) + 2 * gradient_bytes
     passes = recipe.training.gradient_accumulation_steps
-    step_bytes = passes * pass_bytes + 2 * (_bytes(updated) + state_bytes)
+    step_bytes = passes * pass_bytes + 2 * (_bytes(stepped) + state_bytes)
     samples_per_pass = recipe.training.batch_size * samples / rows
     return Account(
         parameters=sum(parameter.numel() for parameter in parameters),
@@ -131,6 +135,7 @@ def _account(step: _Step, recipe: Recipe, *, rows: int, kept: Footprint, autocas
         gradient_bytes=gradient_bytes,
         weight_copy_bytes=kept.weight_copy_bytes,
         optimizer_state_bytes=state_bytes,
+        weight_average_bytes=_average_bytes(recipe.training.regularisation, step.trainable.network),
         flops_forward_per_sample=step.forward_flops / samples,
         flops_per_sample=(step.forward_flops + step.backward_flops) / samples,
         saved_activation_bytes_per_sample=kept.activation_bytes / samples,
@@ -209,6 +214,20 @@ def _read_bytes(parameters: list[nn.Parameter], footprint: Footprint, autocast: 
         * min(parameter.itemsize, narrow or parameter.itemsize)
         for parameter in parameters
     )
+
+
+def _stepped(optimizer: Optimizer, network: nn.Module, updated: list[nn.Parameter]) -> list[nn.Parameter]:
+    """Parameters with a gradient that a step of the optimizer changes."""
+    groups = parameter_groups(optimizer, network.named_parameters())
+    given = {id(parameter) for group in groups for parameter in group["params"]}
+    return [parameter for parameter in updated if id(parameter) in given]
+
+
+def _average_bytes(regularisation: Regularisation, network: nn.Module) -> int:
+    if regularisation.ema_decay is None:
+        return 0
+    averaged = (one for one in (*network.parameters(), *network.buffers()) if one.is_floating_point())
+    return sum(torch.float32.itemsize * tensor.numel() for tensor in averaged)
 
 
 def _optimizer_state_bytes(optimizer: Optimizer, updated: list[nn.Parameter]) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import isnan
 from typing import ClassVar, Literal
 
 from models.ranges import Count, Finite, NotNegative, Positive, Ratio, Share
@@ -153,8 +154,10 @@ class Quality:
         )
 
     def better(self, new: float, old: float | None) -> bool:
-        """Whether `new` improves on `old` in this metric's direction."""
-        return old is None or (new > old if self.mode == "max" else new < old)
+        """Whether `new` improves on `old` in this metric's direction; NaN never does."""
+        if old is None:
+            return not isnan(new)
+        return new > old if self.mode == "max" else new < old
 
 
 @dataclass(kw_only=True, slots=True)

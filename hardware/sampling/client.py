@@ -73,7 +73,7 @@ class SamplerClient:
         return float(moment) if isinstance(moment, int | float) else time.monotonic()
 
     def devices(self, identities: Sequence[DeviceIdentity]) -> dict[str, str | None]:
-        """Measure these devices; returns the reason of each meter that is not open, null for the others."""
+        """Measure these devices and no others; returns why each meter is not open, null for those that are."""
         reasons = self._ask("devices", [asdict(one) for one in identities])
         return reasons if isinstance(reasons, dict) else {}
 

@@ -97,7 +97,7 @@ class Sampler:
                 return "ok", self.mark(name)
             case ("devices", list(identities)):
                 try:
-                    return "ok", self.add_devices([DeviceIdentity(**one) for one in identities])
+                    return "ok", self.set_devices([DeviceIdentity(**one) for one in identities])
                 except TypeError as error:
                     return "error", f"no device identity: {error}"
             case ("watch", int(pid)):
@@ -116,11 +116,13 @@ class Sampler:
             station.mark(name)
         return monotonic_s
 
-    def add_devices(self, devices: Sequence[DeviceIdentity]) -> dict[str, str | None]:
-        """Measure these devices too; opens all meters anew if one was not known yet. Returns each meter's reason."""
-        new = [one for one in devices if one not in self._devices]
-        if new:
-            self._devices = [*self._devices, *new]
+    def set_devices(self, devices: Sequence[DeviceIdentity]) -> dict[str, str | None]:
+        """Measure these devices and no others; opens all meters anew where they change. Returns each meter's reason.
+
+        A worker that was started again may be given other devices: those of the first try have no part in it.
+        """
+        if list(devices) != self._devices:
+            self._devices = list(devices)
             for station in self._stations:
                 station.open(self._devices)
             self.tell()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import fsum, inf, isnan, nan
 
 from hardware.energy.counters import Counter
-from hardware.energy.energy import EnergyReading, measure
+from hardware.energy.energy import MOST_W, EnergyReading, measure
 from hardware.energy.plausible import FRESH_S, Floor
 from hardware.energy.power import Sample, hold_steps
 from hardware.energy.window_energy import LEAST_SAMPLES, too_few
@@ -18,6 +18,8 @@ from hardware.sampling.trace_file import TraceRow
 
 IO_COUNTERS = ("disk_read_bytes", "disk_written_bytes", "network_sent_bytes", "network_received_bytes")
 """Columns of the host's cumulative counters."""
+Window = tuple[float, float]
+"""Beginning and end of a stretch of time, in monotonic seconds."""
 _NUMBERS = ("monotonic_s", "power_w", "energy_j", "temperature_c", "utilisation", "memory_used_bytes")
 
 
@@ -54,8 +56,8 @@ class Series:
     counters: dict[str, Counter] = field(default_factory=dict)
     """Of the host: those of IO_COUNTERS that it told."""
     throttle: list[tuple[float, str]] = field(default_factory=list)
-    tells_throttle: bool = False
-    """Whether the meter can say that there was none."""
+    throttle_told_s: array[float] = field(default_factory=lambda: array("d"))
+    """When the meter said whether it was throttled, also that it was not; empty where it cannot say."""
     board: str | None = None
     """Of a device without a power sensor of its own: the source of its board's power."""
     shared_by: int | None = None
@@ -73,7 +75,8 @@ class Series:
         for name in IO_COUNTERS:
             if (count := getattr(row, name)) is not None:
                 self.counters.setdefault(name, Counter()).add(row.monotonic_s, count)
-        self.tells_throttle |= row.throttle is not None
+        if row.throttle is not None:
+            self.throttle_told_s.append(row.monotonic_s)
         if row.throttle:
             self.throttle.append((row.monotonic_s, row.throttle))
         self.energy_wrap_j = self.energy_wrap_j if row.energy_wrap_j is None else row.energy_wrap_j
@@ -82,14 +85,14 @@ class Series:
         self.raw = row.raw or self.raw
 
     def samples(self) -> Iterator[Sample]:
-        """The readings as `hardware.energy.energy` takes them, without powers that the device cannot have drawn."""
+        """The readings as `hardware.energy.energy` takes them, without powers that the source cannot have drawn."""
         columns = (self.numbers[name] for name in ("monotonic_s", "power_w", "energy_j", "utilisation"))
         busy, busy_at_s = nan, -inf
         for time_s, power_w, energy_j, utilisation in zip(*columns, strict=True):
             if not isnan(utilisation):
                 busy, busy_at_s = utilisation, time_s
             known = busy if time_s - busy_at_s <= FRESH_S else nan
-            refused = self.scope == "device" and self.floor.refuses(power_w, known)
+            refused = power_w > MOST_W[self.scope] or (self.scope == "device" and self.floor.refuses(power_w, known))
             yield time_s, None if isnan(power_w) or refused else power_w, None if isnan(energy_j) else energy_j
 
     def within(self, name: str, start_s: float, end_s: float) -> list[float]:
@@ -108,7 +111,9 @@ class Series:
             period_s=self.period_s,
             energy_wrap_j=self.energy_wrap_j,
         )
-        busy = self.mean("utilisation", start_s, end_s)
+        if (reason := self._beyond(start_s, end_s)) and reading.joules is None:
+            return replace(reading, reason=f"{reading.reason}; {reason}")
+        busy = self.mean("utilisation", (start_s, end_s))
         told = [watts for watts in self.within("power_w", start_s, end_s) if self.floor.refuses(watts, busy)]
         low = reading.mean_w is not None and self.floor.refuses(reading.mean_w, busy)
         if self.scope != "device" or not (low or (reading.joules is None and told)):
@@ -118,10 +123,35 @@ class Series:
         reason = f"{watts:.3g} W{at} is no reading of a device's power: its sensor or counter does not work"
         return replace(reading, joules=None, mean_w=None, peak_w=None, method="none", reason=reason)
 
-    def mean(self, name: str, start_s: float, end_s: float) -> float:
-        """Mean over the part of a window in which a figure is known, each value held to the next; NaN without any."""
+    def _beyond(self, start_s: float, end_s: float) -> str | None:
+        """Which power was told that no such source can draw; null where none was."""
+        most_w = max(self.within("power_w", start_s, end_s), default=0.0)
+        if most_w <= MOST_W[self.scope]:
+            return None
+        return f"{most_w:,.0f} W is more than a {self.scope} can draw: it is in another unit, or no power"
+
+    def within_all(self, name: str, windows: Sequence[Window]) -> list[float]:
+        """What was told of one figure inside several windows."""
+        return [value for start_s, end_s in windows for value in self.within(name, start_s, end_s)]
+
+    def tells_throttling_in(self, windows: Sequence[Window]) -> bool:
+        """Whether the meter said inside the windows if the source was throttled.
+
+        One of less than two periods may lie between two readings, as long as not all of them do.
+        """
+        times, short_s = self.throttle_told_s, 2 * (self.period_s or 0.0)
+        told = [bisect_left(times, start_s) < bisect_right(times, end_s) for start_s, end_s in windows]
+        due = [said or end_s - start_s < short_s for said, (start_s, end_s) in zip(told, windows, strict=True)]
+        return all(due) and any(told)
+
+    def mean(self, name: str, *windows: Window) -> float:
+        """Mean over the parts of windows in which a figure is known, each value held to the next; NaN without any."""
         columns = zip(self.numbers["monotonic_s"], self.numbers[name], strict=True)
         told = [(time_s, value, None) for time_s, value in columns if not isnan(value)]
-        steps = hold_steps(told, start_s=start_s, end_s=end_s, period_s=self.period_s)
+        steps = [
+            step
+            for start_s, end_s in windows
+            for step in hold_steps(told, start_s=start_s, end_s=end_s, period_s=self.period_s)
+        ]
         known_s = fsum(step.known_s for step in steps)
         return fsum(step.watts * step.known_s for step in steps) / known_s if known_s else nan

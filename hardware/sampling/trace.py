@@ -8,9 +8,9 @@ Times are the machine's monotonic clock, as in events. What was not measured is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import fsum, isnan
+from math import fsum, inf, isnan
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from hardware.energy.energy import EnergyReading, combine, nothing
 from hardware.energy.plausible import Floor, throttles
 from hardware.energy.power import clean, hold_steps, peak_of_sum
 from hardware.meters.base import Scope
-from hardware.sampling.series import IO_COUNTERS, Observed, Series, enough
+from hardware.sampling.series import IO_COUNTERS, Observed, Series, Window, enough
 from hardware.sampling.trace_file import (
     COLUMNS,
     LOST,
@@ -104,36 +104,50 @@ class Trace:
         """
         return {one.source: reading for one, reading in self._energies(start_s, end_s, scope)}
 
-    def total_energy(self, start_s: float, end_s: float, scope: Scope) -> EnergyReading:
+    def total_energy(self, start_s: float, end_s: float, scope: Scope, *, least: int = 1) -> EnergyReading:
         """Energy of all sources of a scope together; null as soon as one is unknown.
+
+        Args:
+            start_s: beginning of the window.
+            end_s: end of it.
+            scope: which sources.
+            least: how many there must be: a device that no meter ever saw has no source that could be unknown.
 
         Raises:
             ValueError: the window does not end after its start.
         """
-        pairs = self._energies(start_s, end_s, scope)
-        if not pairs:
-            return nothing(start_s=start_s, end_s=end_s, scope=scope, reason=self.reason(scope))
+        pairs = self._energies(start_s, end_s, scope, least)
+        if len(pairs) < max(1, least):
+            reason = self._too_few(len(pairs), least, scope) if pairs else self.reason(scope)
+            return nothing(start_s=start_s, end_s=end_s, scope=scope, reason=reason)
         steps = [
             hold_steps(clean(one.samples()), start_s=start_s, end_s=end_s, period_s=one.period_s) for one, _ in pairs
         ]
         return combine({one.source: reading for one, reading in pairs}, peak_w=peak_of_sum(steps))
 
-    def device_energy(self, start_s: float, end_s: float) -> EnergyReading:
+    def device_energy(self, start_s: float, end_s: float, *, least: int = 1) -> EnergyReading:
         """Energy of the run's devices; where devices share a board's power sensor, of the whole boards.
 
         A board's energy stands for its devices only when all of them are the run's: half of a board's power is no
         device's power. Its scope says `board` then.
+
+        Args:
+            start_s: beginning of the window.
+            end_s: end of it.
+            least: how many devices the run has; with fewer in the trace their energy is not known.
 
         Raises:
             ValueError: the window does not end after its start.
         """
         boards = {one.board for one in self.series if one.scope == "device" and one.board}
         if not boards:
-            return self.total_energy(start_s, end_s, "device")
+            return self.total_energy(start_s, end_s, "device", least=least)
         taken = [
             one for one in self.series if one.source in boards or (one.scope == "device" and one.board not in boards)
         ]
         missing = self._untold_boards(boards)
+        seen = len({one.source for one in self.series if one.scope == "device"})
+        missing += [self._too_few(seen, least, "device")] if seen < least else []
         if missing:
             return nothing(start_s=start_s, end_s=end_s, scope="board", reason="; ".join(missing))
         readings = {one.source: self._explained(one, one.energy(start_s, end_s)) for one in taken}
@@ -154,12 +168,15 @@ class Trace:
                 reasons.append(f"{shared_by} devices share the power sensor of {board}, {measured} of them took part")
         return reasons
 
-    def _energies(self, start_s: float, end_s: float, scope: Scope) -> list[tuple[Series, EnergyReading]]:
+    def _energies(
+        self, start_s: float, end_s: float, scope: Scope, least: int = 1
+    ) -> list[tuple[Series, EnergyReading]]:
         by_meter: dict[str, list[tuple[Series, EnergyReading]]] = {}
         for one in self.series:
             if one.scope == scope and one.source != HOST_PROCESSES:
                 by_meter.setdefault(one.meter, []).append((one, self._explained(one, one.energy(start_s, end_s))))
-        whole = (pairs for pairs in by_meter.values() if all(reading.joules is not None for _, reading in pairs))
+        seen = (pairs for pairs in by_meter.values() if len(pairs) >= least)
+        whole = (pairs for pairs in seen if all(reading.joules is not None for _, reading in pairs))
         return next(whole, next(iter(by_meter.values()), []))
 
     def _explained(self, one: Series, reading: EnergyReading) -> EnergyReading:
@@ -171,18 +188,35 @@ class Trace:
 
     def peak(self, name: str, start_s: float, end_s: float, scope: Scope = "device") -> Observed:
         """Highest `temperature_c` or `memory_used_bytes` that any one source of a scope told inside a window."""
-        told = [values for one in self._scoped(scope) if (values := one.within(name, start_s, end_s))]
-        if not told:
+        return self.peak_of(name, [(start_s, end_s)], scope)
+
+    def peak_of(self, name: str, windows: Sequence[Window], scope: Scope = "device", *, least: int = 1) -> Observed:
+        """The same over several windows, without what lies between them.
+
+        Null where a source that tells it at other times did not in these, or where fewer than `least` tell it: the
+        highest of the others may not be the highest.
+        """
+        telling = [one for one in self._scoped(scope) if one.within(name, -inf, inf)]
+        told = [one.within_all(name, windows) for one in telling]
+        if not told or not all(told):
             return Observed(value=None, reason=self._untold(name, scope))
+        if (seen := len({one.source for one in telling})) < least:
+            return Observed(value=None, reason=self._too_few(seen, least, scope))
         return enough(max(map(max, told)), min(map(len, told)))
 
     def mean_utilisation(self, start_s: float, end_s: float, scope: Scope = "device") -> Observed:
         """Mean over time of each source's utilisation (0..1), then over the sources; null if one never told it."""
+        return self.mean_utilisation_of([(start_s, end_s)], scope)
+
+    def mean_utilisation_of(self, windows: Sequence[Window], scope: Scope = "device", *, least: int = 1) -> Observed:
+        """The same over several windows, without what lies between them; null where fewer than `least` tell it."""
         sources = self._scoped(scope)
-        told = [one.within("utilisation", start_s, end_s) for one in sources]
+        told = [one.within_all("utilisation", windows) for one in sources]
         if not told or not all(told):
             return Observed(value=None, reason=self._untold("utilisation", scope))
-        means = [one.mean("utilisation", start_s, end_s) for one in sources]
+        if (seen := len({one.source for one in sources})) < least:
+            return Observed(value=None, reason=self._too_few(seen, least, scope))
+        means = [one.mean("utilisation", *windows) for one in sources]
         if any(map(isnan, means)):
             return Observed(value=None, reason=self._untold("utilisation", scope))
         return enough(fsum(means) / len(means), min(map(len, told)))
@@ -193,8 +227,13 @@ class Trace:
         return tuple(sorted({reason for text in texts for reason in text.split("+") if throttles(reason)}))
 
     def tells_throttling(self) -> bool:
-        """Whether any meter would have told of throttling; without one, no reason says nothing."""
-        return any(one.tells_throttle for one in self.series)
+        """Whether any meter tells of throttling at all; without one, no reason says nothing."""
+        return any(one.throttle_told_s for one in self.series)
+
+    def throttling_untold(self, windows: Sequence[Window]) -> tuple[str, ...]:
+        """Sources of which a meter told at other times whether they were throttled, and not in each of the windows."""
+        telling = (one for one in self.series if one.throttle_told_s)
+        return tuple(sorted({one.source for one in telling if not one.tells_throttling_in(windows)}))
 
     def peak_rss(self, start_s: float, end_s: float) -> Observed:
         """Highest sum of resident bytes of the watched processes inside a window."""
@@ -228,6 +267,10 @@ class Trace:
     def _scoped(self, scope: Scope) -> list[Series]:
         """The sources of a scope, without the sums over processes."""
         return [one for one in self.series if one.scope == scope and one.source != HOST_PROCESSES]
+
+    def _too_few(self, seen: int, least: int, scope: Scope) -> str:
+        lost = "; ".join(f"{name}: {why}" for name, why in self.reasons.items())
+        return f"{seen} of the run's {least} {scope}s were read" + (f" ({lost})" if lost else "")
 
     def _untold(self, name: str, scope: Scope) -> str:
         sources = self._scoped(scope)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 from torch.nn.utils.rnn import pad_sequence
-from torchmetrics import Metric
 
 from models.audio.tacotron2_network import Architecture, Tacotron2, padding_mask
 from models.datasets.audio.ljspeech import LJSpeech, Utterance
@@ -20,33 +19,9 @@ from models.datasets.audio.speech import SpeechSample, speech_sample
 from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
+from models.metrics import Mean
 from models.recipe import Recipe
 from models.trainable import Trainable
-
-
-class FrameMean(Metric):
-    """Mean over all frames of all batches and ranks.
-
-    torchmetrics' MeanMetric drops NaN, which would hide a divergence, or, told not to ("disable", 1.9), the weights.
-    """
-
-    full_state_update = False
-    total: Tensor
-    frames: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("frames", torch.tensor(0.0), dist_reduce_fx="sum")
-
-    def update(self, mean: Tensor, frames: int) -> None:
-        """Add a batch's mean over `frames` frames."""
-        self.total += mean.detach() * frames
-        self.frames += frames
-
-    def compute(self) -> Tensor:
-        """The mean; NaN when any batch's was."""
-        return self.total / self.frames
 
 
 class Tacotron2Trainable(Trainable):
@@ -60,7 +35,7 @@ class Tacotron2Trainable(Trainable):
         super().__init__(recipe)
         self.config = Architecture(**recipe.architecture)
         self.network = Tacotron2(self.config)
-        self.metrics = {"validation_loss": FrameMean()}
+        self.metrics = {"validation_loss": Mean()}
         self.evaluation_frames = 0
 
     def loss(self, batch: Batch) -> Tensor:

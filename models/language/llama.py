@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pydantic import TypeAdapter
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 
 from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.language.flat_tokens import LAYOUT, flat_token_datasets
@@ -18,6 +16,7 @@ from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
 from models.language.attention import CAUSAL
 from models.language.loss import sequence_losses, token_loss
+from models.metrics import Mean
 from models.recipe import STRICT, Recipe
 from models.trainable import Trainable
 
@@ -39,15 +38,12 @@ class LlamaArchitecture:
     norm_epsilon: float
 
 
-class Perplexity(MeanMetric):
+class Perplexity(Mean):
     """Exponential of the mean cross entropy per token, over all ranks' sequences, which are of one length."""
-
-    def __init__(self) -> None:
-        super().__init__(nan_strategy=math.nan)  # the default leaves NaN out: a diverged model would look better
 
     def compute(self) -> Tensor:
         """The perplexity of what was seen since `reset`."""
-        return super().compute().cpu().double().exp()
+        return super().compute().exp()
 
 
 class Llama(Trainable):

@@ -24,6 +24,7 @@ from runner.config.division import Division
 from runner.config.kinds import check_kinds
 from runner.config.known import check_names, check_workable
 from runner.config.schema import Case, Task
+from runner.core.registries import MODELS
 from runner.core.errors import ConfigurationError, DataMissingError, DependencyError, HardwareError
 
 TASKS = get_args(get_type_hints(Task)["name"])
@@ -118,8 +119,16 @@ def _check_choices(case: Case) -> None:
 
 
 def _check_implementation(case: Case) -> None:
+    """A dotted path is looked up in the module's text, another name among what installed packages registered."""
     framework = case.framework.name
-    check_class(f"model.implementations.{framework}", case.model.implementations[framework])
+    path = case.model.implementations[framework]
+    if "." in path:
+        check_class(f"model.implementations.{framework}", path)
+        return
+    try:
+        MODELS.require(path)
+    except ValueError as error:
+        raise ConfigurationError(f"model.implementations.{framework}={path}: {error}.") from error
 
 
 def _check_tracking(case: Case) -> None:

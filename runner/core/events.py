@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from runner.core.storage import write_all
+from runner.core.storage import is_cut, write_all
 
 PREFIX = "[PerfLog] "
 
@@ -71,7 +71,7 @@ class EventWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.rank = rank
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        self._cut = _is_cut(self._file)
+        self._cut = is_cut(self._file)
 
     def emit(self, name: Name, value: dict[str, Any] | None = None, *, at: tuple[int, float] | None = None) -> None:
         """Append one event.
@@ -99,12 +99,6 @@ class EventWriter:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
-
-
-def _is_cut(file: int) -> bool:
-    """Whether an open file ends in the middle of a line."""
-    size = os.fstat(file).st_size
-    return size > 0 and os.pread(file, 1, size - 1) != b"\n"
 
 
 def finite(value: Any) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.core.storage import write_all
+from runner.core.storage import is_cut, write_all
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -55,9 +55,10 @@ class StepsFile:
         for record in records:
             row = (record.step, phase, _text(record.seconds), _text(record.core_seconds), record.samples)
             writer.writerow((self._rank, *row, "" if record.tokens is None else record.tokens, record.loss))
-        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            write_all(file, text.getvalue().encode())
+            # A row that a full disk or a kill cut off must not take the next one with it.
+            write_all(file, ("\n" if is_cut(file) else "").encode() + text.getvalue().encode())
         finally:
             os.close(file)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from hardware.chip_identity import identify
 from hardware.chips import Chip
+from hardware.energy.plausible import Floor
 from hardware.sampling.trace import Trace
 from runner.peaks.launch import TRACE, Told
 from runner.peaks.plan import Plan
@@ -49,7 +50,7 @@ def content(plan: Plan, told: Told, folder: Path) -> dict[str, Any]:
         "folder": folder.name,
         "data_sheet": chip.source if chip else None,
         "no_data_sheet": known.reason,
-        "figures": _with_power(_with_data_sheet(found, chip), folder / TRACE, on_host=plan.case.vendor.on_host),
+        "figures": _with_power(_with_data_sheet(found, chip), folder / TRACE, plan, chip),
         "environment": told.environment,
     }
 
@@ -65,14 +66,19 @@ def _with_data_sheet(found: dict[str, Any], chip: Chip | None) -> dict[str, Any]
     return found
 
 
-def _with_power(found: dict[str, Any], trace_file: Path, *, on_host: bool) -> dict[str, Any]:
+def _with_power(found: dict[str, Any], trace_file: Path, plan: Plan, chip: Chip | None) -> dict[str, Any]:
     """Beside each figure the devices' mean power while it was timed, null with a reason, and what throttled them."""
-    trace = Trace.load(trace_file)
+    on_host = plan.case.vendor.on_host
+    trace = Trace.load(trace_file, floor=Floor.of(chip.tdp_w if chip and not on_host else None))
     for one in found.values():
         if one["window_s"] is None:
             continue
         begin_s, end_s = one["window_s"]
-        reading = trace.total_energy(begin_s, end_s, "package") if on_host else trace.device_energy(begin_s, end_s)
+        reading = (
+            trace.total_energy(begin_s, end_s, "package")
+            if on_host
+            else trace.device_energy(begin_s, end_s, least=plan.devices)
+        )
         one["power_mean_w"] = reading.mean_w
         one["power_reason"] = reading.reason if reading.mean_w is None else None
         one["throttled_by"] = list(trace.throttle_reasons(begin_s, end_s))

@@ -141,6 +141,7 @@ _DEFINITIONS = (
     _define("estimate/gradient_buckets_gib", "Memory estimate, data parallel's buckets", "GiB", tasks=INSPECT),
     _define("estimate/weight_copies_gib", "Memory estimate, autocast's copies of weights", "GiB", tasks=INSPECT),
     _define("estimate/optimizer_gib", "Memory estimate, optimizer", "GiB", tasks=INSPECT, headline=INSPECT),
+    _define("estimate/weight_average_gib", "Memory estimate, average of weights", "GiB", tasks=INSPECT),
     _define(
         "estimate/activations_per_sample_gib",
         "Memory estimate, activations",

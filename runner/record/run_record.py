@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hardware.sampling.trace import CLOCK_SLACK_S
 from runner.config.schema import Case, load_case
 from runner.core.events import Event, Name, read_events
+from runner.record.step_rows import read_rows
 
 PARENT_LOG = "parent.log"
 """Under `events/`: what the runner itself told."""
+_UNDONE = (
+    *(Name.WARMUP_END, Name.SEGMENT_BEGIN, Name.SEGMENT_END, Name.EVALUATE, Name.CHECKPOINT),
+    *(Name.TRAIN_END, Name.MEMORY),
+)
+"""What a part told of training that a later part began before, and so did again."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -21,7 +28,8 @@ class Story:
     folder: Path
     case: Case
     ranks: list[list[Event]]
-    """Events per rank; the first rank's come first. Empty when no worker ever started."""
+    """Events per rank; the first rank's come first. Empty when no worker ever started. Training that a later part did
+    again, from a checkpoint or from the start, is not among them."""
     parent: list[Event]
 
     @property
@@ -50,11 +58,7 @@ class Story:
             phase: `warmup` or `window`.
             skipped: whether to give those that the gradient scaler skipped, of 0 samples, too.
         """
-        path = self.folder / "steps.csv"
-        if not path.exists():
-            return []
-        with path.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["loss"] is not None]
+        rows = read_rows(self.folder / "steps.csv")
         return [
             row for row in rows if row["rank"] == "0" and row["phase"] == phase and (skipped or row["samples"] != "0")
         ]
@@ -70,9 +74,32 @@ class Span:
 
 
 def spans_of(story: Story) -> list[Span]:
-    """The measured stretches of a run, in order."""
-    ends = (event.value for event in story.all(Name.SEGMENT_END))
-    return [Span(start_s=end["begin_s"], end_s=end["end_s"], samples=end["samples"]) for end in ends]
+    """The measured stretches of a run, in order, on the clock of the machine's last start.
+
+    A run that is resumed after a reboot has two monotonic clocks, and its trace is of the second. A stretch before it
+    lies before that clock's beginning, where nothing was read, and not where the same number stands by chance.
+    """
+    spans = []
+    for event, shift_s in zip(story.events, _shifts_s(story.events), strict=True):
+        if event.name == Name.SEGMENT_END:
+            told = event.value
+            begin_s, end_s = told["begin_s"] + shift_s, told["end_s"] + shift_s
+            spans.append(Span(start_s=begin_s, end_s=end_s, samples=told["samples"]))
+    return spans
+
+
+def _shifts_s(events: Sequence[Event]) -> list[float]:
+    """For each event what its monotonic time must be moved by to stand on the last event's clock."""
+    if not events:
+        return []
+    shifts, shift_s, after = [0.0], 0.0, events[-1]
+    for event in reversed(events[:-1]):
+        moved_s = (after.time_ms - event.time_ms) / 1e3 - (after.monotonic_s - event.monotonic_s)
+        if after.monotonic_s < event.monotonic_s and moved_s > CLOCK_SLACK_S:
+            shift_s -= moved_s
+        shifts.append(shift_s)
+        after = event
+    return shifts[::-1]
 
 
 def read_story(folder: Path) -> Story:
@@ -82,6 +109,23 @@ def read_story(folder: Path) -> Story:
     return Story(
         folder=folder,
         case=load_case(folder),
-        ranks=[read_events(path)[0] for path in in_order],
+        ranks=[_standing(read_events(path)[0]) for path in in_order],
         parent=read_events(folder / "events" / PARENT_LOG)[0],
     )
+
+
+def _standing(events: Sequence[Event]) -> list[Event]:
+    """The events without those of training that was undone: a part goes on from a checkpoint, or from the start.
+
+    A part that was killed before it could tell of its last checkpoint told nothing after it either.
+    """
+    standing: list[Event] = []
+    for event in events:
+        step = event.value.get("step", 0) if event.name == Name.TRAIN_START else None
+        if step is not None:
+            saved = [i for i, one in enumerate(standing) if one.name == Name.CHECKPOINT and one.value["step"] == step]
+            if saved or step == 0:
+                place = saved[-1] + 1 if saved else 0
+                standing[place:] = [one for one in standing[place:] if one.name not in _UNDONE]
+        standing.append(event)
+    return standing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import defaultdict
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from hardware.sampling.trace import Series, Trace
+from runner.record.step_rows import Row, read_rows
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -39,35 +39,21 @@ class Power:
 def read_steps(path: Path) -> list[Step]:
     """Steps in order, joined over ranks. A step that a resumed run did again counts as it went the last time."""
     ranks: dict[int, dict[int, dict[str, str]]] = defaultdict(dict)
-    for row in _rows(path):
-        step, rank = _number(row.get("step")), _number(row.get("rank"))
-        if step is not None and rank is not None:
-            ranks[int(step)][int(rank)] = row
-    joined = (_join(step, list(rows.values())) for step, rows in sorted(ranks.items()))
-    return [step for step in joined if step is not None]
+    for row in read_rows(path):
+        ranks[int(row["step"])][int(row["rank"])] = row
+    return [_join(step, list(rows.values())) for step, rows in sorted(ranks.items())]
 
 
-def _join(step: int, rows: list[dict[str, str]]) -> Step | None:
+def _join(step: int, rows: list[Row]) -> Step:
     # Without device events the field is empty: of such a line the loss is known all the same.
-    seconds = [0.0 if row.get("seconds") == "" and row.get("loss") else _number(row.get("seconds")) for row in rows]
-    samples = [_number(row.get("samples")) for row in rows]
     losses = [loss for row in rows if (loss := _number(row.get("loss"))) is not None]
-    if None in seconds or None in samples:
-        return None  # a line that was cut off
     return Step(
         step=step,
         phase=rows[0].get("phase") or "",
-        seconds=max(value for value in seconds if value is not None),
-        samples=int(sum(value for value in samples if value is not None)),
+        seconds=max(_number(row.get("seconds")) or 0.0 for row in rows),
+        samples=sum(int(row["samples"]) for row in rows),
         loss=sum(losses) / len(losses) if losses else None,
     )
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _number(text: str | None) -> float | None:

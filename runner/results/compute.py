@@ -95,7 +95,8 @@ def memory_estimate(story: Story) -> Values:
 
     The total is what stands when the backward pass begins, gradients of an earlier pass included:
 
-        weights + gradients + buckets + optimizer state + autocast's copies of weights + batch x activations
+        weights + gradients + buckets + optimizer state + autocast's copies of weights + average of weights
+        + batch x activations
 
     Buckets are the gradients once more, with more than one device alone. Llama-2-7B in bf16, n = 6,738,415,616
     parameters: weights and gradients 4n, AdamW's state 8n, activations 28.4 GiB, in all 128.8 GiB; copies of
@@ -108,6 +109,7 @@ def memory_estimate(story: Story) -> Values:
         "gradient_buckets": "gradient_bytes",
         "weight_copies": "weight_copy_bytes",
         "optimizer": "optimizer_state_bytes",
+        "weight_average": "weight_average_bytes",
         "activations_per_sample": "saved_activation_bytes_per_sample",
     }
     if account is None:
@@ -117,6 +119,8 @@ def memory_estimate(story: Story) -> Values:
     parts = {name: divide(known(account.get(key), uncounted), GIB) for name, key in keys.items()}
     if story.case.topology.devices == 1:
         parts["gradient_buckets"] = 0.0
+    if story.case.model.training.regularisation.ema_decay is None:
+        parts["weight_average"] = 0.0
     batch = multiply(parts["activations_per_sample"], float(account["samples_per_pass"]))
     fixed = [value for name, value in parts.items() if name != "activations_per_sample"]
     return {f"estimate/{name}_gib": value for name, value in parts.items()} | {"estimate/total_gib": add(batch, *fixed)}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from hardware.sampling.series import Window
 from hardware.sampling.trace import Trace
 from runner.config.schema import Case
 from runner.core.events import Name
@@ -12,7 +14,7 @@ from runner.record.run_record import Story, spans_of
 from runner.record.values import Missing, Value, Values
 from runner.results.compute import beyond_peak
 from runner.results.host import OTHERS
-from runner.results.power import device_energy, load_trace
+from runner.results.power import device_energy, load_trace, throttled_by, windows_of
 from runner.results.speed import slowest_over_fastest
 
 
@@ -37,6 +39,7 @@ def conditions(story: Story, values: Values) -> dict[str, Any]:
         values: its figures.
     """
     spans = spans_of(story)
+    windows = windows_of(spans)
     trace = load_trace(story)
     energies = [device_energy(story, trace, span.start_s, span.end_s) for span in spans]
     others = values.get(OTHERS, Missing("nothing was measured"))
@@ -50,7 +53,8 @@ def conditions(story: Story, values: Values) -> dict[str, Any]:
         "others_reason": others.reason if isinstance(others, Missing) else None,
         "power_coverage": min((energy.coverage for energy in energies), default=None),
         "power_flags": sorted({flag for energy in energies for flag in energy.flags}),
-        "throttling": _throttling(trace, spans[0].start_s, spans[-1].end_s) if spans else None,
+        "throttling": _throttling(trace, windows) if windows else None,
+        "throttling_untold": list(trace.throttling_untold(windows)),
         "precision": story.last(Name.PRECISION),
         "beyond_peak": beyond_peak(values),
     }
@@ -66,7 +70,7 @@ def _steady_reason(story: Story) -> str | None:
     return next((str(end["reason"]) for end in ends if not end["steady"]), None)
 
 
-def _throttling(trace: Trace, start_s: float, end_s: float) -> list[str] | None:
-    """The reasons that were given inside the window; null where no meter tells of any."""
-    found = trace.throttle_reasons(start_s, end_s)
+def _throttling(trace: Trace, windows: Sequence[Window]) -> list[str] | None:
+    """The reasons that were given inside the windows; null where no meter tells of any."""
+    found = throttled_by(trace, windows)
     return list(found) if found or trace.tells_throttling() else None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from hardware.energy.energy import EnergyReading
 from hardware.energy.plausible import Floor
 from hardware.energy.window_energy import FEW_SAMPLES, over_window
 from hardware.meters.base import Scope
+from hardware.sampling.series import Window
 from hardware.sampling.trace import Observed, Trace
 from runner.core.events import Name
-from runner.record.run_record import Story, spans_of
+from runner.record.run_record import Span, Story, spans_of
 from runner.record.values import GIB, Missing, Value, Values, divide, known, observed
 from runner.results.compute import chip_of
 from runner.results.host import HOST_NAMES, host
@@ -36,14 +37,24 @@ def power(story: Story) -> tuple[Values, list[str]]:
     window = over_window(readings)
     values |= _device(window, sum(span.samples for span in spans)) | _idle(story, trace)
     values |= _node(over_window([trace.total_energy(span.start_s, span.end_s, "node") for span in spans]))
-    start_s, end_s = spans[0].start_s, spans[-1].end_s
+    windows = windows_of(spans)
     told = {
-        "device/temperature_max_c": trace.peak("temperature_c", start_s, end_s, scope),
-        "device/utilisation_mean": trace.mean_utilisation(start_s, end_s, scope),
+        "device/temperature_max_c": trace.peak_of("temperature_c", windows, scope, least=_sources(story)),
+        "device/utilisation_mean": trace.mean_utilisation_of(windows, scope, least=_sources(story)),
     }
     values |= {name: observed(one) for name, one in told.items()} | host(trace, spans)
-    notes = _notes(window, trace.throttle_reasons(start_s, end_s))
+    notes = _notes(window, throttled_by(trace, windows))
     return values, [*notes, *_few(told), *_dear(trace)]
+
+
+def windows_of(spans: Sequence[Span]) -> list[Window]:
+    """The measured stretches, without the evaluations and the rest between them."""
+    return [(span.start_s, span.end_s) for span in spans]
+
+
+def throttled_by(trace: Trace, windows: Sequence[Window]) -> tuple[str, ...]:
+    """Why the device was throttled in any of the windows, sorted."""
+    return tuple(sorted({reason for start_s, end_s in windows for reason in trace.throttle_reasons(start_s, end_s)}))
 
 
 def load_trace(story: Story) -> Trace:
@@ -60,7 +71,16 @@ def _device_scope(story: Story) -> Scope:
 def device_energy(story: Story, trace: Trace, start_s: float, end_s: float) -> EnergyReading:
     """Of what counts as the device; of whole boards where devices share a sensor."""
     scope = _device_scope(story)
-    return trace.device_energy(start_s, end_s) if scope == "device" else trace.total_energy(start_s, end_s, scope)
+    if scope == "device":
+        return trace.device_energy(start_s, end_s, least=_sources(story))
+    return trace.total_energy(start_s, end_s, scope)
+
+
+def _sources(story: Story) -> int:
+    """How many sources of the device's scope the run has at the least: one for each of its devices."""
+    devices = story.case.topology.devices
+    assert isinstance(devices, int)
+    return devices if _device_scope(story) == "device" else 1
 
 
 def _device(window: EnergyReading, samples: int) -> Values:
@@ -109,8 +129,12 @@ def memory(story: Story) -> Values:
     for key, figure in (("allocated_bytes", "allocated"), ("reserved_bytes", "reserved")):
         peaks = [value[key] for value in told if value[key] is not None]
         reason = next((value["reason"] for value in told if value["reason"]), "training did not come to its end")
-        values[f"memory/device_peak_{figure}_gib"] = max(peaks) / GIB if peaks else Missing(reason)
-    used = trace.peak("memory_used_bytes", 0.0, float("inf"), "device")
+        # The highest of some ranks may not be the highest of all.
+        values[f"memory/device_peak_{figure}_gib"] = (
+            max(peaks) / GIB if peaks and len(peaks) == len(story.ranks) else Missing(reason)
+        )
+    whole_run = [(0.0, float("inf"))]
+    used = trace.peak_of("memory_used_bytes", whole_run, "device", least=_sources(story))
     values["memory/device_peak_used_gib"] = divide(observed(used), GIB)
     values["memory/host_peak_rss_gib"] = divide(observed(trace.peak_rss(0.0, float("inf"))), GIB)
     return values

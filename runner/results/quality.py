@@ -17,9 +17,11 @@ def quality(story: Story) -> Values:
     best = _best(goal, evaluations)
     for metric in goal.targets:
         none = Missing("no evaluation was completed" if not evaluations else f"no evaluation told {metric}")
-        told = [value for event in evaluations if (value := event.value["quality"].get(metric)) is not None]
         figures[f"quality/{metric}"] = none if best is None else known(best.value["quality"].get(metric), none.reason)
-        figures[f"quality/{metric}{LAST}"] = told[-1] if told else none
+        last = evaluations[-1].value["quality"].get(metric) if evaluations else None
+        figures[f"quality/{metric}{LAST}"] = (
+            known(last, f"the last evaluation told no {metric}") if evaluations else none
+        )
     reached = next((event for event in evaluations if event.value["reached"]), None)
     figures["quality/reached"] = float(reached is not None)
     return figures | _to_target(reached)

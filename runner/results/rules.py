@@ -216,6 +216,9 @@ def _throttling(report: Report) -> Finding:
     found = sorted({reason for part in _parts(report) for reason in part["throttling"] or ()})
     if found:
         return Finding("failed", f"the device was throttled: {', '.join(found)}")
+    untold = sorted({source for part in _parts(report) for source in part["throttling_untold"]})
+    if untold:
+        return Finding("unknown", f"its meter did not tell in all of the window: {', '.join(untold)}")
     if any(part["throttling"] is None for part in _parts(report)):
         return Finding("not applicable", "no meter of this device tells of throttling")
     return Finding("ok", "none was reported")

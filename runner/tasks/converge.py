@@ -42,8 +42,9 @@ def run(context: Context) -> None:
     )
     if not outcome.reached:
         quality = case.model.training.quality
+        best = "no number" if outcome.best is None else f"{outcome.best:.4g}"
         raise TargetNotReachedError(
-            f"The best {quality.metric} was {outcome.best:.4g} after {outcome.steps} steps; the target "
+            f"The best {quality.metric} was {best} after {outcome.steps} steps; the target "
             f"is {quality.targets[quality.metric]:g}. The budget is used up "
             f"(model.train.max_train_samples={case.model.training.max_train_samples})."
         )

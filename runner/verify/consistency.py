@@ -6,13 +6,13 @@ who changes all of them alike is not.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hardware.sampling.trace import Trace
 from runner.core.events import Name
 from runner.record.run_record import Story
+from runner.record.step_rows import read_rows
 from runner.verify.verdict import Check, failed, not_applicable, passed
 
 SLACK, SLACK_S = 0.05, 0.2
@@ -47,11 +47,7 @@ def _edges(segments: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 def _steps(story: Story, segments: Sequence[dict[str, Any]]) -> Iterator[str]:
     """A part that was killed may have left steps without their segment, but no segment goes without its steps."""
-    path = story.folder / "steps.csv"
-    rows: list[dict[str, str]] = []
-    if path.is_file():
-        with path.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row.get("phase") == "window" and row.get("samples")]
+    rows = [row for row in read_rows(story.folder / "steps.csv") if row["phase"] == "window"]
     first = [row for row in rows if row["rank"] == "0"]
     steps, samples = sum(one["steps"] for one in segments), sum(one["samples"] for one in segments)
     if steps > len(first):

@@ -289,17 +289,19 @@ def test_requests_are_answered_and_nonsense_is_an_error(trace):
     sampler.close()
 
 
-def test_devices_named_by_several_ranks_are_measured_together(trace):
+def test_only_the_devices_named_last_are_measured(trace):
+    """A worker that was started again has other devices: those of the first try are no longer read."""
     sampler = Sampler(trace, ["host"], period_s=0.1)
     (station,) = sampler._stations
     station.meter = Fake(Clock())
     other = DeviceIdentity(index=1, uuid="b", pci_bus_id=None, name="P800")
     sampler.start([])
-    sampler.add_devices([XPU])
-    sampler.add_devices([XPU])
-    sampler.add_devices([other])
+    sampler.set_devices([XPU])
+    sampler.set_devices([XPU])
+    sampler.set_devices([XPU, other])
+    sampler.set_devices([other])
     sampler.close()
-    assert station.meter.opened == [[], [XPU], [XPU, other]]
+    assert station.meter.opened == [[], [XPU], [XPU, other], [other]]
 
 
 def test_a_thread_that_dies_unforeseen_is_noted(trace):

@@ -269,6 +269,21 @@ def test_a_counter_is_held_to_what_a_working_device_draws(path):
     assert "2 W at a utilisation of 97%" in reading.reason
 
 
+@pytest.mark.parametrize("counter", [True, False])
+def test_a_power_that_nothing_can_draw_is_no_reading(path, counter):
+    """300 W told in milliwatts: 300 kW, while the counter moves by 300 J a second."""
+    write(
+        path,
+        *[row(float(t), power_w=3e5, energy_j=300.0 * t if counter else None, utilisation=1.0) for t in range(31)],
+    )
+    reading = Trace.load(path).total_energy(0, 30, "device")
+    if counter:
+        assert (reading.joules, reading.method, reading.peak_w) == (9000.0, "counter", None)
+    else:
+        assert (reading.joules, reading.mean_w, reading.peak_w) == (None, None, None)
+        assert "300,000 W is more than a device can draw" in reading.reason
+
+
 def test_what_a_meter_costs_above_its_share_is_told(path):
     write(path)
     dear = {"period_s": 1.5, "read_cpu_s": 0.3, "budget": 0.005}

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from account_doubles import SGD, Double, Mlp, account, recipe
 from torch import Tensor, nn
 
 from models.datasets.base import Batch, Counts
-from models.training import Optimizer
+from models.training import Optimizer, ParameterGroup
 
 
 class TestMlpByHand:
+    def test_what_the_optimizer_is_not_given_has_no_state_in_it(self) -> None:
+        """The first layer, 220 of 325 parameters, keeps its gradient and has neither momentum nor an update."""
+        frozen = replace(SGD, groups=(ParameterGroup(match=("0.*",), lr_ratio=0.0),))
+        costs, whole = account(Mlp, model=recipe(frozen)), account(Mlp)
+        assert (whole.optimizer_state_bytes, costs.optimizer_state_bytes) == (4 * 325, 4 * 105)
+        assert costs.gradient_bytes == 4 * 325
+        # Per step of 8: 220 weights and as much state, each 4 bytes, less to read and to write.
+        saved = whole.minimum_bytes_per_sample - costs.minimum_bytes_per_sample
+        assert saved == 2 * (4 * 220 + 4 * 220) / 8
+
+    @pytest.mark.parametrize("weights", ["float32", "bfloat16"])
+    def test_an_average_of_weights_is_a_further_copy_in_float32(self, weights: str) -> None:
+        model = recipe()
+        assert model.train is not None
+        model.train.regularisation.ema_decay = 0.9
+        assert account(Mlp, model=model, weights_dtype=weights).weight_average_bytes == 4 * 325
+        assert account(Mlp, weights_dtype=weights).weight_average_bytes == 0
+
     def test_parameters_gradients_and_inputs(self) -> None:
         costs = account(Mlp)
         assert costs.parameters == costs.trainable_parameters == 325

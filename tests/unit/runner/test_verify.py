@@ -76,6 +76,7 @@ class Maker:
         self,
         *,
         steps: int = STEPS,
+        from_step: int = 0,
         power_from_s: float = 0.0,
         probed: dict[str, Any] | None = None,
         others: float | None = 0.02,
@@ -84,7 +85,7 @@ class Maker:
         self.tell(1.0, Name.ENVIRONMENT, {"packages": packages, "devices": [{"index": 0, "name": "Some CPU"}]})
         self.tell(2.0, Name.INIT_END, {"seconds": 1.0})
         self.tell(2.0, Name.PRECISION, PROBED if probed is None else probed)
-        self.tell(3.0, Name.TRAIN_START, {"step": 0, "samples": 0})
+        self.tell(3.0, Name.TRAIN_START, {"step": from_step, "samples": from_step})
         self.tell(5.0, Name.WARMUP_END, {"steady": True, "steps": 10, "seconds": 2.0, "reason": None})
         samples, seconds = steps * BATCH, steps * STEP_S
         counts = {"steps": steps, "own_s": 0.01, "samples": samples, "tokens": None, "core_s": seconds}
@@ -415,7 +416,8 @@ def test_a_resumed_run_whose_killed_part_was_not_steady(tmp_path: Path) -> None:
     maker = Maker(tmp_path / "run", compose_case())
     maker.begin({"name": "closed", "changed": []})
     maker.tell(1.0, Name.WARMUP_END, {"steady": False, "steps": 9, "seconds": 2.0, "reason": "the cap was reached"})
-    maker.measure()
+    maker.tell(1.5, Name.CHECKPOINT, {"step": 9, "samples": 9, "file": "checkpoints/last.ckpt"})
+    maker.measure(from_step=9)
     maker.end()
     folder = maker.save()
     verdict = verify(folder)
