@@ -18,8 +18,9 @@ from typing import Any
 
 from benchmarks.record import Record, goal
 from runner.config.division import Division
-from runner.record.names import figures_for, unit_of
+from runner.record.names import unit_of
 from runner.record.report import Figure, Report
+from runner.record.task import figures_for
 
 MOST_S = 10.0
 """For 3,000 runs."""

@@ -84,11 +84,12 @@ def _answer(arguments: list[str]) -> int:
         return 0
     take_search_path(read.overrides)
     added = added_vendor(read.overrides)
-    if read.flags:
-        _show([*read.flags, *read.overrides, *added])
-        return 0
     from runner.config.compose import composing
-    from runner.config.plan import plan
+    from runner.config.plan import added_model, plan
+
+    if read.flags:
+        _show([*read.flags, *read.overrides, *added, *added_model(read.overrides)])
+        return 0
 
     with composing():
         plans = plan(read, added)

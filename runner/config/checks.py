@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import socket
 from dataclasses import replace
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
-from typing import get_args, get_type_hints
 
-from hardware.chips import find_chip, load_chips
 from hardware.detect import device_nodes, visible_count
 from hardware.device import load_device
 from hardware.meters.registry import meter_names
@@ -23,12 +20,12 @@ from runner.config.class_path import check_class
 from runner.config.division import Division
 from runner.config.kinds import check_kinds
 from runner.config.known import check_names, check_workable
-from runner.config.schema import Case, Task
-from runner.core.registries import MODELS
+from runner.config.schema import Case
+from runner.config.task import Demands, demands_of
 from runner.core.errors import ConfigurationError, DataMissingError, DependencyError, HardwareError
+from runner.core.registries import MODELS
+from runner.core.tasks import TASKS
 
-TASKS = get_args(get_type_hints(Task)["name"])
-"""Every task there is."""
 ADDRESS = re.compile(r"(databricks|uc)(:|$)|(?!file:|sqlite:)[a-z][a-z0-9+.-]*://[^/]|sqlite(\+\w+)?:///.", re.I)
 """How the address of an MLflow store begins: a server's, or a database's with its file."""
 TORCH_EPS = 1e-8
@@ -51,17 +48,20 @@ def check(case: Case, changes: Division | None = None) -> None:
         DataMissingError: `data.root` is no folder, or lacks what the model's data set consists of.
     """
     check_names(case)
-    _check_choices(case)
+    task = demands_of(case)
+    _check_offered(case, task)
+    _check_section(case, task)
+    _check_choices(case, task)
+    task.check(case)
     if changes is not None:
         check_kinds(changes)
     _check_implementation(case)
     _check_tracking(case)
-    _check_numerics(case)
+    _check_numerics(case, task)
     _check_topology(case)
-    _check_data(case)
-    _check_meters(case)
-    _check_chip(case)
-    _check_hardware(case)
+    _check_data(case, task)
+    _check_meters(case, task)
+    _check_hardware(case, task)
 
 
 def with_devices(case: Case) -> Case:
@@ -86,15 +86,31 @@ def on_host(case: Case) -> bool:
     return case.vendor.on_host or case.emulate
 
 
-def _check_choices(case: Case) -> None:
+def _check_offered(case: Case, task: Demands) -> None:
     vendor = case.vendor
-    if case.task.name not in vendor.tasks:
-        only = "" if "train" in vendor.tasks else f" {vendor.title} is for inference, which no task measures yet."
-        there = [task for task in vendor.tasks if task in TASKS]  # a vendor from elsewhere may name one that is not
-        raise HardwareError(
-            f"vendor={vendor.name} cannot do task={case.task.name}.{only} It can do: {', '.join(there) or 'none'}."
-        )
-    if case.framework.name not in case.model.implementations:
+    if task.offered_by(vendor):
+        return
+    known = TASKS.names()  # a vendor from elsewhere may name one that is not
+    there = [name for name in vendor.tasks if name in known]
+    measures = any(TASKS.find(name).on_device for name in there)
+    only = "" if measures else f" {vendor.title} is for inference, which no task measures yet."
+    raise HardwareError(
+        f"vendor={vendor.name} cannot do task={task.name}.{only} It can do: {', '.join(there) or 'none'}."
+    )
+
+
+def _check_section(case: Case, task: Demands) -> None:
+    if task.section is None or getattr(case.model, task.section, None) is not None:
+        return
+    raise ConfigurationError(
+        f"task={task.name} needs the section {task.section}: of a model's YAML, and model={case.model.name} has none. "
+        "Choose another model or another task."
+    )
+
+
+def _check_choices(case: Case, task: Demands) -> None:
+    vendor = case.vendor
+    if case.has_model and case.framework.name not in case.model.implementations:
         raise ConfigurationError(
             f"model={case.model.name} has no implementation for framework={case.framework.name}. "
             f"It has one for: {', '.join(case.model.implementations)}."
@@ -104,22 +120,19 @@ def _check_choices(case: Case) -> None:
             f"vendor={vendor.name} does not offer precision={case.precision.name}. "
             f"It offers: {', '.join(vendor.precisions)}."
         )
-    if case.task.name != "inspect" and case.compiler.name not in vendor.compilers:
+    if task.on_device and case.compiler.name not in vendor.compilers:
         raise ConfigurationError(
             f"vendor={vendor.name} does not offer compiler={case.compiler.name}. "
             f"It offers: {', '.join(vendor.compilers)}."
         )
-    if case.task.name != "inspect":
+    if task.on_device:
         check_workable(case)
-    if case.task.name == "converge" and case.data.name == "synthetic":
-        raise ConfigurationError(
-            "task=converge needs data that can be learned, and data=synthetic is random. "
-            "Choose data=sample or data=dataset."
-        )
 
 
 def _check_implementation(case: Case) -> None:
     """A dotted path is looked up in the module's text, another name among what installed packages registered."""
+    if not case.has_model:
+        return
     framework = case.framework.name
     path = case.model.implementations[framework]
     if "." in path:
@@ -142,10 +155,12 @@ def _check_tracking(case: Case) -> None:
     )
 
 
-def _check_numerics(case: Case) -> None:
+def _check_numerics(case: Case, task: Demands) -> None:
     """Refuse what is known to divide by zero: Adam's eps below float16's smallest number is 0 there."""
-    optimizer = case.model.training.optimizer
-    if case.precision.weights != "float16" or optimizer.name == "sgd" or case.task.name == "inspect":
+    if case.precision.weights != "float16" or case.model.train is None or not task.on_device:
+        return
+    optimizer = case.model.train.optimizer
+    if optimizer.name == "sgd":
         return
     eps = TORCH_EPS if optimizer.eps is None else optimizer.eps
     if eps < SMALLEST_FLOAT16:
@@ -170,7 +185,7 @@ def _check_topology(case: Case) -> None:
         )
 
 
-def _check_data(case: Case) -> None:
+def _check_data(case: Case, task: Demands) -> None:
     data = case.data
     if data.name == "dataset":
         if case.model.dataset is None:
@@ -179,7 +194,7 @@ def _check_data(case: Case) -> None:
             raise DataMissingError(
                 f"data.root={data.root} is not a folder. Give the folder that holds {case.model.data_source}."
             )
-        if case.task.name != "inspect":
+        if task.on_device:
             _check_layout(Path(data.root).expanduser(), case)
         return
     if data.root is not None:
@@ -207,18 +222,7 @@ def _is_there(root: Path, needed: str) -> bool:
         return False
 
 
-def _check_chip(case: Case) -> None:
-    """`task=inspect` has nothing but the catalogue to take a chip's rates from."""
-    name = case.vendor.chip
-    if case.task.name != "inspect" or name is None or find_chip(name) is not None:
-        return
-    known = [one for chip in load_chips() for one in (chip.name, *chip.aliases)]
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f" Did you mean vendor.chip={shlex.quote(near[0])}?" if near else ""
-    raise ConfigurationError(f"vendor.chip={name} is not in hardware/chips.yaml, so its rates are unknown.{hint}")
-
-
-def _check_meters(case: Case) -> None:
+def _check_meters(case: Case, task: Demands) -> None:
     asked = case.meters
     known = meter_names()
     for name in asked.extra:
@@ -226,7 +230,7 @@ def _check_meters(case: Case) -> None:
             near = get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise ConfigurationError(f"meters.extra: no meter is called {name}.{hint} There are: {', '.join(known)}.")
-    if asked.prometheus_port is None or case.task.name == "inspect":
+    if asked.prometheus_port is None or not task.on_device:
         return
     if find_spec(PACKAGE) is None:
         raise DependencyError(
@@ -242,12 +246,12 @@ def _check_meters(case: Case) -> None:
         ) from error
 
 
-def _check_hardware(case: Case) -> None:
+def _check_hardware(case: Case, task: Demands) -> None:
     try:
         device = load_device(case.vendor, emulate=case.emulate)
     except ValueError as error:
         raise ConfigurationError(f"vendor={case.vendor.name}: {error}") from error
-    if case.task.name == "inspect":
+    if not task.on_device:
         return
     reason = device.unavailable_reason()
     if reason is not None:

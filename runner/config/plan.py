@@ -22,8 +22,9 @@ from runner.config.complete import check_sections, check_texts
 from runner.config.compose import compose_with_engine, plain_values, tuning_in_use
 from runner.config.division import Division
 from runner.config.fairness import division_of
-from runner.config.schema import Case, case_from_dict
+from runner.config.schema import NO_MODEL, Case, case_from_dict
 from runner.core.errors import ConfigurationError, TouchstoneError
+from runner.core.tasks import TASKS
 
 MOST_CASES = 10_000
 """A sweep of more was typed by mistake: nobody waits for them, and composing them takes minutes."""
@@ -109,7 +110,20 @@ def _expanded(arguments: Arguments) -> Iterator[tuple[str, ...]]:
     return itertools.product(*lists.values())
 
 
-def _planned(overrides: tuple[str, ...]) -> Planned:
+def added_model(overrides: Sequence[str]) -> list[str]:
+    """`model=none` where the task that the overrides name runs no model, and they name no model."""
+    given = {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)}
+    if "model" in given or "task" not in given:
+        return []
+    try:
+        needed = TASKS.find(given["task"]).needs_model
+    except ValueError:  # Hydra, or the case's own check, says more of it
+        return []
+    return [] if needed else [f"model={NO_MODEL.name}"]
+
+
+def _planned(given: tuple[str, ...]) -> Planned:
+    overrides = (*given, *added_model(given))
     config = compose_with_engine(overrides)
     values: dict[str, Any] = {}
     nothing = Division(name="closed")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator
 from pydantic.dataclasses import dataclass
 
 from hardware.spec import PrecisionSpec, VendorSpec
@@ -23,6 +23,7 @@ from models.ranges import Count, Devices, Port, Positive, Repeats, Retries, Seco
 from models.recipe import Recipe
 from runner.config.published import Published
 from runner.core.redact import public_uri
+from runner.core.tasks import TASKS
 
 STRICT = ConfigDict(extra="forbid")
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
@@ -30,12 +31,26 @@ NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
-class Task:
-    """What is done."""
+class TaskOptions:
+    """What is done; a task with options of its own has a subclass of this."""
 
-    name: Literal["train", "converge", "inspect"]
-    segment_s: Seconds = 10.0
-    """`converge`: seconds between two stops of the clock to read losses back."""
+    name: str
+
+
+def _with_its_options(values: Any) -> Any:
+    """The section in the form that its task gives it; a task that there is not is refused."""
+    if not isinstance(values, dict) or not isinstance(values.get("name"), str):
+        return values
+    options: type[TaskOptions] = TASKS.find(values["name"]).options
+    return TypeAdapter(options).validate_python(values)
+
+
+NO_MODEL = Recipe(name="none", implementations={}, unit="samples", architecture={}, dataset="none")
+"""Stands for `model: null`, of tasks that run no model."""
+
+
+def _no_model(values: Any) -> Any:
+    return NO_MODEL if values is None else values
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
@@ -151,8 +166,8 @@ class Run:
 class Case:
     """Everything that decides a result, and how the run is looked after."""
 
-    task: Task
-    model: Recipe
+    task: Annotated[TaskOptions, BeforeValidator(_with_its_options)]
+    model: Annotated[Recipe, BeforeValidator(_no_model)]
     framework: Framework
     compiler: Compiler
     vendor: VendorSpec
@@ -184,6 +199,18 @@ class Case:
             )
         return part
 
+    def __post_init__(self) -> None:
+        needed = TASKS.find(self.task.name).needs_model
+        if needed and not self.has_model:
+            raise ValueError(f"task={self.task.name} needs a model, and model is null: choose one with model=NAME")
+        if self.has_model and not needed:
+            raise ValueError(f"task={self.task.name} runs no model: leave model={self.model.name} out")
+
+    @property
+    def has_model(self) -> bool:
+        """Whether there is a model to be run."""
+        return self.model.name != NO_MODEL.name
+
     @property
     def name(self) -> str:
         """Short name for folders, tables and MLflow, e.g. `converge_bert_tiny_fp32_cpu`."""
@@ -202,7 +229,8 @@ class Case:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dictionaries, as `run.yaml` holds them."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return values if self.has_model else values | {"model": None}
 
     def save(self, path: Path) -> None:
         """Write `run.yaml`, without the credentials of `tracking.uri`; the file must not exist yet.
@@ -219,7 +247,8 @@ class Case:
 
 def case_name(case: Any) -> str:
     """The one rule by which a case is called; `case` is a `Case` or a composed configuration with the same keys."""
-    parts = [case.task.name, case.model.name, case.scale, case.precision.name, case.vendor.name]
+    model = [case.model.name] if case.model is not None and case.model.name != NO_MODEL.name else []
+    parts = [case.task.name, *model, case.scale, case.precision.name, case.vendor.name]
     parts += [f"x{case.topology.devices}"] if case.topology.name != "single" else []
     parts += [case.compiler.name] if case.compiler.name != "eager" else []
     return "_".join(map(str, parts)) + ("_emulated" if case.emulate else "")

@@ -20,12 +20,14 @@ from rich.text import Text
 
 from runner.config.schema import Case
 from runner.console.header import case_marks, header, targets
-from runner.console.progress import Progress, Snapshot, Stage, duration
+from runner.console.progress import Progress, Snapshot, duration
 from runner.core.errors import BY_NAME, TouchstoneError
 from runner.core.events import Event, Name
 from runner.core.lasting_output import standard_output
 from runner.record.names import number
 from runner.record.report import Report
+from runner.record.stages import Stage
+from runner.record.task import task_of
 from runner.views import comparable, compare
 from runner.views.comparable import Run
 from runner.views.page import WIDTH, Grid, Page, clean, screen, to_rich
@@ -73,7 +75,7 @@ class Console:
     def start(self, run_folder: Path, vendor_detected: bool, tuning: str | None = None) -> None:
         """Say what runs, and begin to show progress."""
         case = self._case
-        self._print(f"{case.task.name} {case.model.name}", style="bold")
+        self._print(f"{case.task.name} {case.model.name}" if case.has_model else case.task.name, style="bold")
         for label, text in header(case, run_folder, vendor_detected, tuning):
             self._print(f"  {label:<10} {text}")
         for mark in case_marks(case):
@@ -180,7 +182,7 @@ class Console:
         total = None if snapshot.fraction is None else 1.0
         bar.update(
             self._bar_task,
-            description=f"{duration(self._clock() - self._began_s):>6} {snapshot.stage.value}",
+            description=f"{duration(self._clock() - self._began_s):>6} {snapshot.words}",
             total=total,
             completed=snapshot.fraction or 0.0,
             left=snapshot.left,
@@ -253,7 +255,7 @@ def last_traceback(run_folder: Path) -> str:
 def _doing(snapshot: Snapshot) -> str:
     """What goes on, in words: the stage, and what is being prepared."""
     named = snapshot.stage is Stage.PREPARING and snapshot.detail
-    return f"{snapshot.stage.value}: {snapshot.detail}" if named else snapshot.stage.value
+    return f"{snapshot.words}: {snapshot.detail}" if named else snapshot.words
 
 
 def _bar(on: RichConsole, *, redirect: bool) -> Bar:
@@ -274,7 +276,7 @@ def _bar(on: RichConsole, *, redirect: bool) -> Bar:
 def _line(event: Event, case: Case) -> str | None:
     """What an event is worth saying in a line of its own."""
     value = event.value
-    if event.name == Name.ENVIRONMENT and case.task.name != "inspect":
+    if event.name == Name.ENVIRONMENT and task_of(case).on_device:
         names = [str(device.get("name")) for device in value.get("devices") or []]
         return f"device: {', '.join(dict.fromkeys(names))}" if names else None
     if event.name == Name.WARMUP_END:

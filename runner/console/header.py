@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hardware.precision.cpu_features import has_float16
 from runner.config.schema import Case
+from runner.record.task import task_of
 from runner.views.tables import EMULATED, NOT_PUBLISHABLE, TINY
 
 SLOW_FLOAT16 = (
@@ -15,21 +16,13 @@ SLOW_FLOAT16 = (
 
 def header(case: Case, run_folder: Path, vendor_detected: bool, tuning: str | None = None) -> list[tuple[str, str]]:
     """What runs, as (label, text) lines; `tuning` is the file of `conf/tuning` that changed the case."""
-    model, precision, vendor = case.model, case.precision, case.vendor
-    passes = (
-        f", {model.training.gradient_accumulation_steps} passes per step"
-        if model.training.gradient_accumulation_steps > 1
-        else ""
-    )
+    task, precision, vendor = task_of(case), case.precision, case.vendor
     products = precision.autocast or precision.weights
     tf32 = ", TF32 products" if precision.matmul == "tf32" else ""
     found = " (found on this machine; vendor=NAME chooses another)" if vendor_detected else ""
     chip = f", {vendor.chip}" if vendor.chip else ""
     lines = [
-        (
-            "model",
-            f"{model.name}, scale={case.scale}, {model.training.batch_size} {model.unit} per device and pass{passes}",
-        ),
+        *([("model", _model(case))] if case.has_model else []),
         ("software", f"{case.framework.name}, {case.compiler.name}"),
         ("precision", f"{precision.name}: {precision.weights} weights, computed in {products}{tf32}"),
         ("vendor", f"{vendor.name}, {vendor.title}{chip}{found}"),
@@ -38,7 +31,7 @@ def header(case: Case, run_folder: Path, vendor_detected: bool, tuning: str | No
     ]
     if tuning is not None:
         lines.append(("tuning", f"conf/tuning/{tuning}.yaml, this vendor's for this model; '~tuning' leaves it out"))
-    if case.task.name == "train":
+    if task.measured_window:
         window = case.measure.window
         lines.append(
             (
@@ -46,10 +39,9 @@ def header(case: Case, run_folder: Path, vendor_detected: bool, tuning: str | No
                 f"{case.measure.name}: at least {window.min_s:g} s and {window.min_steps} steps{_repeats(case)}",
             )
         )
-    if case.task.name == "converge":
-        lines.append(
-            ("target", f"{targets(case)} within {model.training.max_train_samples:,} examples{_repeats(case)}")
-        )
+    if task.quality_target:
+        budget = case.model.training.max_train_samples
+        lines.append(("target", f"{targets(case)} within {budget:,} examples{_repeats(case)}"))
     return [*lines, ("folder", str(run_folder))]
 
 
@@ -57,7 +49,7 @@ def case_marks(case: Case) -> list[str]:
     """What must be known about the numbers before there are any."""
     marks = [EMULATED] if case.emulate else []
     marks += [TINY] if case.scale == "tiny" else []
-    measured = case.task.name != "inspect"
+    measured = task_of(case).on_device
     on_host = case.vendor.on_host or case.emulate
     if measured and on_host and "float16" in (case.precision.autocast, case.precision.weights):
         marks += [SLOW_FLOAT16] if has_float16() is False else []
@@ -70,6 +62,16 @@ def targets(case: Case) -> str:
     """The quality targets, e.g. `mlm_accuracy ≥ 0.2`."""
     sign = "≥" if case.model.training.quality.mode == "max" else "≤"
     return " and ".join(f"{name} {sign} {goal:g}" for name, goal in case.model.training.quality.targets.items())
+
+
+def _model(case: Case) -> str:
+    """The model, and what one pass of its training holds."""
+    train, about = case.model.train, f"{case.model.name}, scale={case.scale}"
+    if train is None:
+        return about
+    passes = train.gradient_accumulation_steps
+    several = f", {passes} passes per step" if passes > 1 else ""
+    return f"{about}, {train.batch_size} {case.model.unit} per device and pass{several}"
 
 
 def _devices(devices: int | str) -> str:

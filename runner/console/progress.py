@@ -6,28 +6,16 @@ expected to take.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 
 from runner.config.schema import Case
 from runner.core.events import Event, Name
 from runner.record.names import number
+from runner.record.stages import Stage, Stages
+from runner.record.task import task_of
 
 EVALUATION_GAP_S = 0.4
-"""`converge`: silence after a segment that means an evaluation, because the next segment begins at once."""
-
-
-class Stage(StrEnum):
-    """What the worker does, in words for people."""
-
-    STARTING = "starting worker"
-    PREPARING = "preparing"
-    WARMING_UP = "warming up"
-    MEASURING = "measuring"
-    TRAINING = "training"
-    EVALUATING = "evaluating"
-    COUNTING = "counting FLOPs"
-    ENDING = "ending worker"
+"""Training to a budget: silence after a segment that means an evaluation, because the next segment begins at once."""
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -35,8 +23,10 @@ class Snapshot:
     """One moment of a run."""
 
     stage: Stage
+    words: str
+    """The stage as the task says it."""
     fraction: float | None
-    """Of the window (`train`) or of the budget (`converge`) done, 0..1; null where nobody knows."""
+    """Of the window or of the budget done, 0..1; null where nobody knows."""
     left: str
     """How long it will take; empty where nobody knows."""
     detail: str
@@ -48,6 +38,7 @@ class Progress:
     """Follows one worker. Only the first rank's events move it, and errors of any."""
 
     case: Case
+    _stages: Stages = field(init=False)
     stage: Stage = Stage.STARTING
     _preparing: str = ""
     _step: int | None = None
@@ -62,11 +53,14 @@ class Progress:
     _measured_s: float = 0.0
     _segment_ended_s: float | None = None
 
+    def __post_init__(self) -> None:
+        self._stages = task_of(self.case).stages
+
     def update(self, event: Event) -> None:
         """Take one event of the first rank in."""
         value = event.value
         if event.name == Name.INIT_END:
-            self.stage = Stage.COUNTING if self.case.task.name == "inspect" else Stage.PREPARING
+            self.stage = self._stages.first
             self._preparing = "loading the framework"
         elif event.name == Name.INIT_START:
             self.stage, self._preparing = Stage.PREPARING, "connecting the device"
@@ -97,18 +91,20 @@ class Progress:
     def at(self, now_s: float) -> Snapshot:
         """The state at a moment of the monotonic clock."""
         if self._segment_ended_s is not None and now_s - self._segment_ended_s > EVALUATION_GAP_S:
-            self.stage = Stage.EVALUATING if self.case.task.name == "converge" else self.stage
+            self.stage = Stage.EVALUATING if self._stages.follows == "budget" else self.stage
         if self.stage is Stage.MEASURING:
             fraction, left = self._window(now_s)
-        elif self.stage in (Stage.TRAINING, Stage.EVALUATING) and self.case.task.name == "converge":
+        elif self.stage in (Stage.TRAINING, Stage.EVALUATING) and self._stages.follows == "budget":
             fraction, left = self._budget(now_s)
         else:
             fraction, left = None, ""
-        return Snapshot(stage=self.stage, fraction=fraction, left=left, detail=self._detail())
+        return Snapshot(
+            stage=self.stage, words=self._stages.say(self.stage), fraction=fraction, left=left, detail=self._detail()
+        )
 
     @property
     def _working(self) -> Stage:
-        return Stage.TRAINING if self.case.task.name == "converge" else Stage.MEASURING
+        return self._stages.working
 
     def _take_step(self, event: Event) -> None:
         value = event.value
@@ -118,7 +114,8 @@ class Progress:
 
     def _take_evaluation(self, event: Event) -> None:
         self._segment_ended_s = None
-        self._quality = (event.value.get("quality") or {}).get(self.case.model.training.quality.metric)
+        train = self.case.model.train
+        self._quality = (event.value.get("quality") or {}).get(train.quality.metric) if train else None
         if event.name == Name.EVALUATE and not event.value.get("reached"):
             self.stage = self._working
 
@@ -161,11 +158,11 @@ class Progress:
             return self._preparing
         if self.stage in (Stage.STARTING, Stage.COUNTING, Stage.ENDING):
             return ""
-        quality = self.case.model.training.quality
         parts = [f"step {self._step:,}"] if self._step is not None else []
         parts += [f"loss {number(self._loss)}"] if self._loss is not None else []
         parts += [f"{number(self._speed)} {self.case.model.unit}/s"] if self._speed is not None else []
         if self._quality is not None:
+            quality = self.case.model.training.quality
             parts.append(f"{quality.metric} {number(self._quality)} of {quality.targets[quality.metric]:g}")
         return ", ".join(parts)
 

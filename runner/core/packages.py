@@ -5,6 +5,7 @@ The folders alone, without Hydra, for those who list choices; `runner.config.sea
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from hardware.packages import CONF, BrokenPackageError, brought, place
 from models.datasets import catalogue
 
 SHIPPED = Path(conf.__file__).parent
+NOT_OFFERED: defaultdict[str, frozenset[str]] = defaultdict(frozenset, model=frozenset({"none"}))
+"""Choices that only the engine makes, by group: no model goes with tasks that run none."""
 LAYOUT = ("*.yaml", "*/*.yaml", "*/*/*.yaml")
 """Where a folder of configuration has its files: a group's choices, and a vendor's tuning."""
 
@@ -78,4 +81,4 @@ def choices(group: str, *, outside: bool = True) -> list[str]:
         outside: whether to list what packages and `hydra.searchpath` add, too.
     """
     folders = (SHIPPED, *installed(), *named) if outside else (SHIPPED,)
-    return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
+    return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")} - NOT_OFFERED[group])

@@ -86,7 +86,7 @@ def attempt(
         end_worker(worker)
         end_left(worker, folder, module)
         follow()
-        return InterruptedRunError(f"Interrupted. What was measured so far is kept. {_how_to_go_on(case, folder)}")
+        return InterruptedRunError(f"Interrupted. What was measured so far is kept. {_how_to_go_on(folder)}")
     left = end_left(worker, folder, module)
     follow()
     if told:
@@ -100,8 +100,8 @@ def attempt(
     return _orphaned(worker.returncode) if orphaned else _crash(worker.returncode, folder)
 
 
-def _how_to_go_on(case: Case, folder: Path) -> str:
-    if case.task.name == "converge" and (folder / "checkpoints" / "last.ckpt").exists():
+def _how_to_go_on(folder: Path) -> str:
+    if (folder / "checkpoints" / "last.ckpt").exists():
         return "Go on from the last evaluation with the same command and resume=true: python -m runner … resume=true"
     return "Nothing was saved that could be gone on from: give the same command again to start afresh."
 

@@ -11,6 +11,10 @@ import torchmetrics  # noqa: F401
 import torchvision  # noqa: F401
 import transformers  # noqa: F401
 
-import runner.tasks.converge
-import runner.tasks.train
+import runner.frameworks.implementations
+import runner.frameworks.lightning.convergence
+import runner.frameworks.lightning.module
+import runner.frameworks.lightning.throughput
+import runner.frameworks.lightning.trainer
+import runner.frameworks.loaders
 import runner.worker.main  # noqa: F401

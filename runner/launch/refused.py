@@ -16,9 +16,9 @@ from runner.core.errors import ConfigurationError, TouchstoneError
 from runner.core.events import EventWriter, Name
 from runner.core.lock import let_go
 from runner.launch.folder import claim, make_own
-from runner.record.names import figures_for, unit_of
 from runner.record.report import Figure, Report
 from runner.record.run_record import PARENT_LOG
+from runner.record.task import task_named
 from runner.results.build import build
 
 NOT_VALID = "a value of the case is not valid"
@@ -72,8 +72,9 @@ def record_invalid(values: dict[str, Any], wanted: Path, error: TouchstoneError)
 
 def _report(values: dict[str, Any], error: dict[str, str], exit_code: int) -> Report:
     case = _described(values)
-    names = figures_for(case["task"], []) if case["task"] in ("train", "converge", "inspect") else []
-    figures = {name: Figure(value=None, unit=unit_of(name, str(case["unit"])), reason=NOT_VALID) for name in names}
+    task = task_named(case["task"])
+    units = {name: task.unit_of(name, str(case["unit"])) for name in task.figure_names()} if task else {}
+    figures = {name: Figure(value=None, unit=unit, reason=NOT_VALID) for name, unit in units.items()}
     return Report(
         status="failed",
         exit_code=exit_code,

@@ -25,6 +25,7 @@ from runner.measure.step_records import StepsFile
 from runner.record.names import is_quality
 from runner.record.report import Report
 from runner.record.run_record import PARENT_LOG
+from runner.record.task import task_of
 from runner.results.build import build
 from runner.results.repeats import REPEATS
 from runner.tracking import Tracker
@@ -55,7 +56,7 @@ class Engine:
         if self.case.tracking.name == "mlflow":
             tracker = Tracker(self.folder, self.case.tracking, say=self.console.say)
         begin_tracking = _once(tracker.start if tracker else None)
-        repeats = self.case.measure.repeats if self.case.task.name != "inspect" else 1
+        repeats = self.case.measure.repeats if task_of(self.case).on_device else 1
         if repeats == 1:
             self._part(self.folder, begin_tracking)
         else:
@@ -129,7 +130,7 @@ class Engine:
             failure = InterruptedRunError("Interrupted before the worker was started. Nothing was measured.")
         free_reserve(folder)
         _tell_end(events, failure)
-        if self.case.task.name != "inspect":
+        if task_of(self.case).on_device:
             _tell_finished(folder, build(folder, by_run=True))
         _save(folder)
         return failure
@@ -140,7 +141,7 @@ class Engine:
         StepsFile.create(folder / "steps.csv")
         environment = {PARENT_VARIABLE: str(os.getpid()), AUTOLOAD_VARIABLE: "0"}
         with ExitStack() as stack:
-            if self.case.task.name != "inspect":
+            if task_of(self.case).on_device:
                 sampler = self._start_sampler(folder, events)
                 if sampler is not None:
                     stack.callback(self._end_sampler, sampler, events)
@@ -194,7 +195,7 @@ class Engine:
     def _follower(self, begin_tracking: Callable[[], None]) -> Callable[[Event], None]:
         # Importing MLflow takes seconds of a core, which a case on the host CPU would feel: it must fall neither into a
         # window, which may have further segments after its first, nor into the worker's own imports.
-        begins = Name.TRAIN_END if self.case.task.name == "train" else Name.INIT_END
+        begins = task_of(self.case).tracking_begins
 
         def follow(event: Event) -> None:
             if event.name == begins:

@@ -1,23 +1,17 @@
-"""The names of all figures: unit, title, direction, the tasks they belong to and how they are written for people.
+"""The names of all figures: unit, title, direction and how they are written for people.
 
-The one source of units: whoever builds a report takes them from here. MLflow's metric names are these names.
+The one source of units: whoever builds a report takes them from here. MLflow's metric names are these names. Which of
+them a task yields, and figures that only one task has, stand with the task.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 Better = Literal["higher", "lower"]
 Form = Literal["number", "integer", "prefixed", "percent", "yes_no"]
-
-TRAIN = frozenset({"train"})
-CONVERGE = frozenset({"converge"})
-INSPECT = frozenset({"inspect"})
-MEASURED = TRAIN | CONVERGE
-ALL = MEASURED | INSPECT
 
 LAST = "_last"
 """Suffix of a quality metric's figure for the last evaluation; without it, the best one is meant."""
@@ -37,10 +31,7 @@ class Definition:
     """`{unit}` stands for the model's own unit in the plural; `1` is a plain ratio, `bool` is 0 or 1."""
     better: Better | None = None
     """Which direction is an advantage; null where more is neither better nor worse by itself."""
-    tasks: frozenset[str] = MEASURED
     form: Form = "number"
-    headline: frozenset[str] = frozenset()
-    """Tasks that show the figure on their first screen."""
     same_batch: bool = False
     """Whether two runs can only be ranked by it when they have the same batch size."""
     highest: bool = False
@@ -53,9 +44,7 @@ def _define(
     unit: str,
     better: Better | None = None,
     *,
-    tasks: frozenset[str] = MEASURED,
     form: Form = "number",
-    headline: frozenset[str] = frozenset(),
     same_batch: bool = False,
     highest: bool = False,
 ) -> Definition:
@@ -64,9 +53,7 @@ def _define(
         title=title,
         unit=unit,
         better=better,
-        tasks=tasks,
         form=form,
-        headline=headline,
         same_batch=same_batch,
         highest=highest,
     )
@@ -74,88 +61,76 @@ def _define(
 
 # Totals over a run or a window (J, s of the whole run) have no direction: they grow with the length of the run alone.
 _DEFINITIONS = (
-    _define("quality/target", "Quality target", "1", tasks=CONVERGE),
-    _define("quality/reached", "Quality target reached", "bool", "higher", tasks=CONVERGE, form="yes_no"),
-    _define("time/to_target_s", "Time to target", "s", "lower", tasks=CONVERGE, headline=CONVERGE),
+    _define("quality/target", "Quality target", "1"),
+    _define("quality/reached", "Quality target reached", "bool", "higher", form="yes_no"),
+    _define("time/to_target_s", "Time to target", "s", "lower"),
     _define(
         "convergence/samples_to_target",
         "Samples to target",
         "{unit}",
         "lower",
-        tasks=CONVERGE,
         form="integer",
-        headline=CONVERGE,
     ),
-    _define("convergence/steps_to_target", "Steps to target", "steps", "lower", tasks=CONVERGE, form="integer"),
-    _define("convergence/energy_j_to_target", "Energy to target", "J", "lower", tasks=CONVERGE, headline=CONVERGE),
-    _define("throughput/steady", "Throughput, steady", "{unit}/s", "higher", headline=MEASURED),
+    _define("convergence/steps_to_target", "Steps to target", "steps", "lower", form="integer"),
+    _define("convergence/energy_j_to_target", "Energy to target", "J", "lower"),
+    _define("throughput/steady", "Throughput, steady", "{unit}/s", "higher"),
     _define("throughput/steady_per_device", "Throughput, steady, per device", "{unit}/s", "higher"),
-    _define("throughput/whole", "Throughput, evaluations included", "{unit}/s", "higher", headline=CONVERGE),
+    _define("throughput/whole", "Throughput, evaluations included", "{unit}/s", "higher"),
     _define("throughput/whole_per_device", "Throughput, evaluations included, per device", "{unit}/s", "higher"),
     _define("throughput/train", "Throughput, evaluations excluded", "{unit}/s", "higher"),
     _define("throughput/train_per_device", "Throughput, evaluations excluded, per device", "{unit}/s", "higher"),
     _define("throughput/core", "Throughput, waiting for data excluded too", "{unit}/s", "higher"),
     _define("throughput/core_per_device", "Throughput, core, per device", "{unit}/s", "higher"),
-    _define("throughput/tokens_per_second", "Tokens per second", "tokens/s", "higher", headline=TRAIN),
-    _define("compute/parameters", "Parameters", "parameters", tasks=ALL, form="prefixed", headline=INSPECT),
+    _define("throughput/tokens_per_second", "Tokens per second", "tokens/s", "higher"),
+    _define("compute/parameters", "Parameters", "parameters", form="prefixed"),
     _define(
         "compute/flops_per_sample",
         "Model FLOPs per sample",
         "FLOP/sample",
-        tasks=ALL,
         form="prefixed",
-        headline=INSPECT,
     ),
     _define("compute/achieved_flops_per_second", "Model FLOPs per second", "FLOP/s", "higher", form="prefixed"),
-    _define(
-        "compute/peak_flops_per_second", "Peak of the chip(s)", "FLOP/s", tasks=ALL, form="prefixed", headline=INSPECT
-    ),
+    _define("compute/peak_flops_per_second", "Peak of the chip(s)", "FLOP/s", form="prefixed"),
     _define(
         "limit/throughput_samples_per_second",
         "Speed limit of the chip",
         "{unit}/s",
-        tasks=ALL,
-        headline=MEASURED | INSPECT,
     ),
     _define("limit/fraction", "Fraction of the speed limit", "1", "higher", form="percent"),
-    _define("compute/mfu", "Model FLOPs utilisation (MFU)", "1", "higher", form="percent", headline=TRAIN),
+    _define("compute/mfu", "Model FLOPs utilisation (MFU)", "1", "higher", form="percent"),
     _define(
         "compute/measured_peak_flops_per_second",
         "Peak of the chip(s), measured",
         "FLOP/s",
-        tasks=ALL,
         form="prefixed",
     ),
     _define("compute/mfu_of_measured_peak", "MFU of the measured peak", "1", "higher", form="percent"),
     _define("time/e2e_s", "Time, end to end", "s"),
     _define("time/init_s", "Time, start-up", "s", "lower"),
     _define("time/train_s", "Time, training", "s"),
-    _define("time/eval_s", "Time, evaluation", "s", tasks=CONVERGE),
+    _define("time/eval_s", "Time, evaluation", "s"),
     _define("step/mean_ms", "Step time, mean", "ms", "lower", same_batch=True),
-    _define("step/p50_ms", "Step time, median", "ms", "lower", headline=TRAIN, same_batch=True),
+    _define("step/p50_ms", "Step time, median", "ms", "lower", same_batch=True),
     _define("step/p90_ms", "Step time, 90th percentile", "ms", "lower", same_batch=True),
     _define("step/p99_ms", "Step time, 99th percentile", "ms", "lower", same_batch=True),
     _define("step/cv", "Step time, variation", "1", "lower", form="percent"),
-    _define("estimate/weights_gib", "Memory estimate, weights", "GiB", tasks=INSPECT, headline=INSPECT),
-    _define("estimate/gradients_gib", "Memory estimate, gradients", "GiB", tasks=INSPECT, headline=INSPECT),
-    _define("estimate/gradient_buckets_gib", "Memory estimate, data parallel's buckets", "GiB", tasks=INSPECT),
-    _define("estimate/weight_copies_gib", "Memory estimate, autocast's copies of weights", "GiB", tasks=INSPECT),
-    _define("estimate/optimizer_gib", "Memory estimate, optimizer", "GiB", tasks=INSPECT, headline=INSPECT),
-    _define("estimate/weight_average_gib", "Memory estimate, average of weights", "GiB", tasks=INSPECT),
+    _define("estimate/weights_gib", "Memory estimate, weights", "GiB"),
+    _define("estimate/gradients_gib", "Memory estimate, gradients", "GiB"),
+    _define("estimate/gradient_buckets_gib", "Memory estimate, data parallel's buckets", "GiB"),
+    _define("estimate/weight_copies_gib", "Memory estimate, autocast's copies of weights", "GiB"),
+    _define("estimate/optimizer_gib", "Memory estimate, optimizer", "GiB"),
+    _define("estimate/weight_average_gib", "Memory estimate, average of weights", "GiB"),
     _define(
         "estimate/activations_per_sample_gib",
         "Memory estimate, activations",
         "GiB/sample",
-        tasks=INSPECT,
-        headline=INSPECT,
     ),
-    _define("estimate/total_gib", "Memory estimate, total per device", "GiB", tasks=INSPECT, headline=INSPECT),
+    _define("estimate/total_gib", "Memory estimate, total per device", "GiB"),
     _define(
         "memory/device_peak_allocated_gib",
         "Device memory, allocated peak",
         "GiB",
         "lower",
-        headline=MEASURED,
         same_batch=True,
         highest=True,
     ),
@@ -173,15 +148,14 @@ _DEFINITIONS = (
         "Host memory, peak",
         "GiB",
         "lower",
-        headline=MEASURED,
         same_batch=True,
         highest=True,
     ),
-    _define("energy/per_sample_j", "Energy per sample", "J/sample", "lower", headline=MEASURED),
+    _define("energy/per_sample_j", "Energy per sample", "J/sample", "lower"),
     _define("energy/samples_per_j", "Samples per joule", "{unit}/J", "higher"),
     _define("energy/device_j", "Energy, devices", "J"),
     _define("energy/node_j", "Energy, node", "J"),
-    _define("power/device_mean_w", "Power, devices, mean", "W", headline=MEASURED),
+    _define("power/device_mean_w", "Power, devices, mean", "W"),
     _define("power/device_peak_w", "Power, devices, peak", "W", highest=True),
     _define("power/device_idle_w", "Power, devices, idle", "W"),
     _define("power/node_mean_w", "Power, node, mean", "W"),
@@ -193,9 +167,9 @@ _DEFINITIONS = (
     _define("device/temperature_max_c", "Device temperature, highest", "°C", highest=True),
     _define("device/utilisation_mean", "Device utilisation, mean", "1", form="percent"),
     _define("overhead/fraction", "Cost of measuring", "1", "lower", form="percent"),
-    _define("run/window_s", "Measured window", "s", headline=MEASURED),
+    _define("run/window_s", "Measured window", "s"),
     _define("run/skipped_steps", "Steps skipped by the gradient scaler", "steps", "lower", form="integer"),
-    _define("run/steady", "Speed was steady", "bool", form="yes_no", headline=MEASURED),
+    _define("run/steady", "Speed was steady", "bool", form="yes_no"),
     _define("run/emulated", "Emulated on the host CPU", "bool", form="yes_no"),
     _define("run/publishable", "Publishable", "bool", form="yes_no"),
 )
@@ -229,8 +203,6 @@ def definition(name: str, *, quality_mode: str | None = None) -> Definition:
         f"{metric.removesuffix(LAST)}, {moment} evaluation",
         "1",
         directions.get(quality_mode or ""),
-        tasks=CONVERGE,
-        headline=CONVERGE,
     )
 
 
@@ -245,19 +217,6 @@ def unit_of(name: str, model_unit: str) -> str:
         KeyError: no such figure.
     """
     return definition(name).unit.format(unit=model_unit)
-
-
-def figures_for(task: str, metrics: Sequence[str] = ()) -> list[str]:
-    """Names of all figures that a report of `task` has, measured or null.
-
-    Args:
-        task: `train`, `converge` or `inspect`.
-        metrics: names of the quality metrics; each adds its best and its last evaluation (`converge` only).
-    """
-    qualities = (
-        [f"quality/{metric}{suffix}" for metric in metrics for suffix in ("", LAST)] if task == "converge" else []
-    )
-    return qualities + [name for name, known in FIGURES.items() if task in known.tasks]
 
 
 def written(value: float, unit: str, form: Form = "number", *, like: float | None = None) -> tuple[str, str]:

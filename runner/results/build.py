@@ -10,18 +10,16 @@ from runner.config.division import Division
 from runner.config.schema import Case
 from runner.core.errors import InterruptedRunError
 from runner.core.events import Name
-from runner.record.names import figures_for, unit_of
 from runner.record.report import Figure, Publication, Report
 from runner.record.run_record import Story, read_story
-from runner.record.values import Missing, Values
-from runner.results.compute import beyond_peak, chip_of, compute, memory_estimate
+from runner.record.task import task_of
+from runner.record.values import Missing, Value, Values
+from runner.results.compute import beyond_peak, chip_of
 from runner.results.conditions import asked_of, conditions
 from runner.results.host import OTHERS, disturbance
-from runner.results.power import memory, power
-from runner.results.quality import quality
 from runner.results.repeats import combine, repeat_folders
 from runner.results.rules import PUBLISHABLE, judged
-from runner.results.speed import speed, steps, times, unevenness
+from runner.results.speed import unevenness
 
 KILLED = {
     "class": InterruptedRunError.__name__,
@@ -52,17 +50,19 @@ def _build_single(run_folder: Path, *, by_run: bool) -> Report:
     case = story.case
     error, exit_code = _ending(story)
     chip = chip_of(story)
-    values, notes = _values(story, chip)
+    task = task_of(case)
+    values, notes = task.values(story)
     submitted = next((event.value for event in story.parent if event.name == Name.SUBMIT_INFO), {})
     warnings = [*_warnings(story, values), *notes]
     values |= _verdicts(story)
-    names = figures_for(case.task.name, list(case.model.training.quality.targets))
+    train = case.model.train
+    names = task.figure_names(list(train.quality.targets) if train else [])
     return Report(
         status=_status(exit_code),
         exit_code=exit_code,
         error=error,
         case=_describe(case, chip),
-        figures={name: _figure(name, values, case) for name in names},
+        figures={name: _figure(values.get(name), task.unit_of(name, case.model.unit)) for name in names},
         precision=story.last(Name.PRECISION) or {},
         division=Division(**submitted.get("division", {"name": "closed", "changed": []})),
         environment=story.last(Name.ENVIRONMENT) or {},
@@ -90,11 +90,12 @@ def _ending(story: Story) -> tuple[dict[str, str] | None, int]:
 
 
 def _describe(case: Case, chip: KnownChip) -> dict[str, Any]:
+    train = case.model.train
     return {
         "name": case.name,
         "identity": case.identity,
         "task": case.task.name,
-        "model": case.model.name,
+        "model": case.model.name if case.has_model else None,
         "unit": case.model.unit,
         "framework": case.framework.name,
         "compiler": case.compiler.name,
@@ -103,31 +104,17 @@ def _describe(case: Case, chip: KnownChip) -> dict[str, Any]:
         "precision": case.precision.name,
         "topology": case.topology.name,
         "devices": case.topology.devices,
-        "batch_size": case.model.training.batch_size,
-        "gradient_accumulation_steps": case.model.training.gradient_accumulation_steps,
+        "batch_size": train.batch_size if train else None,
+        "gradient_accumulation_steps": train.gradient_accumulation_steps if train else None,
         "scale": case.scale,
         "data": case.data.name,
         "measure": case.measure.name,
         "repeats": case.measure.repeats,
         "seed": case.seed,
         "emulated": case.emulate,
-        "quality_mode": case.model.training.quality.mode,
-        "quality_targets": case.model.training.quality.targets,
+        "quality_mode": train.quality.mode if train else None,
+        "quality_targets": train.quality.targets if train else {},
     }
-
-
-def _values(story: Story, chip: KnownChip) -> tuple[Values, list[str]]:
-    """Every figure that applies, and what a reader must know about them."""
-    devices = story.case.topology.devices
-    assert isinstance(devices, int)
-    if story.case.task.name == "inspect":
-        no_throughput = Missing("task=inspect measures nothing")
-        return compute(story, chip, no_throughput, devices) | memory_estimate(story), []
-    values = speed(story, devices) | times(story) | steps(story)
-    values |= compute(story, chip, values["throughput/steady"], devices)
-    values |= quality(story) if story.case.task.name == "converge" else {}
-    energy, notes = power(story)
-    return values | energy | memory(story), notes
 
 
 def _verdicts(story: Story) -> Values:
@@ -162,9 +149,9 @@ def _warnings(story: Story, values: Values) -> list[str]:
     return list(dict.fromkeys(told))
 
 
-def _figure(name: str, values: Values, case: Case) -> Figure:
-    unit = unit_of(name, case.model.unit)
-    value = values.get(name, Missing("nothing measures this"))
+def _figure(value: Value | None, unit: str) -> Figure:
+    if value is None:
+        return Figure(value=None, unit=unit, reason="nothing measures this")
     if not isinstance(value, Missing):
         return Figure(value=value, unit=unit)
     return Figure(value=None, unit=unit, reason=value.reason)

@@ -9,6 +9,7 @@ from hardware.chips import peak_flops
 from runner.core.events import Name
 from runner.record.measured_peaks import peak_of_run
 from runner.record.run_record import Story
+from runner.record.task import task_of
 from runner.record.values import GIB, Impossible, Missing, Value, Values, add, at_most_one, divide, known, multiply
 
 WRONG_CHIP = "the chip is another one than the catalogue's, its entry is wrong, or the work was counted wrongly"
@@ -18,12 +19,12 @@ WRONG_MEASURED = (
 
 
 def chip_of(story: Story) -> KnownChip:
-    """The chip of the devices that the case's ranks used; for `task=inspect`, which uses none, `vendor.chip`."""
+    """The chip of the devices that the case's ranks used; of a task that uses none, `vendor.chip`."""
     case = story.case
     if case.emulate:
         return KnownChip(name=None, entry=None, reason="emulated on the host CPU")
     devices = (story.last(Name.ENVIRONMENT) or {}).get("devices") or []
-    planned = case.task.name == "inspect" and case.vendor.chip is not None
+    planned = case.vendor.chip is not None and not task_of(case).on_device
     assert isinstance(case.topology.devices, int)
     return identify(case.vendor.chip, [] if planned else devices[: case.topology.devices])
 

@@ -26,16 +26,15 @@ WINDOW_NAMES = (
 
 
 def power(story: Story) -> tuple[Values, list[str]]:
-    """`energy/*`, `power/*`, `device/*`, `host/*` and the energy to target, with what a reader must know about them."""
+    """`energy/*`, `power/*`, `device/*` and `host/*`, with what a reader must know about them."""
     trace = load_trace(story)
     spans = spans_of(story)
-    values = _energy_to_target(story, trace) if story.case.task.name == "converge" else {}
     if not spans:
-        return values | dict.fromkeys(WINDOW_NAMES, Missing("no window was completed")) | _idle(story, trace), []
+        return dict.fromkeys(WINDOW_NAMES, Missing("no window was completed")) | _idle(story, trace), []
     scope = _device_scope(story)
     readings = [device_energy(story, trace, span.start_s, span.end_s) for span in spans]
     window = over_window(readings)
-    values |= _device(window, sum(span.samples for span in spans)) | _idle(story, trace)
+    values = _device(window, sum(span.samples for span in spans)) | _idle(story, trace)
     values |= _node(over_window([trace.total_energy(span.start_s, span.end_s, "node") for span in spans]))
     windows = windows_of(spans)
     told = {
@@ -109,8 +108,11 @@ def _idle(story: Story, trace: Trace) -> Values:
     return {"power/device_idle_w": known(reading.mean_w, reading.reason or "idle power was not read")}
 
 
-def _energy_to_target(story: Story, trace: Trace) -> Values:
-    """Over one uninterrupted part; the energy of an earlier, killed part is not known to its end."""
+def energy_to_target(story: Story, trace: Trace) -> Values:
+    """`convergence/energy_j_to_target`, over one uninterrupted part.
+
+    The energy of an earlier, killed part is not known to its end.
+    """
     name = "convergence/energy_j_to_target"
     reached = next((event for event in story.all(Name.EVALUATE) if event.value["reached"]), None)
     begin = story.all(Name.TRAIN_START)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from runner.core.errors import TargetNotReachedError
 from runner.core.statistics import t_interval
-from runner.record.names import definition
 from runner.record.report import Figure, Publication, Report
+from runner.record.task import meaning
 
 REPEATS = "repeats"
 """Folder of the repeats' own run folders inside a run folder."""
@@ -66,6 +66,6 @@ def _join(name: str, reports: list[Report]) -> Figure:
     values = [figure.value for figure in figures if figure.value is not None]
     if figures[0].unit == "bool":
         return Figure(value=min(values), unit="bool")
-    if definition(name).highest:
+    if meaning(name, reports[0].case.get("task")).highest:
         return Figure(value=max(values), unit=figures[0].unit)  # an interval belongs to a mean
     return Figure(value=statistics.fmean(values), unit=figures[0].unit, interval=t_interval(values))

@@ -17,6 +17,7 @@ from hardware.precision.probe import check as check_precision
 from hardware.spec import PrecisionSpec
 from hardware.stacks.host import ISOLATED
 from runner.record.report import Figure, Report
+from runner.record.task import matches, task_named
 from runner.results.speed import UNEVEN
 
 Outcome = Literal["ok", "failed", "unknown", "not applicable"]
@@ -42,7 +43,7 @@ class Rule:
     asks: str
     judge: Callable[[Report], Finding]
     always: bool = False
-    """Whether it also applies to a task that measures nothing."""
+    """Whether it applies to every task, whatever the task says."""
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -67,8 +68,10 @@ def judge(report: Report) -> list[Judgement]:
 
 
 def _look(rule: Rule, report: Report) -> Finding:
-    if report.case.get("task") == "inspect" and not rule.always:
-        return Finding("not applicable", "task=inspect runs nothing")
+    task = task_named(report.case.get("task"))
+    if task is not None and not (rule.always or matches(rule.name, task.rules)):
+        why = "has no such thing" if task.on_device else "runs nothing"
+        return Finding("not applicable", f"task={task.name} {why}")
     try:
         return rule.judge(report)
     except (KeyError, TypeError, ValueError) as error:
@@ -110,8 +113,11 @@ def _status(report: Report) -> Finding:
 
 
 def _task(report: Report) -> Finding:
-    if report.case["task"] == "inspect":
-        return Finding("failed", "task=inspect runs nothing: there is no measurement to publish")
+    task = task_named(report.case["task"])
+    if task is None:
+        return Finding("unknown", f"this installation has no task={report.case['task']}")
+    if not task.on_device:
+        return Finding("failed", f"task={task.name} runs nothing: there is no measurement to publish")
     return Finding("ok", str(report.case["task"]))
 
 
@@ -175,7 +181,7 @@ def _steady(report: Report) -> Finding:
 
 
 def _window(report: Report) -> Finding:
-    """Of `task=converge` too: its segments together are its window."""
+    """Of training to a target too: its segments together are its window."""
     least_s, least = _asked(report, "min_s"), _asked(report, "min_steps")
     parts = [(part["window_s"] or 0.0, part["window_steps"]) for part in _parts(report)]
     short = [(seconds, steps) for seconds, steps in parts if seconds < least_s or steps < least]

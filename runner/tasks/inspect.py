@@ -2,10 +2,61 @@
 
 from __future__ import annotations
 
+import shlex
+from difflib import get_close_matches
+
+from runner.config.schema import Case
+from runner.core.errors import ConfigurationError
 from runner.measure.context import Context
-from runner.tasks.account import tell_account
+from runner.record.run_record import Story
+from runner.record.stages import Stage, Stages
+from runner.record.task import Task
+from runner.record.values import Values
 
 
-def run(context: Context) -> None:
-    """Count the case's model on the meta device: no weights are allocated."""
-    tell_account(context.case, context.events)
+class Inspect(Task):
+    """What the model costs, and what the chip could do with it at the most."""
+
+    name = "inspect"
+    section = "train"
+    on_device = False
+    figures = (
+        *("compute/parameters", "compute/flops_per_sample", "compute/peak_flops_per_second"),
+        *("compute/measured_peak_flops_per_second", "limit/throughput_samples_per_second", "estimate/*"),
+    )
+    headline = (
+        *("compute/parameters", "compute/flops_per_sample", "compute/peak_flops_per_second"),
+        *("limit/throughput_samples_per_second", "estimate/weights_gib", "estimate/gradients_gib"),
+        *("estimate/optimizer_gib", "estimate/activations_per_sample_gib", "estimate/total_gib"),
+    )
+    table_title = "Computed"
+    stages = Stages(first=Stage.COUNTING)
+    rules = ()
+
+    def check(self, case: Case) -> None:
+        """There is nothing but the catalogue to take a chip's rates from."""
+        from hardware.chips import find_chip, load_chips
+
+        name = case.vendor.chip
+        if name is None or find_chip(name) is not None:
+            return
+        known = [one for chip in load_chips() for one in (chip.name, *chip.aliases)]
+        near = get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f" Did you mean vendor.chip={shlex.quote(near[0])}?" if near else ""
+        raise ConfigurationError(f"vendor.chip={name} is not in hardware/chips.yaml, so its rates are unknown.{hint}")
+
+    def run(self, context: Context) -> None:
+        """Count the case's model on the meta device: no weights are allocated."""
+        from runner.tasks.account import tell_account
+
+        tell_account(context.case, context.events)
+
+    def values(self, story: Story) -> tuple[Values, list[str]]:
+        """What was counted, and what follows from it for the chip."""
+        from runner.record.values import Missing
+        from runner.results.compute import chip_of, compute, memory_estimate
+
+        devices = story.case.topology.devices
+        assert isinstance(devices, int)
+        no_throughput = Missing("task=inspect measures nothing")
+        return compute(story, chip_of(story), no_throughput, devices) | memory_estimate(story), []

@@ -21,6 +21,7 @@ from runner.config.schema import Case
 from runner.core import packages
 from runner.core.errors import ConfigurationError
 from runner.record.names import FIGURES, unit_of
+from runner.record.task import task_named
 from runner.tools.choices import choice_rows
 from runner.tools.evidence import Index, read_index, renew_index, status
 
@@ -83,11 +84,17 @@ def model_table(index: Index, *, outside: bool = False) -> str:
                 "none" if model.dataset is None else find_dataset(model.dataset).title,
                 _targets(model),
                 _published(case),
-                " ".join(choices("task")),
+                " ".join(name for name in choices("task") if _fits(name, model)),
                 status(mine, emulated=model.name in emulated, with_scale=True),
             )
         )
     return _table(("`model=`", "Unit", "Data set", "Target", "Published (FlagPerf)", "Tasks", "Status"), rows)
+
+
+def _fits(task: str, model: Recipe) -> bool:
+    """Whether a model's YAML has what a task needs."""
+    found = task_named(task)
+    return found is not None and found.needs_model and getattr(model, found.section or "name", None) is not None
 
 
 def _targets(model: Recipe) -> str:
@@ -107,14 +114,16 @@ def _published(case: Case) -> str:
 
 def figure_table() -> str:
     """Every figure with its unit and the tasks that report it."""
-    family = ("`quality/<metric>`, `quality/<metric>_last`", "Quality, best and last evaluation", "1", "", "converge")
+    tasks = [task for name in choices("task") if (task := task_named(name)) is not None]
+    judged = " ".join(task.name for task in tasks if task.quality_target)
+    family = ("`quality/<metric>`, `quality/<metric>_last`", "Quality, best and last evaluation", "1", "", judged)
     fixed = [
         (
             f"`{name}`",
             known.title,
             known.unit.format(unit="samples"),
             known.better or "",
-            " ".join(task for task in choices("task") if task in known.tasks),
+            " ".join(task.name for task in tasks if name in task.figure_names()),
         )
         for name, known in FIGURES.items()
     ]

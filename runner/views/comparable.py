@@ -9,6 +9,7 @@ from pathlib import Path
 from runner.core.errors import ConfigurationError
 from runner.record.names import LAST, is_quality
 from runner.record.report import Report
+from runner.record.task import task_named
 from runner.views.page import NULL
 from runner.views.ranking import value_of
 from runner.views.tables import emulated, known
@@ -86,7 +87,8 @@ def sort_runs(runs: Sequence[Run], figure: str) -> list[Run]:
 
 def _targets(report: Report) -> str:
     targets = report.case.get("quality_targets")
-    if report.case.get("task") != "converge":
+    task = task_named(report.case.get("task"))
+    if task is None or not task.quality_target:
         return NULL
     if not isinstance(targets, dict):
         metrics = [name for name in report.figures if is_quality(name) and not name.endswith(LAST)]

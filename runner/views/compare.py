@@ -15,7 +15,7 @@ from runner.results.rules import reasons
 from runner.views.comparable import Run, differing_fields
 from runner.views.page import BEST, NULL, UNRANKED, Grid, Page
 from runner.views.ranking import Column, best_of, ratio, rule_changes, value_of, verdict
-from runner.views.tables import emulated, first_line, known, marks, order, publishable
+from runner.views.tables import emulated, first_line, known, marks, measures, on_first_screen, order, publishable
 
 _ABOUT = (
     "task",
@@ -88,8 +88,7 @@ def _many(made: Page, columns: list[Column], names: list[str], folders: list[Pat
 def known_headline(columns: list[Column], names: list[str]) -> list[str]:
     """The figures of the first screen that some run measured, in their order."""
     reports = [column.report for column in columns]
-    task = reports[0].case.get("task")
-    promised = [name for name in names if task in known(name, reports[0]).headline and not name.startswith("run/")]
+    promised = [name for name in names if on_first_screen(name, reports[0]) and not name.startswith("run/")]
     return [name for name in promised if any(value_of(report, name) is not None for report in reports)]
 
 
@@ -99,7 +98,7 @@ def _shown(name: str, reports: list[Report]) -> bool:
     if name in _SAID_BY_MARKS or single:
         return False
     measured = any(value_of(report, name) is not None for report in reports)
-    promised = any(report.case.get("task") in known(name, report).headline for report in reports)
+    promised = any(on_first_screen(name, report) for report in reports)
     return measured or (promised and not name.endswith(LAST) and name != "throughput/tokens_per_second")
 
 
@@ -118,7 +117,7 @@ def _outside(report: Report, *, same_rules: bool) -> str | None:
     """Why a run is not ranked with the others: what counts is only what may be published, on an undisturbed host."""
     if report.status != "done":
         return report.status
-    if report.case.get("task") == "inspect":
+    if not measures(report):
         return None  # counted, not measured
     if not publishable(report):
         return f"not publishable ({'; '.join(reasons(report)[:_REASONS])})"

@@ -95,7 +95,9 @@ def _throughput(steps: list[Step], report: Report, unit: str) -> Any:
 
 def _quality(events: Sequence[Event], case: schema.Case) -> Any:
     evaluations = [event for event in events if event.name in (Name.INIT_EVALUATION, Name.EVALUATE)]
-    quality = case.model.training.quality
+    if case.model.train is None:
+        return None
+    quality = case.model.train.quality
     metrics = [name for name in quality.targets if any(_quality_of(event, name) is not None for event in evaluations)]
     if not metrics:
         return None

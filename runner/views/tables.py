@@ -10,8 +10,9 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from runner.record.names import FIGURES, LAST, Definition, definition, is_quality, number, written
+from runner.record.names import FIGURES, LAST, Definition, is_quality, number, written
 from runner.record.report import Figure, Report
+from runner.record.task import meaning, task_named
 from runner.results.rules import reasons
 from runner.views.page import NULL, WIDTH, Grid, Page, to_rich
 
@@ -72,17 +73,31 @@ def marks(report: Report) -> list[str]:
     """What a reader must know before any number."""
     found = [EMULATED] if emulated(report) else []
     found += [TINY] if report.case.get("scale") == "tiny" else []
-    if report.case.get("task") != "inspect" and not publishable(report):
+    if measures(report) and not publishable(report):
         # A run can be unpublishable for other reasons than its length; those are said by the marks above.
         smoke = report.case.get("measure") == "smoke"
         found += [NOT_PUBLISHABLE.format(measure="smoke")] if smoke else [] if found else ["NOT PUBLISHABLE."]
     return found
 
 
+def measures(report: Report) -> bool:
+    """Whether its task measures something; one that this installation does not have is taken for one that does."""
+    task = task_named(report.case.get("task"))
+    return task is None or task.on_device
+
+
+def on_first_screen(name: str, report: Report) -> bool:
+    """Whether the report's task shows a figure first; of a task that is not installed here, whatever was measured."""
+    task = task_named(report.case.get("task"))
+    if task is not None:
+        return task.on_first_screen(name)
+    return name in report.figures and report.figures[name].value is not None
+
+
 def known(name: str, report: Report) -> Definition:
     """What a figure means; one that this version does not know is shown under its own name."""
     try:
-        return definition(name, quality_mode=report.case.get("quality_mode"))
+        return meaning(name, report.case.get("task"), quality_mode=report.case.get("quality_mode"))
     except KeyError:
         return Definition(name=name, title=name, unit=report.figures[name].unit if name in report.figures else "")
 
@@ -125,10 +140,9 @@ def _circumstances(case: dict[str, Any]) -> str:
 
 
 def _on_first_screen(name: str, report: Report) -> bool:
-    figure, task = report.figures[name], report.case.get("task")
-    if name == "throughput/tokens_per_second" or name.endswith(LAST):
-        return figure.value is not None and task in known(name, report).headline
-    return task in known(name, report).headline
+    if (name == "throughput/tokens_per_second" or name.endswith(LAST)) and report.figures[name].value is None:
+        return False
+    return on_first_screen(name, report)
 
 
 def order(name: str) -> tuple[int, str]:
@@ -166,7 +180,8 @@ def _grid(report: Report, names: list[str], *, titles: bool) -> Grid:
         previous = note
     group = [name.split("/")[0] for name in names]
     ends = frozenset(index for index in range(len(names) - 1) if group[index] != group[index + 1])
-    first = "Computed" if report.case.get("task") == "inspect" else "Measured"
+    task = task_named(report.case.get("task"))
+    first = task.table_title if task else "Measured"
     header = [first if titles else "Figure", "Value", "Unit"]
     header += ["95 % interval"] if intervals else []
     return Grid(header=[*header, "Note"], rows=rows, right=frozenset({1}), groups=frozenset() if titles else ends)
@@ -231,7 +246,7 @@ def _what_to_do(made: Page, report: Report) -> None:
 
 def _not_publishable(made: Page, report: Report) -> None:
     """The rules of publication that a run does not keep; a failed one has said why already."""
-    if report.status == "done" and report.case.get("task") != "inspect" and not publishable(report):
+    if report.status == "done" and measures(report) and not publishable(report):
         made.note("Not publishable", "heading")
         for reason in reasons(report):
             made.note(reason, "item")

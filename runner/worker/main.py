@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 import runner
@@ -25,6 +24,7 @@ from runner.core.lock import wait_until_gone
 from runner.core.storage import CANNOT_WRITE
 from runner.measure.context import PARENT_VARIABLE, ROOT_VARIABLE, Context, Mark
 from runner.record.measured_peaks import take_along
+from runner.record.task import task_of
 from runner.worker.environment import environment
 
 IDLE_S = 1.0
@@ -66,7 +66,7 @@ def tell_failure(error: Exception, events: EventWriter) -> int:
 def _run(context: Context) -> None:
     """Run the task, then count what the model costs, also when training ended short of its target."""
     try:
-        task(context.case)(context)
+        task_of(context.case).run(context)
     except TargetNotReachedError:
         _account(context)
         raise
@@ -75,7 +75,7 @@ def _run(context: Context) -> None:
 
 def _account(context: Context) -> None:
     """Count the model on the first rank; a model that cannot be counted does not undo its measurement."""
-    if context.rank != 0 or context.case.task.name == "inspect":
+    if context.rank != 0 or not task_of(context.case).counts_model:
         return
     from runner.tasks.account import tell_account
 
@@ -86,20 +86,14 @@ def _account(context: Context) -> None:
         context.events.emit(Name.ACCOUNT, {"reason": f"the model could not be counted: {error}"})
 
 
-def task(case: Case) -> Callable[[Context], None]:
-    """The story of the case's task."""
-    from runner.tasks import converge, inspect, train
-
-    return {"train": train.run, "converge": converge.run, "inspect": inspect.run}[case.task.name]
-
-
 def _connect(case: Case, folder: Path, rank: int, events: EventWriter) -> Context:
     local_rank, world = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     device = load_device(case.vendor, emulate=case.emulate)
-    if case.task.name == "inspect" and device.unavailable_reason():
+    uses_device = task_of(case).on_device
+    if not uses_device and device.unavailable_reason():
         device = load_device(case.vendor, emulate=True)
     device.connect()
-    if case.task.name != "inspect":
+    if uses_device:
         device.set_matmul(case.precision.matmul)
     if local_rank >= device.count():
         raise HardwareError(

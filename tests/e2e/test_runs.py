@@ -17,8 +17,8 @@ from command import SEARCH_PATH, Ended, environment, run
 
 from runner.core.events import Event, Name, read_events
 from runner.launch.processes import GRACE_S
-from runner.record.names import figures_for
 from runner.record.report import content_hash
+from runner.record.task import figures_for
 
 SMOKE = ("measure=smoke", "vendor=cpu")
 

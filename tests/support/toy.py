@@ -20,7 +20,7 @@ from models.datasets.spec import DataSpec
 from models.recipe import Recipe
 from models.trainable import Trainable
 from models.training import Optimizer, Quality, Schedule, Training
-from runner.config.schema import Case, Compiler, Framework, Measure, Task, Topology, Tracking, WarmUp, WindowSpec
+from runner.config.schema import Case, Compiler, Framework, Measure, TaskOptions, Topology, Tracking, WarmUp, WindowSpec
 from runner.core.events import EventWriter
 from runner.measure.context import Context, Mark
 
@@ -119,7 +119,7 @@ def toy_recipe(**changes: Any) -> Recipe:
 def toy_case(*, min_steps: int = 20, **recipe: Any) -> Case:
     """A case of `Toy` on the host; `recipe` replaces fields of its recipe."""
     return Case(
-        task=Task(name="train"),
+        task=TaskOptions(name="train"),
         model=toy_recipe(**recipe),
         framework=Framework(name="pytorch"),
         compiler=Compiler(name="eager"),

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.config.division import Division
-from runner.record.names import figures_for, unit_of
+from runner.record.names import unit_of
 from runner.record.report import Figure, Report
+from runner.record.task import figures_for
 
 NO_SENSOR = "no energy sensor: RAPL is not readable here (/sys/class/powercap needs root)"
 TRAIN_VALUES: dict[str, float] = {

@@ -124,11 +124,10 @@ def test_the_report_is_written_before_mlflow_is_asked_and_no_signal_disturbs_tha
 
 
 def test_whoever_interrupts_is_told_how_to_go_on(tmp_path: Path) -> None:
-    assert "give the same command again" in _how_to_go_on(make_case("train"), tmp_path)
-    assert "give the same command again" in _how_to_go_on(make_case("converge"), tmp_path), "nothing was evaluated yet"
+    assert "give the same command again" in _how_to_go_on(tmp_path), "nothing was evaluated yet"
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "last.ckpt").touch()
-    assert "python -m runner … resume=true" in _how_to_go_on(make_case("converge"), tmp_path)
+    assert "python -m runner … resume=true" in _how_to_go_on(tmp_path)
 
 
 def test_a_signal_between_two_cases_ends_the_sweep_with_its_table(

@@ -2,7 +2,8 @@ import re
 
 import pytest
 
-from runner.record.names import FIGURES, definition, figures_for, number, unit_of, written
+from runner.record.names import FIGURES, definition, number, unit_of, written
+from runner.record.task import figures_for
 
 DESIGN_SECTION_8 = """
 throughput/{steady,whole,train,core} throughput/{steady,whole,train,core}_per_device throughput/tokens_per_second

@@ -14,12 +14,12 @@ from hardware.sampling.trace_file import TraceWriter, row_of, write_meters
 from hardware.spec import PrecisionSpec, VendorSpec
 from models.datasets.spec import DataSpec
 from models.training import Quality
-from runner.config.schema import Case, Compiler, Framework, Measure, Task, Topology, Tracking, WarmUp, WindowSpec
+from runner.config.schema import Case, Compiler, Framework, Measure, TaskOptions, Topology, Tracking, WarmUp, WindowSpec
 from runner.core.events import EventWriter, Name
-from runner.record.names import figures_for
 from runner.record.report import Figure, Report, load_report
 from runner.record.run_record import PARENT_LOG
 from runner.record.series import read_steps
+from runner.record.task import figures_for
 from runner.results.build import build
 from runner.results.repeats import combine
 
@@ -43,7 +43,7 @@ ACCOUNT = {"parameters": 1000, "flops_per_sample": 1e12, "minimum_bytes_per_samp
 def case(task: str = "train", *, vendor: VendorSpec = NVIDIA, devices: int = 2, emulate: bool = False) -> Case:
     quality = Quality(targets={"accuracy": 0.5}, mode="max", every_samples=80)
     return Case(
-        task=Task(name=task),  # type: ignore[arg-type]
+        task=TaskOptions(name=task),  # type: ignore[arg-type]
         model=toy_recipe(quality=quality),
         framework=Framework(name="pytorch"),
         compiler=Compiler(name="eager"),

@@ -44,7 +44,6 @@ PART: dict[str, Any] = {
     "throttling_untold": [],
     "beyond_peak": [],
     "precision": PROBED,
-    "beyond_peak": [],
 }
 ENERGY = {"energy/device_j": 3600.0}
 

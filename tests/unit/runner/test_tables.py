@@ -3,8 +3,8 @@ import io
 from report_samples import NO_SENSOR, failed, report
 from rich.console import Console
 
-from runner.record.names import figures_for
 from runner.record.report import Figure
+from runner.record.task import figures_for
 from runner.views.page import Grid, Note, to_markdown, to_text
 from runner.views.tables import page, table
 
