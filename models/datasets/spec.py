@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from models.datasets.cache import home_folder
 from models.ranges import Workers
-from models.recipe import STRICT
+from models.training import STRICT
 
 CACHE = "~/.cache/touchstone"
 
