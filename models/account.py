@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
-from pytorch_lightning.plugins.precision import HalfPrecision, MixedPrecision, Precision
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from models.cast import Cast
 from models.datasets.base import Batch
 from models.flops import ModelFlops
 from models.footprint import Footprint
@@ -22,9 +22,6 @@ from models.optimizers import build_optimizer, parameter_groups
 from models.recipe import Recipe
 from models.trainable import Trainable
 from models.training import Optimizer, Regularisation
-
-MIXED = {"float16": "16-mixed", "bfloat16": "bf16-mixed"}
-TRUE = {"float16": "16-true", "bfloat16": "bf16-true"}
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -103,16 +100,16 @@ def count(
     """
     device = trainable_class.count_device
     rows = batch_size or (recipe.training.batch_size if device == "meta" else 1)
-    precision = _precision(weights_dtype, autocast_dtype)
+    cast = Cast.of(weights_dtype, autocast_dtype)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.default_generator.manual_seed(0)  # what depends on the data, as a detector's proposals do, is repeatable
-        step = _train_once(*_build(trainable_class, recipe, device, rows, precision), precision)
+        step = _train_once(*_build(trainable_class, recipe, device, rows, cast), cast)
         kept = step.footprint
         if device == "meta":
             # Autocast knows no meta device and fused attention is not chosen there: fake tensors stand for the CPU's.
-            trainable, batch = _build(trainable_class, recipe, device, rows, precision)
+            trainable, batch = _build(trainable_class, recipe, device, rows, cast)
             with FakeTensorMode():
-                _, kept = _forward(_place(trainable), tree_map_only(Tensor, _fake, batch), precision)
+                _, kept = _forward(_place(trainable), tree_map_only(Tensor, _fake, batch), cast)
     return _account(step, recipe, rows=rows, kept=kept, autocast=autocast_dtype)
 
 
@@ -145,26 +142,14 @@ def _account(step: _Step, recipe: Recipe, *, rows: int, kept: Footprint, autocas
     )
 
 
-def _precision(weights: str, autocast: str | None) -> Precision:
-    """Lightning's own plugin, so that what is counted is cast as what is run."""
-    if weights == "float32":
-        if autocast is None:
-            return Precision()
-        if autocast in MIXED:
-            return MixedPrecision(MIXED[autocast], device="cpu")  # type: ignore[arg-type]
-    elif weights in TRUE and autocast is None:
-        return HalfPrecision(TRUE[weights])  # type: ignore[arg-type]
-    raise ValueError(f"Cannot count weights of {weights} with autocast to {autocast}")
-
-
 def _build(
-    trainable_class: type[Trainable], recipe: Recipe, device: str, rows: int, precision: Precision
+    trainable_class: type[Trainable], recipe: Recipe, device: str, rows: int, cast: Cast
 ) -> tuple[Trainable, Batch]:
     with torch.device(device):
         trainable = trainable_class(recipe)
         batch = trainable.synthetic_batch(rows)
-    precision.convert_module(trainable)
-    return trainable.train(), precision.convert_input(batch)
+    cast.module(trainable)
+    return trainable.train(), cast.batch(batch)
 
 
 def _fake(tensor: Tensor) -> Tensor:
@@ -186,16 +171,16 @@ def _place(trainable: Trainable) -> Trainable:
     return trainable
 
 
-def _forward(trainable: Trainable, batch: Batch, precision: Precision) -> tuple[Tensor, Footprint]:
-    with trainable.counting(), precision.forward_context(), Footprint(trainable) as footprint:
+def _forward(trainable: Trainable, batch: Batch, cast: Cast) -> tuple[Tensor, Footprint]:
+    with trainable.counting(), cast.forward(), Footprint(trainable) as footprint:
         return trainable.loss(batch), footprint
 
 
-def _train_once(trainable: Trainable, batch: Batch, precision: Precision) -> _Step:
+def _train_once(trainable: Trainable, batch: Batch, cast: Cast) -> _Step:
     """Forward and backward; attention as plain products, of which backward is exactly twice forward."""
     with sdpa_kernel(SDPBackend.MATH):
         with ModelFlops() as forward:
-            loss, footprint = _forward(trainable, batch, precision)
+            loss, footprint = _forward(trainable, batch, cast)
         with ModelFlops() as backward:
             backward.backward = True
             loss.backward()  # type: ignore[no-untyped-call]

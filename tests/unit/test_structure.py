@@ -76,3 +76,8 @@ def test_yaml_leaves_stay_short() -> None:
     leaves = list((ROOT / "conf").glob("*/*.yaml"))
     assert leaves
     assert not {str(leaf) for leaf in leaves if len(leaf.read_text().splitlines()) > 44}
+
+
+def test_models_know_no_trainer() -> None:
+    knowing = {str(path) for path in modules("models") if imported(path) & {"pytorch_lightning", "lightning"}}
+    assert not knowing
