@@ -32,7 +32,7 @@ class WeightAverage(nn.Module):
             moved = fn(tensor)
             return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
 
-        return super()._apply(keep_type, recurse)
+        return super()._apply(keep_type, recurse)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
