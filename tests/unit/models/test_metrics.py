@@ -123,7 +123,7 @@ def test_a_mean_hides_no_divergence() -> None:
     metric = Mean()
     metric.update(torch.tensor([1.0, float("nan")]))
     metric.update(torch.tensor([1.0]))
-    assert metric.compute().isnan() and Mean().compute().isnan()
+    assert metric.compute().isnan()
 
 
 def add_means(rank: int, folder: str) -> None:

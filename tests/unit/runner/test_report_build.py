@@ -311,7 +311,9 @@ def test_a_repeat_that_missed_its_target_is_not_left_out(report: Report) -> None
     def one(code: int, to_target_s: float | None, steady: float) -> Report:
         made = {
             "quality/reached": Figure(value=float(code == 0), unit="bool"),
-            "time/to_target_s": Figure(to_target_s, "s", reason=None if to_target_s else "the target was not reached"),
+            "time/to_target_s": Figure(
+                value=to_target_s, unit="s", reason=None if to_target_s else "the target was not reached"
+            ),
             "throughput/steady": Figure(value=steady, unit="images/s"),
         }
         status = "failed" if code else "done"
