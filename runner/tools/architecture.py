@@ -124,11 +124,16 @@ def with_picture(text: str, drawing: str) -> str:
     return f"{before}{BEGIN}\n```mermaid\n{drawing}\n```\n{END}{after}"
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    made = argparse.ArgumentParser(prog="python -m runner.tools.architecture", description=__doc__)
+    made.add_argument("--write", action="store_true", help=f"write it into {PAGE.relative_to(ROOT)}")
+    return made
+
+
 def main(argv: list[str] | None = None) -> int:
     """Draw the picture into the page, or print it."""
-    parser = argparse.ArgumentParser(prog="python -m runner.tools.architecture", description=__doc__)
-    parser.add_argument("--write", action="store_true", help=f"write it into {PAGE.relative_to(ROOT)}")
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     drawing = picture(folder_graph(module_graph(), packages_of()))
     if options.write:
         PAGE.write_text(with_picture(PAGE.read_text(encoding="utf-8"), drawing), encoding="utf-8")

@@ -20,7 +20,7 @@ from runner.config.schema import Case
 from runner.core.errors import BY_NAME
 from runner.doctor import __main__ as doctor
 from runner.peaks import __main__ as peaks
-from runner.tools import report, support, sync
+from runner.tools import architecture, report, support, sync
 from runner.verify import __main__ as verify
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +35,7 @@ PARSERS = {
     "runner.report": report._parser,
     "runner.sync": sync._parser,
     "runner.support": support.parser,
+    "runner.tools.architecture": architecture.parser,
     "runner.peaks": peaks.parser,
     "runner.doctor": doctor.parser,
     "runner.verify": verify.parser,
