@@ -84,8 +84,8 @@ def test_commands_of_the_readers_own_name_files_of_the_example() -> None:
     assert any(own(command) for command in RUNS)
     page = PAGES["adding.md"]
     named = set(re.findall(r'= "acme_bench[.:]([\w.]+)', page))
-    assert named == {"conf", "device", "meter", "chips.yaml"}
-    files = ("conf/model/line.yaml", "conf/vendor/acme.yaml", "device.py", "meter.py", "chips.yaml")
+    assert named == {"conf", "device", "meter", "smi", "chips.yaml"}
+    files = ("conf/model/line.yaml", "conf/vendor/acme.yaml", "device.py", "meter.py", "smi.py", "chips.yaml")
     assert all(f"# acme_bench/{name}" in page for name in files)
 
 

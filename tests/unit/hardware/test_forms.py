@@ -28,6 +28,7 @@ def test_csv_by_its_header_after_remarks():
 def test_two_columns_of_one_name_tell_nothing():
     rows = Csv(header=frozenset({"id"})).rows("id, power [W], power [mW]\n0, 57, 60\n")
     assert texts(rows) == [{"id": "0"}]
+    assert texts(Csv(header=frozenset({"id"})).rows("id, power, power\n0, 57, 60\n")) == [{"id": "0"}]
 
 
 def test_json_by_paths():
