@@ -56,7 +56,7 @@ def quantity(text: str | None, units: Mapping[str, float], *, bare: float | None
 def is_absent(text: str) -> bool:
     """Whether a field says that there is no such figure: `N/A`, `N/A (Secondary die)`, `-` or the like."""
     folded = text.strip().lower()
-    return folded in ABSENT or folded.startswith(("n/a ", "[n/a"))
+    return folded in ABSENT or re.fullmatch(r"n/a \(.*", folded) is not None
 
 
 def within(value: float | None, least: float, most: float) -> float | None:
