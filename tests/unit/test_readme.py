@@ -86,11 +86,11 @@ def test_commands_of_the_readers_own_name_files_of_the_example() -> None:
     page = PAGES["adding.md"]
     named = set(re.findall(r'= "acme_bench[.:]([\w.]+)', page))
     assert named == {
-        *("conf", "device", "meter", "chips.yaml", "line", "engine", "framework", "datasets.yaml"),
+        *("conf", "device", "meter", "smi", "chips.yaml", "line", "engine", "framework", "datasets.yaml"),
     }
     files = (
         *("conf/model/line.yaml", "conf/vendor/acme.yaml", "conf/compiler/acme_graph.yaml"),
-        *("conf/framework/acme_torch.yaml", "device.py", "meter.py", "chips.yaml", "datasets.yaml"),
+        *("conf/framework/acme_torch.yaml", "device.py", "meter.py", "smi.py", "chips.yaml", "datasets.yaml"),
         *("line.py", "engine.py", "framework.py"),
     )
     assert all(f"# acme_bench/{name}" in page for name in files)

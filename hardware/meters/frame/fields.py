@@ -56,7 +56,7 @@ def quantity(text: str | None, units: Mapping[str, float], *, bare: float | None
 def is_absent(text: str) -> bool:
     """Whether a field says that there is no such figure: `N/A`, `N/A (Secondary die)`, `-` or the like."""
     folded = text.strip().lower()
-    return folded in ABSENT or folded.startswith(("n/a ", "[n/a"))
+    return folded in ABSENT or re.fullmatch(r"n/a \(.*", folded) is not None
 
 
 def within(value: float | None, least: float, most: float) -> float | None:
@@ -65,13 +65,20 @@ def within(value: float | None, least: float, most: float) -> float | None:
 
 
 def csv_rows(text: str) -> list[dict[str, str]]:
-    """Rows of a table with commas, by the names in its first line; lines of another length are left out."""
+    """Rows of a table with commas, by the names in its first line; lines of another length are left out.
+
+    A name that stands there twice is left out: which of its columns is meant is not known.
+    """
     lines = list(csv.reader(io.StringIO(text), skipinitialspace=True))
     if not lines:
         return []
     header = [name.strip() for name in lines[0]]
     rows = [[field.strip() for field in line] for line in lines[1:]]
-    return [dict(zip(header, row, strict=True)) for row in rows if len(row) == len(header)]
+    return [
+        {name: text for name, text in zip(header, row, strict=True) if header.count(name) == 1}
+        for row in rows
+        if len(row) == len(header)
+    ]
 
 
 def boxed_lines(text: str) -> Iterator[list[list[str]]]:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from typing import TypeAlias
 
-from hardware.bus.pci import find_pci
+from hardware.bus.pci import normal_pci
 from hardware.meters.frame.fields import BYTES, CELSIUS, JOULES, MEGAHERTZ, PERCENT, WATTS, is_absent, quantity, within
 from hardware.meters.frame.row import SmiRow
 
 LEAST_W, MOST_W = 0.1, 5000.0
 """A card that answers draws power: a sensor's 0 is no measurement."""
+TWICE = "stands there twice"
+"""Text of a field that one device has several times: which of them is meant is not known."""
 COLDEST_C, HOTTEST_C, FASTEST_MHZ, LARGEST_BYTES = -40.0, 150.0, 10_000.0, 2.0**50
 
 
@@ -96,7 +98,7 @@ class Layout:
         """
         found = list(doubts)
         index, address = told(fields, self.index), told(fields, self.pci_bus_id)
-        pci = find_pci(address or "")
+        pci = normal_pci(address or "")
         if address is not None and pci is None:
             found.append(f"no PCI address: {address}")
 
@@ -126,7 +128,7 @@ class Layout:
 def told(fields: Fields, names: Sequence[str]) -> str | None:
     """The first of these fields that tells something; null when none does."""
     texts = (fields[name].text.strip() for name in names if name in fields)
-    return next((text for text in texts if not is_absent(text)), None)
+    return next((text for text in texts if not is_absent(text) and text != TWICE), None)
 
 
 def shown(fields: Fields) -> str:

@@ -1,6 +1,6 @@
 """The forms in which tools print what they know, taken apart into fields by name: one mapping per device.
 
-A name that stands twice for one device is left out: which of the two is meant is not known.
+A name that stands twice for one device has no value but `figures.TWICE`: which of the two is meant is not known.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from xml.etree import ElementTree
 
 from hardware.meters.frame.fields import csv_rows
-from hardware.meters.frame.figures import Field, Fields
+from hardware.meters.frame.figures import TWICE, Field, Fields
 
 _HEADING = re.compile(r"(?P<name>.*?)\s*(?:[\[(](?P<unit>[^\[\]()]*)[\])])?")
 
@@ -124,9 +124,9 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object without the keys that stand in it twice, of which `json` would take the last."""
+    """An object without the values of the keys that stand in it twice, of which `json` would take the last."""
     often = Counter(key for key, _ in pairs)
-    return {key: value for key, value in pairs if often[key] == 1}
+    return {key: value if often[key] == 1 else TWICE for key, value in pairs}
 
 
 def flat(content: Mapping[str, Any]) -> Fields:
@@ -175,4 +175,4 @@ def heading(text: str) -> tuple[str, str]:
 def _once(pairs: Iterable[tuple[str, Field]]) -> dict[str, Field]:
     listed = list(pairs)
     often = Counter(name for name, _ in listed)
-    return {name: field for name, field in listed if often[name] == 1}
+    return {name: field if often[name] == 1 else replace(field, text=TWICE) for name, field in listed}

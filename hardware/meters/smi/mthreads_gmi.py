@@ -35,7 +35,7 @@ class MthreadsGmi(DeclaredMeter):
     forms: ClassVar = (Json(devices="GPU"), Sections(begins=_BEGINS))
     layout: ClassVar = Layout(
         index=("Index", "@index"),
-        pci_bus_id=("PCI/Bus ID", "@pci"),
+        pci_bus_id=("@pci", "PCI/Bus ID"),
         uuid=("GPU UUID",),
         power_w=power("Power Readings/Power Draw", most=3000.0),
         temperature_c=temperature("Temperature/GPU Current Temp"),

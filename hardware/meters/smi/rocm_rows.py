@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from hardware.bus.pci import find_pci
 from hardware.meters.frame.fields import is_absent
 from hardware.meters.frame.figures import Field, Layout, clock, energy, memory, power, temperature, utilisation
 from hardware.meters.frame.forms import heading
@@ -97,6 +98,8 @@ def card_row(card: Card) -> SmiRow:
         for name in NAMES
         if _key(name) in card.values
     }
+    if (pci := find_pci(card.text("PCI Bus") or "")) is not None:
+        fields["PCI Bus"] = Field(text=pci)
     row = LAYOUT.row(fields)
     return replace(row, index=card.number, uuid=_uuid(row.uuid))
 

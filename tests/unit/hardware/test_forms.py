@@ -5,7 +5,7 @@ import re
 import pytest
 
 from hardware.meters.frame.fields import ABSENT, is_absent
-from hardware.meters.frame.figures import Field, Figure, Layout, energy, memory, power, temperature, utilisation
+from hardware.meters.frame.figures import TWICE, Field, Figure, Layout, energy, memory, power, temperature, utilisation
 from hardware.meters.frame.forms import Csv, Json, Sections, Xml
 from hardware.meters.frame.row import SmiRow
 
@@ -27,13 +27,14 @@ def test_csv_by_its_header_after_remarks():
 
 def test_two_columns_of_one_name_tell_nothing():
     rows = Csv(header=frozenset({"id"})).rows("id, power [W], power [mW]\n0, 57, 60\n")
-    assert texts(rows) == [{"id": "0"}]
+    assert texts(rows) == [{"id": "0", "power": TWICE}]
+    assert texts(Csv(header=frozenset({"id"})).rows("id, power, power\n0, 57, 60\n")) == [{"id": "0"}]
 
 
 def test_json_by_paths():
     text = '{"GPU": [{"Power ": {"Draw ": "57W", "Draw  ": "9W", "Limit": 100}, "On": true, "List": [1]}]}'
-    assert texts(Json(devices="GPU").rows(text)) == [{"Power/Limit": "100"}]
-    assert texts(Json(devices="GPU").rows('{"GPU": [{"A": 1, "A": 2, "B": 3.5}]}')) == [{"B": "3.5"}]
+    assert texts(Json(devices="GPU").rows(text)) == [{"Power/Draw": TWICE, "Power/Limit": "100"}]
+    assert texts(Json(devices="GPU").rows('{"GPU": [{"A": 1, "A": 2, "B": 3.5}]}')) == [{"A": TWICE, "B": "3.5"}]
     for other in ("", "[]", '{"GPU": {}}', '{"GPU": [null]}', '{"GPU": [{}'):
         assert Json(devices="GPU").rows(other) == []
 
@@ -41,14 +42,14 @@ def test_json_by_paths():
 def test_xml_by_paths():
     text = "noise<log><gpu id='a'><p>57 W</p><t><c>1</c><c>2</c></t><x>rm <y></x></gpu></log>"
     form = Xml(device="gpu", leave_out=re.compile("<x>.*</x>"))
-    assert texts(form.rows(text)) == [{"@id": "a", "p": "57 W"}]
+    assert texts(form.rows(text)) == [{"@id": "a", "p": "57 W", "t/c": TWICE}]
     assert Xml(device="gpu").rows(text) == []
 
 
 def test_sections_by_the_line_that_begins_each():
     text = "Driver : 1\nGPU 0\n  A\n    Used : 5 MiB\n  B :\n    Used : 6 MiB\n    Used : 7 MiB\nGPU 1\n  T : 12:30\n"
     assert texts(Sections(begins=re.compile(r"GPU (?P<n>\d)")).rows(text)) == [
-        {"@n": "0", "A/Used": "5 MiB"},
+        {"@n": "0", "A/Used": "5 MiB", "B/Used": TWICE},
         {"@n": "1", "T": "12:30"},
     ]
     assert Sections(begins=re.compile("GPU")).rows("Used : 5") == []
@@ -59,7 +60,7 @@ def test_one_set_of_words_for_absence(word):
     assert is_absent(word)
 
 
-@pytest.mark.parametrize("word", ["0", "ERR", "[Unknown Error]", "nan", "n/ax"])
+@pytest.mark.parametrize("word", ["0", "ERR", "[Unknown Error]", "nan", "n/ax", "[N/A]-17", TWICE])
 def test_other_words_are_doubted(word):
     assert not is_absent(word)
 
@@ -95,6 +96,17 @@ def test_the_first_name_that_tells_something_counts():
     assert figure.read({"new": Field(text="x"), "old": Field(text="57 W")}, doubts) is None, "it is there, and odd"
     assert figure.read({}, doubts) is None
     assert doubts == ["new x"]
+
+
+def test_a_field_that_stands_twice_is_a_doubt_and_names_nothing():
+    layout = Layout(pci_bus_id=("Bus",), uuid=("Serial",), power_w=power("P"))
+    fields = {name: Field(text=TWICE) for name in ("Bus", "Serial", "P")}
+    assert layout.row(fields) == SmiRow(raw=f"P {TWICE}")
+
+
+def test_an_address_is_taken_whole_or_not_at_all():
+    layout = Layout(pci_bus_id=("Bus",))
+    assert layout.row({"Bus": Field(text="ERR 0000:1a:00.0")}) == SmiRow(raw="no PCI address: ERR 0000:1a:00.0")
 
 
 def test_a_layout_makes_a_row():

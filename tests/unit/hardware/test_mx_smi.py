@@ -148,6 +148,13 @@ def test_a_power_that_is_not_understood_is_null_with_its_text(tool: PlayedTool, 
     assert bad.raw == f"board_power {json.dumps(power)}"
 
 
+def test_a_supply_line_that_stands_twice_makes_the_sum_doubtful(tool: PlayedTool) -> None:
+    shows(tool, MACHINE.replace('"Way1": "142.500"', '"Way0": "142.500"'))
+    bad, good = read()
+    assert (bad.power_w, good.power_w) == (None, 62.0)
+    assert bad.raw and "stands there twice" in bad.raw
+
+
 def test_what_is_not_told_is_null(tool: PlayedTool) -> None:
     shows(
         tool,
