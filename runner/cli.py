@@ -13,7 +13,8 @@ from typing import Any
 from hardware.detect import detect_vendor
 from runner.commandline.quoting import shown
 from runner.commandline.tools import TOOLS
-from runner.core.errors import DependencyError
+from runner.core.errors import DependencyError, InterruptedRunError
+from runner.core.interrupts import like_ctrl_c
 
 
 def main() -> int:
@@ -34,7 +35,11 @@ def main() -> int:
 def run(arguments: list[str]) -> int:
     """Compose the case or cases and run them; returns the exit code."""
     try:
-        return _run(arguments)
+        with like_ctrl_c():
+            return _run(arguments)
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        return InterruptedRunError.exit_code
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         message = f"Error: the Python package {package} is missing here. Install the project's dependencies:"
@@ -63,9 +68,6 @@ def _run(arguments: list[str]) -> int:
         hint = "Choose another place with run.root=FOLDER."
         sys.stderr.write(f"Error: {shown(str(error.filename))} cannot be written: {error.strerror}. {hint}\n")
         return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("Interrupted.\n")
-        return 130
 
 
 def _answer(arguments: list[str]) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from runner.config.plan import Planned, without_twins
 from runner.config.schema import Case
 from runner.core.errors import InterruptedRunError, TouchstoneError
+from runner.core.interrupts import Interrupts
 from runner.launch.folder import claim_sweep
 from runner.launch.refused import record, record_invalid, say
 from runner.launch.submit import refusal, run_case
@@ -55,7 +56,8 @@ def run_sweep(plans: Sequence[Planned], *, vendor_detected: bool, typed: Sequenc
             break
     if InterruptedRunError.exit_code not in codes and runnable:
         _file(refused)
-    _close(folder, uri=next((one.case.tracking.uri for one in plans if one.case is not None), None))
+    with Interrupts():  # a second Ctrl-C must not take the closing table away
+        _close(folder, uri=next((one.case.tracking.uri for one in plans if one.case is not None), None))
     return max(codes)
 
 

@@ -12,6 +12,7 @@ import pytest
 from case_samples import make_case
 
 import runner.launch.run_case as engine_module
+from runner import cli
 from runner.config.division import Division
 from runner.console.console import Console
 from runner.core.errors import InterruptedRunError
@@ -87,22 +88,24 @@ def test_the_report_is_written_before_mlflow_is_asked_and_no_signal_disturbs_tha
 
     class Sampler:
         environment: ClassVar[dict[str, str]] = {}
+        problem = None
 
         def stop(self, timeout_s: float) -> None:
             order.append(f"sampler given {timeout_s:g} s")
 
     class Tracker:
-        def __init__(self, *_: object) -> None: ...
+        def __init__(self, *_: object, **__: object) -> None: ...
 
         def start(self) -> None: ...
 
-        def finish(self, report: Report) -> None:
+        def finish(self, report: Report, *, hurry: bool) -> None:
+            assert hurry
             send(signal.SIGINT)
             assert load_report(folder / "report.json").exit_code == 130
             order.append("filed")
 
     fakes: dict[str, Any] = {"attempt": attempt, "Tracker": Tracker, "start_sampler": lambda *_, **__: Sampler()}
-    for name, fake in (fakes | {"check": lambda case: None, "draw_plots": lambda *_: None}).items():
+    for name, fake in (fakes | {"draw_plots": lambda *_: None}).items():
         monkeypatch.setattr(engine_module, name, fake)
     with Interrupts() as interrupts:
         code = Engine(
@@ -124,3 +127,14 @@ def test_whoever_interrupts_is_told_how_to_go_on(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "last.ckpt").touch()
     assert "python -m runner … resume=true" in _how_to_go_on(make_case("converge"), tmp_path)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_before_and_between_runs_every_signal_is_a_sentence_and_the_same_code(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(number)
+    monkeypatch.setattr(cli, "_run", lambda arguments: signal.raise_signal(number))
+    assert cli.run([]) == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
+    assert signal.getsignal(number) == before
