@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 import yaml
 from case_samples import make_case
 from hydra import compose, initialize_config_module
-from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from runner.config import resolvers
 from runner.config.schema import Tracking
+from runner.core.errors import ConfigurationError
 from runner.core.redact import public_uri, without_secrets
-from runner.launch import sweep
+from runner.launch.refused import record_invalid
 from runner.tracking import Tracker
 from runner.tracking.tracker import Uploader
 from runner.worker.environment import variables
@@ -62,15 +61,12 @@ def test_run_yaml_holds_no_credentials_and_the_live_run_has_them(
     assert used == [REAL]
 
 
-def test_hydras_own_record_of_a_sweep_holds_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(sweep.URI_VARIABLE, "")
-    resolvers.register()
-    with initialize_config_module("conf", version_base="1.3"):
-        config = compose("config", overrides=["vendor=cpu", f"tracking.uri='{REAL}'"], return_hydra_config=True)
-        sweep._hide_credentials(config)
-        assert "s3cret" not in OmegaConf.to_yaml(config) and "t0ken" not in OmegaConf.to_yaml(config)
-        again = compose("config", overrides=OmegaConf.to_container(config.hydra.overrides.task))
-    assert again.tracking.uri == REAL == os.environ[sweep.URI_VARIABLE]
+def test_a_case_that_is_not_valid_is_recorded_without_credentials(tmp_path: Path) -> None:
+    values = {"task": {"name": "train"}, "tracking": {"name": "mlflow", "uri": REAL}}
+    folder = record_invalid(values, tmp_path / "run", ConfigurationError("a value is not valid"))
+    written = [path.read_text() for path in folder.rglob("*") if path.is_file()]
+    assert len(written) == 3 and "mlflow.example" in (folder / "run.yaml").read_text()
+    assert not any(secret in text for text in written for secret in ("s3cret", "t0ken"))
 
 
 def test_a_variable_called_like_a_secret_is_not_told_whatever_it_begins_with() -> None:

@@ -69,7 +69,8 @@ def test_a_sampler_that_cannot_be_started_is_a_warning(tmp_path: Path, monkeypat
     ("problem", "told"), [(None, []), ("it was killed", ["The meters were not read to the end: it was killed."])]
 )
 def test_a_sampler_that_ended_early_is_a_warning(tmp_path: Path, problem: str | None, told: list[str]) -> None:
-    sampler: Any = SimpleNamespace(stop=lambda: 0, problem=problem)
+    sampler: Any = SimpleNamespace(stop=lambda timeout_s: 0, problem=problem)
+    made: Any = SimpleNamespace(interrupts=SimpleNamespace(asked=False))
     path = tmp_path / "parent.log"
-    engine._end_sampler(sampler, EventWriter(path, rank=-1))
+    Engine._end_sampler(made, sampler, EventWriter(path, rank=-1))
     assert warnings(path) == told

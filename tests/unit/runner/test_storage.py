@@ -42,7 +42,6 @@ class Fixture:
         self.folder = claim(self.case, root / "run")
         self.out = io.StringIO()
         self.during: Callable[[], TouchstoneError | None] = lambda: None
-        monkeypatch.setattr(engine_module, "check", lambda case: None)
         monkeypatch.setattr(engine_module, "attempt", lambda *_, **__: self.during())
         monkeypatch.setattr(engine_module, "draw_plots", lambda *_: None)
 
@@ -77,7 +76,7 @@ def test_a_run_keeps_room_for_its_report_and_gives_it_back(engine: Fixture) -> N
     assert RESERVE not in report.files and not (engine.folder / RESERVE).exists()
 
 
-@pytest.mark.parametrize("moment", ["reserve", "check", "attempt"])
+@pytest.mark.parametrize("moment", ["reserve", "attempt"])
 def test_a_disk_that_fills_up_is_a_recorded_failure(
     engine: Fixture, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
