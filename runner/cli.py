@@ -14,7 +14,7 @@ from typing import Any
 from hardware.detect import detect_vendor
 from runner.commandline.quoting import shown
 from runner.commandline.tools import TOOLS
-from runner.core.errors import DependencyError
+from runner.core.errors import DependencyError, InterruptedRunError
 from runner.core.interrupts import Interrupts
 from runner.core.storage import check_working_directory
 
@@ -37,7 +37,11 @@ def main() -> int:
 def run(arguments: list[str]) -> int:
     """Compose the case or cases and run them; returns the exit code."""
     try:
-        return _run(arguments)
+        with Interrupts() as interrupts, interrupts.allowed():
+            return _run(arguments)
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        return InterruptedRunError.exit_code
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         message = f"Error: the Python package {package} is missing here. Install the project's dependencies:"
@@ -51,8 +55,7 @@ def _run(arguments: list[str]) -> int:
 
     resolvers.register()
     try:
-        with Interrupts() as interrupts, interrupts.allowed():
-            return _answer(arguments)
+        return _answer(arguments)
     except SystemExit as ending:  # Hydra has shown what was asked for, or said with 1 what is wrong
         return 0 if ending.code in (None, 0) else 2
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
@@ -67,9 +70,6 @@ def _run(arguments: list[str]) -> int:
         hint = "Choose another place with run.root=FOLDER."
         sys.stderr.write(f"Error: {shown(str(error.filename))} cannot be written: {error.strerror}. {hint}\n")
         return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("Interrupted.\n")
-        return 130
 
 
 def _answer(arguments: list[str]) -> int:

@@ -12,7 +12,9 @@ from pydantic import ValidationError
 
 from runner.config import resolvers
 from runner.config.schema import Tracking
+from runner.core.errors import ConfigurationError
 from runner.core.redact import public_uri, without_secrets
+from runner.launch.refused import record_invalid
 from runner.tracking import Tracker
 from runner.tracking.tracker import Uploader
 from runner.worker.environment import variables
@@ -57,6 +59,14 @@ def test_run_yaml_holds_no_credentials_and_the_live_run_has_them(
     monkeypatch.setattr(Uploader, "__init__", remember)
     Tracker(tmp_path, Tracking(name="mlflow", uri=REAL))._follow()
     assert used == [REAL]
+
+
+def test_a_case_that_is_not_valid_is_recorded_without_credentials(tmp_path: Path) -> None:
+    values = {"task": {"name": "train"}, "tracking": {"name": "mlflow", "uri": REAL}}
+    folder = record_invalid(values, tmp_path / "run", ConfigurationError("a value is not valid"))
+    written = [path.read_text() for path in folder.rglob("*") if path.is_file()]
+    assert len(written) == 3 and "mlflow.example" in (folder / "run.yaml").read_text()
+    assert not any(secret in text for text in written for secret in ("s3cret", "t0ken"))
 
 
 def test_a_variable_called_like_a_secret_is_not_told_whatever_it_begins_with() -> None:

@@ -12,6 +12,7 @@ import pytest
 from case_samples import make_case
 
 import runner.launch.run_case as engine_module
+from runner import cli
 from runner.cli import run
 from runner.config.division import Division
 from runner.config.schema import Case
@@ -153,3 +154,14 @@ def test_a_signal_before_anything_has_started_is_an_interruption(
     monkeypatch.setattr("runner.config.plan.plan", lambda *_: send(signal.SIGTERM))
     assert run(["model=bert", "vendor=cpu"]) == InterruptedRunError.exit_code
     assert capfd.readouterr().err == "Interrupted.\n"
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_before_and_between_runs_every_signal_is_a_sentence_and_the_same_code(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(number)
+    monkeypatch.setattr(cli, "_run", lambda arguments: signal.raise_signal(number))
+    assert cli.run([]) == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
+    assert signal.getsignal(number) == before
