@@ -70,7 +70,8 @@ def group_of(choice: str) -> str | None:
 def keys() -> list[str]:
     """Every group and every dotted key that some choice of some group has."""
     found = {*groups(), *FOLLOWING, *_flat("", yaml.safe_load((CONF / "config.yaml").read_text()))}
-    for path in CONF.glob("*/*.yaml"):
+    offered = (path for path in CONF.glob("*/*.yaml") if path.stem not in packages.NOT_OFFERED[path.parent.name])
+    for path in offered:
         found |= set(_flat(f"{path.parent.name}.", yaml.safe_load(path.read_text())))
     for section, kind in TYPED.items():
         found |= set(_fields(f"{section}.", kind))

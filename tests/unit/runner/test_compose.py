@@ -14,14 +14,14 @@ from runner.config import resolvers
 from runner.config.compose import composing, reference_case, to_case, tuning_in_use
 from runner.config.division import division
 from runner.config.schema import Case, load_case
+from runner.core import packages
 
-CONF = Path(__file__).parents[3] / "conf"
 SCALES = ("reference", "tiny", "tiny")
 """Three, so that over six precisions each topology meets both."""
 
 
 def choices(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    return packages.choices(group, outside=False)
 
 
 @pytest.fixture(autouse=True)
