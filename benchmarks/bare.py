@@ -41,7 +41,7 @@ WINDOW_BEGINS = "window begins"
 
 
 @dataclass(kw_only=True, slots=True)
-class Plan:
+class BarePlan:
     """What to train, as the engine's `run.yaml` has it, and for how long."""
 
     trainable: str
@@ -100,7 +100,7 @@ class Loop:
         return torch.autocast(self.device.type, self.autocast) if self.autocast else nullcontext()
 
 
-def build(plan: Plan) -> Loop:
+def build(plan: BarePlan) -> Loop:
     """The trainable with the engine's seed, on its device, with its batches and its optimizer."""
     _set_device(plan)
     random.seed(plan.seed)
@@ -122,7 +122,7 @@ def build(plan: Plan) -> Loop:
     )
 
 
-def _set_device(plan: Plan) -> None:
+def _set_device(plan: BarePlan) -> None:
     from hardware.precision.float32 import set_cpu_ieee, set_cuda_mode
     from hardware.stacks.host import keep_freed_memory
 
@@ -133,7 +133,7 @@ def _set_device(plan: Plan) -> None:
         set_cuda_mode(plan.matmul)
 
 
-def _batches(plan: Plan, trainable: Trainable, device: torch.device) -> Iterator[Batch]:
+def _batches(plan: BarePlan, trainable: Trainable, device: torch.device) -> Iterator[Batch]:
     size = plan.recipe.training.batch_size
     if plan.data.name == "synthetic":
         with device:
@@ -148,7 +148,7 @@ def _moved(value: Any, device: torch.device) -> Any:
     return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
 
 
-def measure_speed(plan: Plan) -> dict[str, Any]:
+def measure_speed(plan: BarePlan) -> dict[str, Any]:
     """Warm up, then one window between two synchronised edges; a line of output says that the window begins."""
     loop = build(plan)
     for _ in range(plan.warmup_steps - RATED_STEPS):
@@ -176,7 +176,7 @@ def _timed(loop: Loop, steps: int) -> tuple[float, Tensor, list[float]]:
     return time.monotonic() - began, loss, ends_s
 
 
-def reach_first_step(plan: Plan) -> dict[str, Any]:
+def reach_first_step(plan: BarePlan) -> dict[str, Any]:
     """The monotonic time at which the first optimizer step is done, and its loss."""
     loop = build(plan)
     loss = loop.step()
@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("plan", type=Path)
     parser.add_argument("what", choices=("speed", "first_step"))
     options = parser.parse_args()
-    plan = TypeAdapter(Plan).validate_json(options.plan.read_text())
+    plan = TypeAdapter(BarePlan).validate_json(options.plan.read_text())
     print(json.dumps(measure_speed(plan) if options.what == "speed" else reach_first_step(plan)))
 
 

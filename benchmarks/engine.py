@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 from hydra import compose, initialize_config_module
 
-from benchmarks.bare import Plan
+from benchmarks.bare import BarePlan
 from runner.config import resolvers
 from runner.config.compose import to_case
 from runner.config.schema import Case
@@ -158,7 +158,7 @@ def wait_for_line(line: str, process: subprocess.Popen[str]) -> None:
         raise SystemExit(f"The program ended before {line!r}:\n{process.communicate()[1]}")
 
 
-def plan_of(case: Case, *, warmup_steps: int, window_s: float) -> Plan:
+def plan_of(case: Case, *, warmup_steps: int, window_s: float) -> BarePlan:
     """What the bare loop must do to train the same.
 
     Raises:
@@ -168,7 +168,7 @@ def plan_of(case: Case, *, warmup_steps: int, window_s: float) -> Plan:
         raise SystemExit(f"The bare loop runs on {', '.join(DEVICES)} alone, not on {case.vendor.name}.")
     if case.precision.weights != "float32" or case.precision.loss_scaling or case.compiler.name != "eager":
         raise SystemExit("The bare loop does fp32, tf32 and bf16 alone, without a compiler.")
-    return Plan(
+    return BarePlan(
         trainable=case.model.implementations[case.framework.name],
         recipe=case.model,
         data=case.data,

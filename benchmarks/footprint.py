@@ -24,25 +24,25 @@ SAMPLER_MOST, PARENT_MOST = 0.01, 0.05
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
-class Reading:
+class FootprintReading:
     """Processor seconds of each process, at a moment."""
 
     at_s: float
     cpu_s: dict[str, float]
 
 
-def shares(begin: Reading, end: Reading) -> dict[str, float]:
+def shares(begin: FootprintReading, end: FootprintReading) -> dict[str, float]:
     """Share of a core that each process took between two readings."""
     seconds = end.at_s - begin.at_s
     return {name: (end.cpu_s[name] - used_s) / seconds for name, used_s in begin.cpu_s.items()}
 
 
-def read_cpu(processes: dict[str, psutil.Process]) -> Reading:
+def read_cpu(processes: dict[str, psutil.Process]) -> FootprintReading:
     """Processor time so far, that of ended children included: a sampler may call vendors' tools."""
     used = {name: process.cpu_times() for name, process in processes.items() if name == "sampler"}
     cpu_s = {name: t.user + t.system + t.children_user + t.children_system for name, t in used.items()}
     parent = processes["parent"].cpu_times()  # its ended children are other processes of the run, not its own work
-    return Reading(at_s=time.monotonic(), cpu_s=cpu_s | {"parent": parent.user + parent.system})
+    return FootprintReading(at_s=time.monotonic(), cpu_s=cpu_s | {"parent": parent.user + parent.system})
 
 
 def find_processes(parent: psutil.Process) -> dict[str, psutil.Process]:

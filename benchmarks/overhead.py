@@ -40,7 +40,7 @@ from benchmarks.record import RESULTS, Record, goal, settle, summary, take_turns
 from benchmarks.turns import ended_with, go_on, middle, ratios, run_in_turns, stop
 from hardware.detect import detect_vendor
 from runner.core.events import Name
-from runner.record.run_record import read_story
+from runner.record.run_record import read_record
 
 LEAST_RATIO = 0.98
 WARMUP_STEPS = 20
@@ -141,7 +141,7 @@ def _pair_by_turns(
 def step_ends_s(folder: Path) -> list[float]:
     """Monotonic times at which the steps of a run's single segment ended, its beginning first."""
     (segment,) = (event.value for event in read(folder) if event.name == Name.SEGMENT_END)
-    seconds = (float(row["seconds"]) for row in read_story(folder).steps("window"))
+    seconds = (float(row["seconds"]) for row in read_record(folder).steps("window"))
     return list(accumulate(seconds, initial=segment["begin_s"]))
 
 

@@ -24,7 +24,7 @@ class PrecisionUnsupportedError(ValueError):
     """This chip or stack cannot honour the precision asked for."""
 
 
-class Event(Protocol):
+class DeviceEvent(Protocol):
     """A mark in the device's order of work."""
 
     def record(self) -> None:
@@ -42,17 +42,17 @@ class DeviceIdentity:
     name: str
     """As the driver names the chip; the catalogue's aliases are matched against it."""
     driver_index: int | None = None
-    """The driver's own number of it, that of its device node; null where the visible ones are not given by number."""
+    """The driver's own number of it, that of its device node; None where the visible ones are not given by number."""
     memory_bytes: int | None = None
-    """All of its memory, as the framework tells it; null where it does not."""
+    """All of its memory, as the framework tells it; None where it does not."""
     partition: str | None = None
     """What the device is, where that is not what its name means in the catalogue: `CPX`, an eighth of a chip, or
-    `COMPOSITE`, a card of two devices. Null where it is the whole device, or nothing tells."""
+    `COMPOSITE`, a card of two devices. None where it is the whole device, or nothing tells."""
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
 class MemoryPeaks:
-    """The allocator's peaks since `reset_memory_peaks`, in bytes; null with a reason where the stack keeps none."""
+    """The allocator's peaks since `reset_memory_peaks`, in bytes; None with a reason where the stack keeps none."""
 
     allocated_bytes: int | None
     reserved_bytes: int | None
@@ -61,7 +61,7 @@ class MemoryPeaks:
 
 @dataclass(kw_only=True, slots=True, frozen=True)
 class DeviceProcess:
-    """A process of somebody else on a device; what is not known of it is null."""
+    """A process of somebody else on a device; what is not known of it is None."""
 
     pid: int | None
     """In the process namespace of whoever lists it, which inside a container may be another."""
@@ -74,7 +74,7 @@ class DeviceProcess:
 
 @dataclass(kw_only=True, slots=True, frozen=True)
 class DeviceCondition:
-    """In which state a device is before a run; whatever is null has its reason under its name."""
+    """In which state a device is before a run; whatever is None has its reason under its name."""
 
     isolated: bool | None = None
     """Whether a run would have the device to itself."""
@@ -112,7 +112,7 @@ class Device(ABC):
 
     @abstractmethod
     def unavailable_reason(self) -> str | None:
-        """Why this vendor cannot be used here, in a sentence that says what to do; null when it can.
+        """Why this vendor cannot be used here, in a sentence that says what to do; None when it can.
 
         Looks at device nodes, driver files and `importlib.util.find_spec` alone: imports no torch, takes milliseconds.
         """
@@ -150,11 +150,11 @@ class Device(ABC):
         """Wait until the current device has finished all submitted work."""
 
     @abstractmethod
-    def event(self) -> Event:
+    def event(self) -> DeviceEvent:
         """A new, unrecorded timing event."""
 
     @abstractmethod
-    def elapsed_s(self, start: Event, end: Event) -> float:
+    def elapsed_s(self, start: DeviceEvent, end: DeviceEvent) -> float:
         """Seconds of device time between two recorded events; call after `synchronize`."""
 
     @abstractmethod
@@ -216,7 +216,7 @@ class Device(ABC):
     def listed(self) -> list[DeviceIdentity] | None:
         """All devices as the driver lists them, without the stack: before `connect`, in milliseconds, using none.
 
-        Null where only the stack can tell.
+        None where only the stack can tell.
         """
         return None
 

@@ -48,7 +48,7 @@ class CatalogueError(ValueError):
 
 @dataclass(kw_only=True, slots=True, frozen=True)
 class Chip:
-    """One chip or board as one device shows it; what its source does not state is null."""
+    """One chip or board as one device shows it; what its source does not state is None."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
@@ -121,7 +121,7 @@ def load_chips(path: Path = CATALOGUE) -> tuple[Chip, ...]:
 
 
 def find_chip(name: str) -> Chip | None:
-    """The chip whose name or alias is `name`, up to case and white space; null when there is none.
+    """The chip whose name or alias is `name`, up to case and white space; None when there is none.
 
     This tree's catalogue goes before those of installed packages: none of them changes a peak that stands here.
     """
@@ -162,7 +162,7 @@ def outside_problems() -> list[str]:
 
 
 def peak_flops(chip: Chip, compute: str) -> float | None:
-    """Dense peak in operations per second; null when no source states it.
+    """Dense peak in operations per second; None when no source states it.
 
     Args:
         chip: the chip.

@@ -21,7 +21,7 @@ class PrecisionSpec:
     weights: DType
     """Type of the parameters the optimizer updates."""
     autocast: DType | None
-    """Type that autocast computes matrix products in; null: no autocast."""
+    """Type that autocast computes matrix products in; None: no autocast."""
     matmul: Literal["ieee", "tf32"]
     """How products of float32 matrices are computed."""
     loss_scaling: bool = False

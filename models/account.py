@@ -91,8 +91,8 @@ def count(
         trainable_class: what to count; its `count_device` says where.
         recipe: the model as it will be trained.
         weights_dtype: type of the parameters: float32, float16 or bfloat16.
-        autocast_dtype: type of autocast's products, with float32 weights only; null: no autocast.
-        batch_size: rows of the counted batch. Null: the recipe's on the meta device, 1 on a real one.
+        autocast_dtype: type of autocast's products, with float32 weights only; None: no autocast.
+        batch_size: rows of the counted batch. None: the recipe's on the meta device, 1 on a real one.
 
     Raises:
         UncountedOperatorError: the model runs an operator whose FLOPs no formula covers.

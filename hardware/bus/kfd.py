@@ -27,7 +27,7 @@ class KfdGpu:
     pci_bus_id: str
     vendor_id: int
     unique_id: int | None
-    """The driver's number of the chip, the sixteen digits of ROCm's UUID; null when it tells none."""
+    """The driver's number of the chip, the sixteen digits of ROCm's UUID; None when it tells none."""
     render_node: Path
 
 

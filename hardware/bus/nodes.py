@@ -19,7 +19,7 @@ def existing(patterns: Iterable[str], root: Path = Path("/")) -> list[Path]:
 
 
 def node_number(node: Path) -> int | None:
-    """The number a device node's name ends with, by which its driver counts; null when there is none."""
+    """The number a device node's name ends with, by which its driver counts; None when there is none."""
     match = re.search(r"(\d+)$", node.name)
     return int(match.group()) if match else None
 
@@ -34,7 +34,7 @@ def visible_node(nodes: Iterable[Path], index: int, *, shown: str | None, count:
     Args:
         nodes: the driver's nodes that are here.
         index: local index among the visible devices.
-        shown: value of the variable that limits which are visible, plain numbers; null when it is not set.
+        shown: value of the variable that limits which are visible, plain numbers; None when it is not set.
         count: number of visible devices.
     """
     numbered = {number: node for node in nodes if (number := node_number(node)) is not None}

@@ -28,7 +28,7 @@ class Counter:
         self.values.append(value)
 
     def increase(self, start_s: float, end_s: float) -> tuple[float | None, str | None]:
-        """By how much the counter grew over a window, or null and why.
+        """By how much the counter grew over a window, or None and why.
 
         Raises:
             ValueError: the window does not end after its start.

@@ -23,7 +23,7 @@ SHORT_WINDOW_S = 5.0
 FULL_COVERAGE = 0.95
 """Share of the window that must be known for an energy without `low_coverage`."""
 LEAST_COVERAGE = 0.5
-"""With less of the window known an energy would be mostly an assumption: null instead."""
+"""With less of the window known an energy would be mostly an assumption: None instead."""
 AGREEMENT = (0.7, 1.3)
 """Counter over integral, between which a counter is believed (facts: peers.md E2); `_agreement` widens it."""
 MOST_W: dict[Scope, float] = {
@@ -51,7 +51,7 @@ class EnergyReading:
     scope: Scope
     method: Method
     period_s: float | None
-    """Sampling period; null when it is not known."""
+    """Sampling period; None when it is not known."""
     coverage: float
     """Share of the window whose value is known: 1 between two counter readings."""
     n_samples: int
@@ -61,7 +61,7 @@ class EnergyReading:
     flags: tuple[str, ...] = ()
     """What a reader must know: `short_window`, `low_coverage`, `counter_reset`, `counter_stuck`, …"""
     reason: str | None = None
-    """Why there are no joules; null when there are."""
+    """Why there are no joules; None when there are."""
     counter_over_integral: float | None = None
     """Result of the counter's self-check, where both exist."""
 
@@ -71,7 +71,7 @@ class EnergyReading:
 
 @dataclass(kw_only=True, slots=True, frozen=True)
 class CounterDelta:
-    """Difference of a counter between the edges of a window; null joules have a reason and perhaps a flag."""
+    """Difference of a counter between the edges of a window; None joules have a reason and perhaps a flag."""
 
     joules: float | None
     reason: str | None = None
@@ -90,13 +90,13 @@ def measure(
     """Energy of one source over [start_s, end_s].
 
     Args:
-        samples: (`monotonic_s`, watts or null, counter in joules or null), in any order; those outside the window
+        samples: (`monotonic_s`, watts or None, counter in joules or None), in any order; those outside the window
             give the value held at its start and bracket its edges.
         start_s: start of the window on the samples' clock, in seconds.
         end_s: end of the window.
         scope: what the source is.
-        period_s: nominal sampling period; the median distance of the samples when null.
-        energy_wrap_j: value at which the counter starts again from 0; null when it never does.
+        period_s: nominal sampling period; the median distance of the samples when None.
+        energy_wrap_j: value at which the counter starts again from 0; None when it never does.
 
     Raises:
         ValueError: the window does not end after its start.
@@ -203,8 +203,8 @@ def counter_delta(
         ordered: cleaned samples in time order.
         start_s: start of the window in seconds.
         end_s: end of the window.
-        period_s: sampling period; null when it is not known.
-        wrap_j: value at which the counter starts again from 0; null when it never does.
+        period_s: sampling period; None when it is not known.
+        wrap_j: value at which the counter starts again from 0; None when it never does.
         most_w: more than the source can draw.
     """
     readings = [(time_s, energy_j) for time_s, _, energy_j in ordered if energy_j is not None]
@@ -234,7 +234,7 @@ def counter_delta(
 
 
 def _unwrap(values_j: list[float], wrap_j: float | None) -> list[float] | None:
-    """The counter with its wraps taken out; null if it went down for another reason.
+    """The counter with its wraps taken out; None if it went down for another reason.
 
     A wrap moves a counter that is read often by far less than half its range; a larger step is a reset.
     """

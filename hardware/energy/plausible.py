@@ -32,7 +32,7 @@ class Floor:
 
     @classmethod
     def of(cls, tdp_w: float | None) -> Floor:
-        """By the thermal design power of the chip's data sheet; null when that is not known."""
+        """By the thermal design power of the chip's data sheet; None when that is not known."""
         return cls() if tdp_w is None else cls(busy_w=BUSY_SHARE * tdp_w, idle_w=IDLE_SHARE * tdp_w)
 
     def refuses(self, power_w: float, utilisation: float) -> bool:

@@ -16,10 +16,10 @@ EDGE_S = 0.25
 """A reading asked for at an edge is taken within this time of it."""
 
 Sample = tuple[float, float | None, float | None]
-"""(`monotonic_s`, `power_w`, `energy_j`) of one source at one moment; what was not told is null."""
+"""(`monotonic_s`, `power_w`, `energy_j`) of one source at one moment; what was not told is None."""
 
 
-class Step(NamedTuple):
+class PowerStep(NamedTuple):
     """A stretch of time with one power; a tuple, for a long trace has millions."""
 
     begin_s: float
@@ -40,7 +40,7 @@ class PowerIntegral:
 
 
 def clean(samples: Iterable[Sample]) -> list[Sample]:
-    """Samples in time order; what is not finite or below 0 is no measurement and becomes null.
+    """Samples in time order; what is not finite or below 0 is no measurement and becomes None.
 
     So is a power of 0: what answers draws power, and only a sensor that does not work says otherwise.
     """
@@ -53,7 +53,7 @@ def _sane(value: float | None) -> float | None:
 
 
 def median_gap_s(ordered: Sequence[Sample]) -> float | None:
-    """Median time between two samples; null with fewer than two."""
+    """Median time between two samples; None with fewer than two."""
     gaps = [after[0] - before[0] for before, after in pairwise(ordered)]
     return statistics.median(gaps) if gaps else None
 
@@ -71,7 +71,7 @@ def _is_of_the_edge(age_s: float, period_s: float | None, window_s: float) -> bo
     return age_s <= min(period_s or EDGE_S, max(EDGE_S, window_s * LATE_SHARE))
 
 
-def hold_steps(ordered: Sequence[Sample], *, start_s: float, end_s: float, period_s: float | None) -> list[Step]:
+def hold_steps(ordered: Sequence[Sample], *, start_s: float, end_s: float, period_s: float | None) -> list[PowerStep]:
     """The window as stretches of constant power; empty when no power was sampled up to its end.
 
     The last value before the window holds at its start if it was read at the edge, or as shortly before as
@@ -91,12 +91,12 @@ def hold_steps(ordered: Sequence[Sample], *, start_s: float, end_s: float, perio
     limit_s = held_for_s(max(period_s or 0.0, spacing_s), end_s - start_s)
     steps = []
     if points[0][0] > start_s:
-        steps.append(Step(begin_s=start_s, end_s=points[0][0], watts=points[0][1], known_s=0.0))
+        steps.append(PowerStep(begin_s=start_s, end_s=points[0][0], watts=points[0][1], known_s=0.0))
     for (time_s, watts), until_s in zip(points, [time_s for time_s, _ in points[1:]] + [end_s], strict=True):
         begin_s = max(time_s, start_s)
         if until_s > begin_s:
             known_s = min(until_s, time_s + limit_s) - begin_s
-            steps.append(Step(begin_s=begin_s, end_s=until_s, watts=watts, known_s=max(0.0, known_s)))
+            steps.append(PowerStep(begin_s=begin_s, end_s=until_s, watts=watts, known_s=max(0.0, known_s)))
     return steps
 
 
@@ -110,8 +110,8 @@ def integrate(ordered: Sequence[Sample], *, start_s: float, end_s: float, period
     )
 
 
-def peak_of_sum(profiles: Sequence[Sequence[Step]]) -> float | None:
-    """Highest total power of several sources under the hold rule; null if one of them has no step.
+def peak_of_sum(profiles: Sequence[Sequence[PowerStep]]) -> float | None:
+    """Highest total power of several sources under the hold rule; None if one of them has no step.
 
     Args:
         profiles: one source's steps each, over the same window.

@@ -15,7 +15,7 @@ LEAST_SAMPLES = 3
 
 
 def over_window(segments: Sequence[EnergyReading]) -> EnergyReading:
-    """The readings of one scope's segments as one; null as soon as one is unknown, or read too seldom.
+    """The readings of one scope's segments as one; None as soon as one is unknown, or read too seldom.
 
     A counter's joules are those between two of its readings, however few there are between them; a peak is never known
     from a few readings, and neither is the integral of power.

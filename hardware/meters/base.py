@@ -13,12 +13,12 @@ Scope = Literal["device", "board", "package", "dram", "node", "host"]
 
 
 class MeterUnavailableError(RuntimeError):
-    """The meter cannot be used here; the message is the reason shown beside the null."""
+    """The meter cannot be used here; the message is the reason shown beside the None."""
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
 class Reading:
-    """One meter's answer for one thing at one moment. What the meter does not tell is null, never 0."""
+    """One meter's answer for one thing at one moment. What the meter does not tell is None, never 0."""
 
     source: str
     """What was read: a device UUID, `package-0`, `node`, `host` …; constant over a run."""
@@ -27,7 +27,7 @@ class Reading:
     energy_j: float | None = None
     """Cumulative counter since some arbitrary start, in joules."""
     energy_wrap_j: float | None = None
-    """Value at which the counter starts again from 0; null when it does not."""
+    """Value at which the counter starts again from 0; None when it does not."""
     temperature_c: float | None = None
     utilisation: float | None = None
     """Fraction 0..1."""

@@ -42,13 +42,13 @@ def probe(
         module: the model, after the precision plugin has converted it.
         device: where it runs.
         forward_context: the precision plugin's `forward_context`.
-        plugin: the precision plugin, for its gradient scaler; without it `gradient_scaler` is null.
-        optimizers: their parameters are the master weights; without any `master_weights` is null.
+        plugin: the precision plugin, for its gradient scaler; without it `gradient_scaler` is None.
+        optimizers: their parameters are the master weights; without any `master_weights` is None.
 
     Returns:
         Plain values for the report: `parameters` (floating-point types, sorted), `autocast` (type of a float32 product
-        inside the context; null when it stays float32), `matmul_mantissa_bits`, `convolution_mantissa_bits` (outside
-        autocast; null with `convolution_reason` where the device has no convolution), `gradient_scaler` (whether one
+        inside the context; None when it stays float32), `matmul_mantissa_bits`, `convolution_mantissa_bits` (outside
+        autocast; None with `convolution_reason` where the device has no convolution), `gradient_scaler` (whether one
         scales), `master_weights` (floating-point types, sorted).
     """
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]

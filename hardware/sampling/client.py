@@ -39,13 +39,13 @@ class SamplerClient:
         """Connect, waiting up to `timeout_s` for a sampler that is just starting; never raises.
 
         Args:
-            address: path of its socket; null: there is no sampler.
+            address: path of its socket; None: there is no sampler.
             key: its key, in hexadecimal digits.
             timeout_s: longest wait for the connection and for each answer.
         """
         self._timeout_s = timeout_s
         self.reason: str | None = None
-        """Why there is no sampler; null while there is."""
+        """Why there is no sampler; None while there is."""
         self._connection: Connection | None = None
         if address and key:
             self._connect(address, key)
@@ -73,7 +73,7 @@ class SamplerClient:
         return float(moment) if isinstance(moment, int | float) else time.monotonic()
 
     def devices(self, identities: Sequence[DeviceIdentity]) -> dict[str, str | None]:
-        """Measure these devices and no others; returns why each meter is not open, null for those that are."""
+        """Measure these devices and no others; returns why each meter is not open, None for those that are."""
         reasons = self._ask("devices", [asdict(one) for one in identities])
         return reasons if isinstance(reasons, dict) else {}
 
@@ -90,7 +90,7 @@ class SamplerClient:
         self._lose("closed")
 
     def _ask(self, *request: Any) -> Any:
-        """The sampler's answer; null without one."""
+        """The sampler's answer; None without one."""
         if self._connection is None:
             return None
         try:
@@ -176,7 +176,7 @@ class SamplerProcess:
     folder: Path
     """Holds the socket alone."""
     problem: str | None = None
-    """Once it was stopped: why its readings do not reach to the end; null when they do."""
+    """Once it was stopped: why its readings do not reach to the end; None when they do."""
     stopped: bool = False
 
     @property
@@ -185,7 +185,7 @@ class SamplerProcess:
         return {ADDRESS_VARIABLE: self.address, KEY_VARIABLE: self.key}
 
     def stop(self, timeout_s: float = 5.0) -> int | None:
-        """End it: by signal, then by force. Returns its exit status; null if not even that ended it in time."""
+        """End it: by signal, then by force. Returns its exit status; None if not even that ended it in time."""
         status = None if self.stopped else self.process.poll()
         self.stopped = True
         if status is not None:
@@ -222,8 +222,8 @@ def start_sampler(
         period_s: sampling period in seconds.
         window_s: length of the shortest window that will be measured, which no period exceeds a twentieth of.
         watch_pids: processes whose trees' memory counts; more by `SamplerClient.watch`.
-        log: file for its complaints; null drops them.
-        prometheus: address and port at which to serve live readings as Prometheus metrics; null serves none.
+        log: file for its complaints; None drops them.
+        prometheus: address and port at which to serve live readings as Prometheus metrics; None serves none.
 
     Raises:
         OSError: no process can be started, or there is no folder for its socket.

@@ -30,7 +30,7 @@ class Observed:
     value: float | None
     reason: str | None = None
     n_samples: int | None = field(default=None, compare=False)
-    """Readings it stands on, of the source that was read least; null where they do not count."""
+    """Readings it stands on, of the source that was read least; None where they do not count."""
 
     def __post_init__(self) -> None:
         assert (self.value is None) == (self.reason is not None), "null needs a reason, a value must have none"
@@ -102,7 +102,7 @@ class Series:
         return [value for value in values if not isnan(value)]
 
     def energy(self, start_s: float, end_s: float) -> EnergyReading:
-        """Energy of this source over a window; null where a working device cannot have drawn so little."""
+        """Energy of this source over a window; None where a working device cannot have drawn so little."""
         reading = measure(
             list(self.samples()),
             start_s=start_s,
@@ -124,7 +124,7 @@ class Series:
         return replace(reading, joules=None, mean_w=None, peak_w=None, method="none", reason=reason)
 
     def _beyond(self, start_s: float, end_s: float) -> str | None:
-        """Which power was told that no such source can draw; null where none was."""
+        """Which power was told that no such source can draw; None where none was."""
         most_w = max(self.within("power_w", start_s, end_s), default=0.0)
         if most_w <= MOST_W[self.scope]:
             return None

@@ -51,7 +51,7 @@ class Station:
 
         Args:
             name: the meter's.
-            meter: null with a `reason` when there is no such meter.
+            meter: None with a `reason` when there is no such meter.
             writer: of the trace.
             period_s: sampling period that is asked for.
             window_s: length of the shortest window that will be measured.

@@ -3,7 +3,7 @@
     trace = Trace.load(run / "power.csv")
     trace.total_energy(start_s, end_s, "device").joules
 
-Times are the machine's monotonic clock, as in events. What was not measured is null with a reason.
+Times are the machine's monotonic clock, as in events. What was not measured is None with a reason.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Trace:
 
         Args:
             path: of the trace.
-            floor: least power of the run's devices; null where their data sheet is not known.
+            floor: least power of the run's devices; None where their data sheet is not known.
 
         Raises:
             ValueError: the file is no trace.
@@ -105,7 +105,7 @@ class Trace:
         return {one.source: reading for one, reading in self._energies(start_s, end_s, scope)}
 
     def total_energy(self, start_s: float, end_s: float, scope: Scope, *, least: int = 1) -> EnergyReading:
-        """Energy of all sources of a scope together; null as soon as one is unknown.
+        """Energy of all sources of a scope together; None as soon as one is unknown.
 
         Args:
             start_s: beginning of the window.
@@ -193,7 +193,7 @@ class Trace:
     def peak_of(self, name: str, windows: Sequence[Window], scope: Scope = "device", *, least: int = 1) -> Observed:
         """The same over several windows, without what lies between them.
 
-        Null where a source that tells it at other times did not in these, or where fewer than `least` tell it: the
+        None where a source that tells it at other times did not in these, or where fewer than `least` tell it: the
         highest of the others may not be the highest.
         """
         telling = [one for one in self._scoped(scope) if one.within(name, -inf, inf)]
@@ -205,11 +205,11 @@ class Trace:
         return enough(max(map(max, told)), min(map(len, told)))
 
     def mean_utilisation(self, start_s: float, end_s: float, scope: Scope = "device") -> Observed:
-        """Mean over time of each source's utilisation (0..1), then over the sources; null if one never told it."""
+        """Mean over time of each source's utilisation (0..1), then over the sources; None if one never told it."""
         return self.mean_utilisation_of([(start_s, end_s)], scope)
 
     def mean_utilisation_of(self, windows: Sequence[Window], scope: Scope = "device", *, least: int = 1) -> Observed:
-        """The same over several windows, without what lies between them; null where fewer than `least` tell it."""
+        """The same over several windows, without what lies between them; None where fewer than `least` tell it."""
         sources = self._scoped(scope)
         told = [one.within_all("utilisation", windows) for one in sources]
         if not told or not all(told):

@@ -31,7 +31,7 @@ class TraceRow:
     monotonic_s: float
     unix_s: float
     mark: str | None = None
-    """Name of the moment the reading was asked for; null for the regular ones."""
+    """Name of the moment the reading was asked for; None for the regular ones."""
     meter: str
     source: str | None = None
     scope: Scope | None = None
@@ -43,7 +43,7 @@ class TraceRow:
     memory_used_bytes: int | None = None
     clock_mhz: float | None = None
     throttle: str | None = None
-    """Empty: not throttled; a single blank on disk keeps it apart from null."""
+    """Empty: not throttled; a single blank on disk keeps it apart from None."""
     board: str | None = None
     shared_by: int | None = None
     disk_read_bytes: int | None = None
@@ -104,7 +104,7 @@ def _first_line(path: Path) -> str:
 
 
 def _columns(header: str) -> tuple[str, ...] | None:
-    """Columns of a trace by its first line; null when they are not those of a trace of this or an earlier version."""
+    """Columns of a trace by its first line; None when they are not those of a trace of this or an earlier version."""
     names = tuple(header.strip().split(","))
     known = set(MARKING) <= set(names) <= set(COLUMNS) and len(set(names)) == len(names)
     return names if known and header.endswith("\n") else None
@@ -147,7 +147,7 @@ _PARSE: dict[str, Callable[[str], Any]] = dict.fromkeys(COLUMNS, float) | {
     "network_received_bytes": int,
     "raw": str.strip,
 }
-"""Column to what its text means; an empty text means null and is not parsed."""
+"""Column to what its text means; an empty text means None and is not parsed."""
 
 
 def iter_trace(path: Path) -> Iterator[TraceRow]:

@@ -73,7 +73,7 @@ class CudaBuildDevice(TorchCudaDevice):
         return nodes[0] if len(nodes) == 1 and index == 0 else None
 
     def runtime_pci(self, index: int) -> str | None:
-        """PCI address as the runtime tells it, for PyTorch does not before 2.8; null when it cannot be asked."""
+        """PCI address as the runtime tells it, for PyTorch does not before 2.8; None when it cannot be asked."""
         try:
             library: Any = load_library(self.runtime_library)
             ask: Callable[..., int] = getattr(library, self.runtime_pci_function)

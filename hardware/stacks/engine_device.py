@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from hardware.base import Device, DeviceIdentity, Event, HardwareUnavailableError, MemoryPeaks
+from hardware.base import Device, DeviceEvent, DeviceIdentity, HardwareUnavailableError, MemoryPeaks
 from hardware.bus.nodes import existing, node_number
 from hardware.bus.pci import pci_address_of_node
 from hardware.spec import PrecisionSpec
@@ -84,16 +84,16 @@ class EngineDevice(Device):
         """Refuse: the engine's own calls wait."""
         self._refuse()
 
-    def event(self) -> Event:
+    def event(self) -> DeviceEvent:
         """None; refuses."""
         self._refuse()
 
-    def elapsed_s(self, start: Event, end: Event) -> float:
+    def elapsed_s(self, start: DeviceEvent, end: DeviceEvent) -> float:
         """None; refuses."""
         self._refuse()
 
     def memory_peaks(self) -> MemoryPeaks:
-        """Null: the engine's memory is not torch's."""
+        """None: the engine's memory is not torch's."""
         reason = f"{self.engine} tells no peaks; memory/device_peak_used_gib is the meter's"
         return MemoryPeaks(allocated_bytes=None, reserved_bytes=None, reason=reason)
 

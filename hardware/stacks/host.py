@@ -147,7 +147,7 @@ def _times(own: set[int]) -> dict[int, tuple[str, float]]:
 
 
 def _clocks_locked(cpus: Path, facts: dict[str, str]) -> bool | None:
-    """Whether every core is held at one frequency (kernel: admin-guide/pm/cpufreq); null without cpufreq."""
+    """Whether every core is held at one frequency (kernel: admin-guide/pm/cpufreq); None without cpufreq."""
     folders = sorted(cpus.glob("cpu[0-9]*/cpufreq"))
     governors = {text for folder in folders if (text := _text(folder / "scaling_governor"))}
     if governors:
@@ -170,7 +170,7 @@ def _boost(cpus: Path) -> bool | None:
 
 
 def _power_limit_w(powercap: Path) -> float | None:
-    """Sum of the packages' long-term limits (kernel: power/powercap); null when one of them is not told."""
+    """Sum of the packages' long-term limits (kernel: power/powercap); None when one of them is not told."""
     packages = [zone for zone in powercap.glob("intel-rapl:*") if _text(zone / "name").startswith("package")]
     limits = [
         _text(name.with_name(name.name.replace("_name", "_power_limit_uw")))

@@ -74,7 +74,7 @@ class HipDevice(TorchCudaDevice):
                 )
 
     def instruction_set(self, index: int) -> str | None:
-        """`gfx942`; null where torch does not tell (the probe then measures what really runs)."""
+        """`gfx942`; None where torch does not tell (the probe then measures what really runs)."""
         name = str(getattr(self._properties(index), "gcnArchName", "")).partition(":")[0]
         return name if name.startswith("gfx") else None
 
@@ -98,7 +98,7 @@ class HipDevice(TorchCudaDevice):
         )
 
     def _place(self, index: int) -> tuple[str | None, str | None, KfdGpu | None]:
-        """PCI address, UUID and the driver's GPU of a local index, each null where nothing tells it."""
+        """PCI address, UUID and the driver's GPU of a local index, each None where nothing tells it."""
         properties = self._properties(index)
         pci = hip_pci_address(index, self.device_root) or pci_address(properties)
         gpu = self._gpu(pci)
@@ -139,7 +139,7 @@ class HipDevice(TorchCudaDevice):
 
 
 def hip_pci_address(index: int, root: Path = Path("/")) -> str | None:
-    """PCI address of a local index, from the very HIP runtime that torch has loaded; null when there is none.
+    """PCI address of a local index, from the very HIP runtime that torch has loaded; None when there is none.
 
     torch's own properties tell it in later versions only, and no order of devices is documented to be the driver's.
     """
@@ -155,7 +155,7 @@ def hip_pci_address(index: int, root: Path = Path("/")) -> str | None:
 
 
 def compute_partition(pci: str | None, root: Path = Path("/")) -> str | None:
-    """`CPX`, where the driver shows a chip as several devices of one name; null for a whole one, or where it is silent.
+    """`CPX`, where the driver shows a chip as several devices of one name; None for a whole one, or where it is silent.
 
     The mode is the chip's, told at its function 0; its other partitions appear as further functions (Linux, amdgpu's
     `current_compute_partition`).

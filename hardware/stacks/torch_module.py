@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hardware.base import (
     Device,
+    DeviceEvent,
     DeviceIdentity,
-    Event,
     HardwareUnavailableError,
     MemoryPeaks,
     PrecisionUnsupportedError,
@@ -158,17 +158,17 @@ class TorchModuleDevice(Device):
         """Whether the stack has timing events."""
         return self._timing_events
 
-    def event(self) -> Event:
+    def event(self) -> DeviceEvent:
         """A timing event, or a mark on the host's clock where the stack has none (`versions` says which)."""
         if not self._timing_events:
             return HostEvent()
-        event: Event = self._device_event()
+        event: DeviceEvent = self._device_event()
         return event
 
     def _device_event(self) -> Any:
         return self.module.Event(enable_timing=True)
 
-    def elapsed_s(self, start: Event, end: Event) -> float:
+    def elapsed_s(self, start: DeviceEvent, end: DeviceEvent) -> float:
         """Seconds between two recorded events (devices count milliseconds)."""
         if isinstance(start, HostEvent) and isinstance(end, HostEvent):
             return start.seconds_until(end)
@@ -267,7 +267,7 @@ class TorchModuleDevice(Device):
             return None  # then nothing but the name is known
 
     def _node(self, index: int) -> Path | None:
-        """The device node of a local index; null where numbers alone do not tell which it is."""
+        """The device node of a local index; None where numbers alone do not tell which it is."""
         variable = self.spec.visible_devices_env
         shown = os.environ.get(variable) if variable else None
         return visible_node(self.found_nodes(), index, shown=shown, count=self.count())
@@ -293,6 +293,6 @@ class TorchModuleDevice(Device):
 
 
 def memory_bytes(properties: Any) -> int | None:
-    """A device's whole memory from torch's properties; null where the stack does not tell it."""
+    """A device's whole memory from torch's properties; None where the stack does not tell it."""
     told = getattr(properties, "total_memory", None)
     return told if isinstance(told, int) and told > 0 else None

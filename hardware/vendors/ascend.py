@@ -70,7 +70,7 @@ class Ascend(TorchModuleDevice):
                 raise PrecisionUnsupportedError(f"{self.spec.title}: cannot keep float32 as it is: {error}") from error
 
     def _node(self, index: int) -> Path | None:
-        """The device node of a local index; null when that cannot be told.
+        """The device node of a local index; None when that cannot be told.
 
         The runtime numbers the devices of a machine or container from 0, in the order of their nodes, and the variable
         holds such numbers.
@@ -97,7 +97,7 @@ class Ascend(TorchModuleDevice):
 
 
 def _version_in(file: Path) -> str | None:
-    """The version in one of Ascend's `name=value` files; null without such a file."""
+    """The version in one of Ascend's `name=value` files; None without such a file."""
     try:
         match = re.search(r"^version=(\S+)", file.read_text(errors="replace"), re.IGNORECASE | re.MULTILINE)
     except OSError:

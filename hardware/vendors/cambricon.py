@@ -70,7 +70,7 @@ class Cambricon(TorchModuleDevice):
         return replace(found, pci_bus_id=cards.get(found.driver_index))
 
     def _node(self, index: int) -> Path | None:
-        """Null also where another variable than this vendor's own chooses."""
+        """None also where another variable than this vendor's own chooses."""
         own = self.spec.visible_devices_env or ""
         if FIRST_VARIABLE in os.environ or (own not in os.environ and LAST_VARIABLE in os.environ):
             return None

@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from hardware.base import Device, DeviceCondition, DeviceIdentity, Event, MemoryPeaks, PrecisionUnsupportedError
+from hardware.base import Device, DeviceCondition, DeviceEvent, DeviceIdentity, MemoryPeaks, PrecisionUnsupportedError
 from hardware.precision.float32 import require_mode, set_cpu_ieee
 from hardware.precision.plugins import build_plugin, require_listed
 from hardware.spec import PrecisionSpec
@@ -27,7 +27,7 @@ class Cpu(Device):
     _keeps_freed_memory = False
 
     def unavailable_reason(self) -> str | None:
-        """Null wherever PyTorch is installed."""
+        """None wherever PyTorch is installed."""
         if importlib.util.find_spec("torch") is None:
             return "PyTorch is not installed; install the project's dependencies"
         return None
@@ -61,17 +61,17 @@ class Cpu(Device):
     def synchronize(self) -> None:
         """Nothing to wait for: work is done when the call returns."""
 
-    def event(self) -> Event:
+    def event(self) -> DeviceEvent:
         """A mark on the host's clock."""
         return HostEvent()
 
-    def elapsed_s(self, start: Event, end: Event) -> float:
+    def elapsed_s(self, start: DeviceEvent, end: DeviceEvent) -> float:
         """Seconds between two marks of the host's clock."""
         assert isinstance(start, HostEvent) and isinstance(end, HostEvent)
         return start.seconds_until(end)
 
     def memory_peaks(self) -> MemoryPeaks:
-        """Null: PyTorch's CPU allocator keeps no peaks."""
+        """None: PyTorch's CPU allocator keeps no peaks."""
         reason = "PyTorch's CPU allocator keeps no peaks; memory/host_peak_rss_gib holds what the processes used"
         return MemoryPeaks(allocated_bytes=None, reserved_bytes=None, reason=reason)
 

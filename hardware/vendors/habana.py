@@ -46,7 +46,7 @@ def find_nodes(root: Path) -> list[Path]:
 
 
 def _attribute(node: Path, name: str, root: Path) -> str | None:
-    """What the kernel tells of a node under this name (`module_id`, `pci_addr`, `vendor`); null when it does not."""
+    """What the kernel tells of a node under this name (`module_id`, `pci_addr`, `vendor`); None when it does not."""
     folder = root / _CLASSES[node.name.rstrip("0123456789")] / node.name
     for file in (folder / "device" / name, folder / name):
         try:
@@ -188,7 +188,7 @@ class Habana(TorchModuleDevice):
             return {}
 
     def _listed(self) -> list[int] | None:
-        """Modules that the variable lists, in its order; null where it is not set or holds anything but numbers."""
+        """Modules that the variable lists, in its order; None where it is not set or holds anything but numbers."""
         value = os.environ.get(self.spec.visible_devices_env or "")
         parts = [part.strip() for part in (value or "").split(",") if part.strip()]
         return [int(part) for part in parts] if value is not None and all(map(str.isdigit, parts)) else None

@@ -38,7 +38,7 @@ class Kunlunxin(TorchCudaDevice):
         super().connect()
 
     def _own(self, path: str) -> Any:
-        """`torch_xmlir.<path>`, or null on a generation of the stack that has no such thing."""
+        """`torch_xmlir.<path>`, or None on a generation of the stack that has no such thing."""
         try:
             found: Any = importlib.import_module("torch_xmlir")
             for name in path.split("."):

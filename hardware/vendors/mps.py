@@ -82,7 +82,7 @@ class Mps(TorchModuleDevice):
         return super().torch_device(index)
 
     def memory_peaks(self) -> MemoryPeaks:
-        """Null: torch.mps tells what is allocated now and keeps no peaks."""
+        """None: torch.mps tells what is allocated now and keeps no peaks."""
         now, driver = self.module.current_allocated_memory(), self.module.driver_allocated_memory()
         reason = f"torch.mps keeps no peaks; at the end {now} bytes are allocated, {driver} with Metal's own"
         return MemoryPeaks(allocated_bytes=None, reserved_bytes=None, reason=reason)

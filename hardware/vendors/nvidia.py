@@ -70,7 +70,7 @@ class Nvidia(TorchCudaDevice):
             raise PrecisionUnsupportedError("NVIDIA_TF32_OVERRIDE=0 forbids TF32 in NVIDIA's libraries; unset it")
 
     def _node(self, index: int) -> Path | None:
-        """Null: CUDA counts the fastest first, the driver's nodes are in another order (`CUDA_DEVICE_ORDER`)."""
+        """None: CUDA counts the fastest first, the driver's nodes are in another order (`CUDA_DEVICE_ORDER`)."""
         return None
 
     def _identity(self, index: int) -> DeviceIdentity:

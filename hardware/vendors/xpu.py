@@ -55,7 +55,7 @@ def _cards(root: Path) -> list[tuple[Path, str]]:
 
 
 def _card_address(device: Path) -> str | None:
-    """PCI address of a device that is an Intel GPU on a card; null for any other.
+    """PCI address of a device that is an Intel GPU on a card; None for any other.
 
     A processor's own graphics sit on the root bus, at 0000:00:02.0; a card sits behind a bridge. Only a virtual machine
     may show a card on its root bus, and then the device id tells.
@@ -70,7 +70,7 @@ def _card_address(device: Path) -> str | None:
 
 
 def address_in(uuid: str) -> str | None:
-    """PCI address in a UUID as Intel's tools write it; null for UUIDs that are made otherwise.
+    """PCI address in a UUID as Intel's tools write it; None for UUIDs that are made otherwise.
 
     Source: Intel compute-runtime, `Device::generateUuidFromPciBusInfo`: from the last byte vendor, device, revision and
     PCI domain with 16 bits each, then bus, device and function.
@@ -199,7 +199,7 @@ class Xpu(TorchModuleDevice):
         return "-".join((turned[:8], turned[8:12], turned[12:16], turned[16:20], turned[20:]))
 
     def _node(self, index: int) -> Path | None:
-        """Null: the order of Level Zero's devices is not that of the nodes, and a tile has none."""
+        """None: the order of Level Zero's devices is not that of the nodes, and a tile has none."""
         return None
 
     def versions(self) -> dict[str, str]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 from torch.nn.utils.rnn import pad_sequence
 
-from models.audio.tacotron2_network import Architecture, Tacotron2, padding_mask
+from models.audio.tacotron2_network import Tacotron2, Tacotron2Architecture, padding_mask
 from models.datasets.audio.ljspeech import LJSpeech, Utterance
 from models.datasets.audio.speech import SpeechSample, speech_sample
 from models.datasets.base import Batch, Counts, Datasets
@@ -33,7 +33,7 @@ class Tacotron2Trainable(Trainable):
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
-        self.config = Architecture(**recipe.architecture)
+        self.config = Tacotron2Architecture(**recipe.architecture)
         self.network = Tacotron2(self.config)
         self.metrics = {"validation_loss": Mean()}
         self.evaluation_frames = 0

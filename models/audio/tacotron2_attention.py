@@ -17,7 +17,7 @@ def linear(inputs: int, outputs: int, gain: Gain, *, bias: bool = False) -> nn.L
     return layer
 
 
-class Memory(NamedTuple):
+class EncodedText(NamedTuple):
     """What the decoder may look at."""
 
     values: Tensor
@@ -39,11 +39,13 @@ class LocationSensitiveAttention(nn.Module):
         self.location = linear(filters, width, "tanh")
         self.energy = linear(width, 1, "linear")
 
-    def remember(self, values: Tensor, padded: Tensor) -> Memory:
+    def remember(self, values: Tensor, padded: Tensor) -> EncodedText:
         """Prepare an encoded text (B, S, E), padded where (B, S) says so, to be looked at."""
-        return Memory(values, self.memory(values), padded)
+        return EncodedText(values, self.memory(values), padded)
 
-    def forward(self, query: Tensor, memory: Memory, previous: Tensor, cumulative: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, query: Tensor, memory: EncodedText, previous: Tensor, cumulative: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Look at the text once.
 
         Args:

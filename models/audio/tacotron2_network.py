@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from models.audio.tacotron2_attention import LocationSensitiveAttention, Memory, linear
+from models.audio.tacotron2_attention import EncodedText, LocationSensitiveAttention, linear
 
 
 @dataclass(kw_only=True, slots=True)
-class Architecture:
+class Tacotron2Architecture:
     """Widths, depths and regularisation; `conf/model/tacotron2.yaml` gives the values of both scales."""
 
     symbols: int
@@ -90,7 +90,7 @@ def _convolution(inputs: int, outputs: int, kernel_size: int, gain: str) -> nn.S
 class Encoder(nn.Module):
     """Embedding, convolutions and a bidirectional LSTM."""
 
-    def __init__(self, config: Architecture) -> None:
+    def __init__(self, config: Tacotron2Architecture) -> None:
         super().__init__()
         width = config.embedding
         self.dropout = config.convolution_dropout
@@ -123,7 +123,7 @@ class Encoder(nn.Module):
 class DecoderStep(nn.Module):
     """One frame: attention LSTM, attention, decoder LSTM."""
 
-    def __init__(self, config: Architecture) -> None:
+    def __init__(self, config: Tacotron2Architecture) -> None:
         super().__init__()
         self.zoneout = config.zoneout
         self.attention_lstm = nn.LSTMCell(config.prenet + config.embedding, config.attention_rnn)
@@ -142,14 +142,14 @@ class DecoderStep(nn.Module):
             return torch.where(kept, old, new)
         return new + (old - new) * self.zoneout if self.zoneout and not self.training else new
 
-    def forward(self, frame: Tensor, memory: Memory, state: State, kept: tuple[Tensor, ...] | None) -> State:
+    def forward(self, frame: Tensor, memory: EncodedText, state: State, kept: tuple[Tensor, ...] | None) -> State:
         """Take one step.
 
         Args:
             frame: (B, prenet) the previous frame, after the prenet.
             memory: the text, from `attention.remember`.
             state: that of the step before.
-            kept: four masks (B, width), the units that zoneout leaves alone; null when nothing is zoned out.
+            kept: four masks (B, width), the units that zoneout leaves alone; None when nothing is zoned out.
         """
         zoned = kept or (None, None, None, None)
         hidden, cell = self.attention_lstm(
@@ -177,10 +177,10 @@ def _evaluation_mask(layer: int, size: torch.Size, dropout: float) -> Tensor:
     return (drawn >= dropout).float() / (1 - dropout)
 
 
-class Decoder(nn.Module):
+class MelDecoder(nn.Module):
     """Prenet, the steps over time, and the projections to mel frames and gate."""
 
-    def __init__(self, config: Architecture) -> None:
+    def __init__(self, config: Tacotron2Architecture) -> None:
         super().__init__()
         self.config = config
         self.prenet = nn.ModuleList(
@@ -243,7 +243,7 @@ class Decoder(nn.Module):
 class Postnet(nn.Module):
     """Convolutions over the whole spectrogram that predict what the decoder missed."""
 
-    def __init__(self, config: Architecture) -> None:
+    def __init__(self, config: Tacotron2Architecture) -> None:
         super().__init__()
         self.dropout = config.convolution_dropout
         widths = [config.mels, *[config.postnet] * (config.postnet_convolutions - 1), config.mels]
@@ -267,11 +267,11 @@ class Postnet(nn.Module):
 class Tacotron2(nn.Module):
     """The whole network, trained with teacher forcing."""
 
-    def __init__(self, config: Architecture) -> None:
+    def __init__(self, config: Tacotron2Architecture) -> None:
         super().__init__()
         self.config = config
         self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
+        self.decoder = MelDecoder(config)
         self.postnet = Postnet(config)
 
     def forward(self, symbols: Tensor, symbol_lengths: Tensor, mels: Tensor, mel_lengths: Tensor) -> Prediction:

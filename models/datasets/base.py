@@ -29,7 +29,7 @@ class Counts(NamedTuple):
     samples: int
     """In the model's unit."""
     tokens: int | None = None
-    """Real (not padded) tokens; null for models without tokens."""
+    """Real (not padded) tokens; None for models without tokens."""
 
 
 class Datasets(NamedTuple):

@@ -34,12 +34,12 @@ def causal_attention(  # noqa: PLR0917 - the signature is transformers'
         query: (batch, heads, length, head size).
         key: (batch, key heads, length, head size); fewer heads than the query's are shared.
         value: as `key`.
-        attention_mask: must be null.
+        attention_mask: must be None.
         dropout: probability with which a weight is dropped.
-        scaling: factor of the products; null for 1/sqrt(head size).
+        scaling: factor of the products; None for 1/sqrt(head size).
 
     Returns:
-        Tensor of shape (batch, length, heads, head size), and null for the weights.
+        Tensor of shape (batch, length, heads, head size), and None for the weights.
     """
     assert attention_mask is None, "causal attention takes no mask"
     grouped = query.shape[1] != key.shape[1]

@@ -21,7 +21,7 @@ from models.datasets.vision.coco_map import MASK_THRESHOLD, CocoMeanAveragePreci
 from models.datasets.vision.scenes import DIGITS, DigitScenes
 from models.recipe import Recipe
 from models.trainable import Trainable
-from models.vision.mask_rcnn_network import Architecture, build_mask_rcnn
+from models.vision.mask_rcnn_network import MaskRcnnArchitecture, build_mask_rcnn
 
 TRAINING_SCENES, EVALUATION_SCENES = 8192, 512
 SYNTHETIC_SEED = 20170901
@@ -39,7 +39,7 @@ class MaskRcnn(Trainable):
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
-        self.architecture = TypeAdapter(Architecture).validate_python(recipe.architecture)
+        self.architecture = TypeAdapter(MaskRcnnArchitecture).validate_python(recipe.architecture)
         self.network = build_mask_rcnn(self.architecture)
         self.metrics = {"box_map": CocoMeanAveragePrecision("bbox"), "mask_map": CocoMeanAveragePrecision("segm")}
 
@@ -163,7 +163,7 @@ class MaskRcnn(Trainable):
             )
 
 
-def _synthetic_target(architecture: Architecture, random: torch.Generator) -> dict[str, Tensor]:
+def _synthetic_target(architecture: MaskRcnnArchitecture, random: torch.Generator) -> dict[str, Tensor]:
     """Boxes of an eighth to a half of the image's sides."""
     height, width = architecture.image_size
     count = architecture.objects

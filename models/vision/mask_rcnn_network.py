@@ -31,7 +31,7 @@ TRAINED_STAGES = ("layer2", "layer3", "layer4")
 
 
 @dataclass(kw_only=True, slots=True)
-class Architecture:
+class MaskRcnnArchitecture:
     """Keys of `model.architecture`; defaults are torchvision's."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
@@ -49,7 +49,7 @@ class Architecture:
     stages: tuple[int, int, int, int] = (3, 4, 6, 3)
     """Residual blocks per stage of the ResNet."""
     backbone_weights: str | None = None
-    """A file of torchvision's ResNet weights; null trains all of the backbone, with batch norm, from random weights."""
+    """A file of torchvision's ResNet weights; None trains all of the backbone, with batch norm, from random weights."""
     levels: tuple[int, ...] = (1, 2, 3, 4)
     """Stages the pyramid is built on; one coarser level is added by pooling."""
     pyramid_channels: int = 256
@@ -73,7 +73,7 @@ class Architecture:
             raise ValueError("model.architecture.anchor_sizes needs one size per level and one for the pooled level")
 
 
-def build_mask_rcnn(architecture: Architecture) -> MaskRCNN:
+def build_mask_rcnn(architecture: MaskRcnnArchitecture) -> MaskRCNN:
     """The network, with random weights but for `backbone_weights`.
 
     Raises:
@@ -107,12 +107,12 @@ def build_mask_rcnn(architecture: Architecture) -> MaskRCNN:
     )
 
 
-def _pool(architecture: Architecture, grid: int) -> MultiScaleRoIAlign:
+def _pool(architecture: MaskRcnnArchitecture, grid: int) -> MultiScaleRoIAlign:
     names = [str(position) for position in range(len(architecture.levels))]
     return MultiScaleRoIAlign(names, grid, sampling_ratio=2, canonical_scale=architecture.canonical_scale)
 
 
-def _pyramid(architecture: Architecture) -> BackboneWithFPN:
+def _pyramid(architecture: MaskRcnnArchitecture) -> BackboneWithFPN:
     block: type[BasicBlock] | type[Bottleneck] = Bottleneck if architecture.block == "bottleneck" else BasicBlock
     loaded = architecture.backbone_weights is not None
     norm: Callable[..., nn.Module] = FrozenBatchNorm2d if loaded else nn.BatchNorm2d

@@ -11,7 +11,7 @@ from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
 from models.datasets.vision.image_folder import LAYOUT, image_folders
-from models.datasets.vision.images import DIGIT_CLASSES, DigitsOnPhotographs, Example
+from models.datasets.vision.images import DIGIT_CLASSES, DigitsOnPhotographs, LabelledImage
 from models.metrics import Share
 from models.recipe import Recipe
 from models.trainable import Trainable
@@ -62,7 +62,7 @@ class ResNet50(Trainable):
         train, evaluation = (DigitsOnPhotographs(image_size=self.image_size, train=part) for part in (True, False))
         return Datasets(train, evaluation)
 
-    def collate(self, examples: list[Example]) -> Batch:
+    def collate(self, examples: list[LabelledImage]) -> Batch:
         """`image` float32 [batch, 3, size, size] in the recipe's memory format, `label` int64 [batch]."""
         image = self._laid_out(torch.stack([example.image for example in examples]))
         return {"image": image, "label": torch.tensor([example.label for example in examples])}

@@ -21,7 +21,7 @@ def choices_of(case: Case, made: Mapping[str, Any] | None = None) -> dict[str, s
 
     Args:
         case: what runs.
-        made: the choices that composed it, for leaves that are not shipped; null: those are found by their names.
+        made: the choices that composed it, for leaves that are not shipped; None: those are found by their names.
     """
     names = {part.name: str(value.name) for part in fields(case) if hasattr(value := getattr(case, part.name), "name")}
     return {

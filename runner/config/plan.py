@@ -41,7 +41,7 @@ class Planned:
     values: dict[str, Any]
     """Plain values, not checked; what there is of them where one is missing."""
     case: Case | None
-    """Null where a value is not valid."""
+    """None where a value is not valid."""
     division: Division
     error: TouchstoneError | None
     """Why it is not valid."""

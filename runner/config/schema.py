@@ -46,7 +46,7 @@ def _with_its_options(values: Any) -> Any:
 
 
 NO_MODEL = Recipe(name="none", implementations={}, unit="samples", architecture={}, dataset="none")
-"""Stands for `model: null`, of tasks that run no model."""
+"""Stands for `model: None`, of tasks that run no model."""
 
 
 def _no_model(values: Any) -> Any:
@@ -54,7 +54,7 @@ def _no_model(values: Any) -> Any:
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
-class Framework:
+class FrameworkSpec:
     """What the model is written in and trained by."""
 
     name: str
@@ -99,7 +99,7 @@ class WarmUp:
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
 class WindowSpec:
-    """How long the measured stretch lasts."""
+    """How long the measured segment lasts."""
 
     min_s: Seconds
     min_steps: Count
@@ -154,7 +154,7 @@ class Fairness:
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
-class Run:
+class RunOptions:
     """How the worker is looked after; decides nothing about the result."""
 
     root: str = "outputs"
@@ -168,7 +168,7 @@ class Case:
 
     task: Annotated[TaskOptions, BeforeValidator(_with_its_options)]
     model: Annotated[Recipe, BeforeValidator(_no_model)]
-    framework: Framework
+    framework: FrameworkSpec
     compiler: Compiler
     vendor: VendorSpec
     precision: PrecisionSpec
@@ -181,7 +181,7 @@ class Case:
     seed: Seed = 1234
     resume: bool = False
     debug: bool = False
-    run: Run = field(default_factory=Run)
+    run: RunOptions = field(default_factory=RunOptions)
     meters: Meters = field(default_factory=Meters)
     fairness: Fairness = field(default_factory=Fairness)
     published: Published = field(default_factory=Published)

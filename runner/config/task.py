@@ -18,7 +18,7 @@ class Demands(ABC):
     options: ClassVar[type[TaskOptions]] = TaskOptions
     """The typed form of `conf/task/<name>.yaml`."""
     needs_model: ClassVar[bool] = True
-    """Whether it runs a model; without, its cases have `model: null`."""
+    """Whether it runs a model; without, its cases have `model: None`."""
     section: ClassVar[str | None] = None
     """Which section of a model's YAML it needs: `train`; None where the model alone is enough."""
     on_device: ClassVar[bool] = True

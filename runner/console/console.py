@@ -29,7 +29,7 @@ from runner.record.report import Report
 from runner.record.stages import Stage
 from runner.record.task import task_of
 from runner.views import comparable, compare
-from runner.views.comparable import Run
+from runner.views.comparable import RunResult
 from runner.views.page import WIDTH, Grid, Page, clean, screen, to_rich
 from runner.views.tables import table
 
@@ -57,8 +57,8 @@ class Console:
 
         Args:
             case: what runs.
-            terminal: whether to draw; null looks at the output.
-            file: where to; null is standard output.
+            terminal: whether to draw; None looks at the output.
+            file: where to; None is standard output.
             clock: monotonic seconds, of the same clock as the events'.
         """
         self._case, self._clock = case, clock
@@ -224,7 +224,7 @@ def show_sweep(folder: Path, reports: Mapping[Path, Report], *, file: IO[str] | 
     Args:
         folder: the sweep's.
         reports: the result in each run folder.
-        file: where to; null is standard output.
+        file: where to; None is standard output.
     """
     page = Page()
     done = sum(report.status == "done" for report in reports.values())
@@ -236,7 +236,7 @@ def show_sweep(folder: Path, reports: Mapping[Path, Report], *, file: IO[str] | 
     if rows:
         page.blocks.append(Grid(header=["Case", "Status"], rows=rows))
     on = screen(file or standard_output())
-    runs = [Run(report=report, folder=path) for path, report in reports.items()]
+    runs = [RunResult(report=report, folder=path) for path, report in reports.items()]
     for part in [page, *(compare.page(group) for group in comparable.groups(runs) if len(group) > 1)]:
         on.print()
         on.print(to_rich(part, width=min(WIDTH, on.width)))

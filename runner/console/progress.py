@@ -26,7 +26,7 @@ class Snapshot:
     words: str
     """The stage as the task says it."""
     fraction: float | None
-    """Of the window or of the budget done, 0..1; null where nobody knows."""
+    """Of the window or of the budget done, 0..1; None where nobody knows."""
     left: str
     """How long it will take; empty where nobody knows."""
     detail: str

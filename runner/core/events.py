@@ -78,7 +78,7 @@ class EventWriter:
 
         Args:
             name: which event.
-            value: its payload; numbers that are not finite are written as null.
+            value: its payload; numbers that are not finite are written as None.
             at: (`time_ms`, `monotonic_s`) of the moment it tells of, when that is not now.
         """
         caller = sys._getframe(1)
@@ -102,7 +102,7 @@ class EventWriter:
 
 
 def finite(value: Any) -> Any:
-    """`value` with every number that JSON cannot hold (NaN, infinity) replaced by null, at any depth."""
+    """`value` with every number that JSON cannot hold (NaN, infinity) replaced by None, at any depth."""
     if isinstance(value, dict):
         return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -111,7 +111,7 @@ def finite(value: Any) -> Any:
 
 
 def parse_line(line: str) -> Event | None:
-    """The event in one line of a log; null for any other line, and for one that was cut off."""
+    """The event in one line of a log; None for any other line, and for one that was cut off."""
     if not line.startswith(PREFIX):
         return None
     try:

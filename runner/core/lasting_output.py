@@ -16,7 +16,7 @@ class LastingOutput(io.TextIOBase):
         """Prepare.
 
         Args:
-            stream: where to; null, when this process was started without such an output.
+            stream: where to; None, when this process was started without such an output.
         """
         super().__init__()
         self._stream = stream

@@ -65,7 +65,7 @@ def problems() -> list[str]:
 
 
 def leaf(group: str, choice: str) -> Path | None:
-    """The file of a choice; null where it is nowhere. A shipped one goes before all others."""
+    """The file of a choice; None where it is nowhere. A shipped one goes before all others."""
     shipped = SHIPPED / group / f"{choice}.yaml"
     if shipped.is_file():
         return shipped

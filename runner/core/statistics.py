@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 
 def quantile(values: Sequence[float], fraction: float) -> float | None:
-    """The `fraction` quantile by linear interpolation, or null where the data do not carry it.
+    """The `fraction` quantile by linear interpolation, or None where the data do not carry it.
 
     Rule: at least one observation must be expected beyond it, so p50 needs 2 values, p90 10, p99 100.
     """
@@ -22,14 +22,14 @@ def quantile(values: Sequence[float], fraction: float) -> float | None:
 
 
 def variation(values: Sequence[float]) -> float | None:
-    """Coefficient of variation: sample standard deviation ÷ mean; null for fewer than two values."""
+    """Coefficient of variation: sample standard deviation ÷ mean; None for fewer than two values."""
     if len(values) < 2:  # noqa: PLR2004
         return None
     return statistics.stdev(values) / statistics.fmean(values)
 
 
 def t_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
-    """Student's t interval of the mean over independent repeats; null for fewer than two.
+    """Student's t interval of the mean over independent repeats; None for fewer than two.
 
     The values must come from fresh processes: steps of one process are not independent of each other.
     """

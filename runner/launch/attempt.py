@@ -57,7 +57,7 @@ def attempt(
     """Run the worker, or another module in its place, to its end.
 
     Returns:
-        What went wrong; null when the worker did all it had to.
+        What went wrong; None when the worker did all it had to.
     """
     tail = EventTail(folder)
     told: list[Event] = []

@@ -34,7 +34,7 @@ class WorkerProcess(Protocol):
 
     @property
     def returncode(self) -> int | None:
-        """Exit status; negative for a signal; null while it runs."""
+        """Exit status; negative for a signal; None while it runs."""
 
 
 class Spawned:

@@ -33,7 +33,7 @@ from runner.views.plots import draw_plots
 
 
 @dataclass(kw_only=True, slots=True)
-class Engine:
+class CaseRunner:
     """Runs a case in its folder; every end, good or bad, becomes a report."""
 
     case: Case

@@ -17,7 +17,7 @@ from runner.launch.refused import record
 
 
 def refusal(case: Case, changes: Division) -> TouchstoneError | None:
-    """Why a case cannot be run here, as far as that is known without starting anything; null when nothing is."""
+    """Why a case cannot be run here, as far as that is known without starting anything; None when nothing is."""
     try:
         require(case, changes)
         check(case, changes)
@@ -52,7 +52,7 @@ def run_case(
     if (error := refusal(case, changes)) is not None:
         record(case, wanted, changes, error)
         return error.exit_code
-    from runner.launch.run_case import Engine
+    from runner.launch.run_case import CaseRunner
 
     if folder is None:
         folder = claim(case, wanted)
@@ -61,7 +61,7 @@ def run_case(
     try:
         console.start(folder, vendor_detected=vendor_detected, tuning=tuning)
         with Interrupts() as interrupts:
-            engine = Engine(
+            engine = CaseRunner(
                 case=case, folder=folder, division=changes, console=console, forked=forked, interrupts=interrupts
             )
             code = engine.run()
@@ -86,5 +86,5 @@ def _continue(folder: Path) -> None:
     except OSError as error:
         let_go(folder)
         raise ConfigurationError(
-            f"The run in {folder} cannot be gone on with: {error.strerror}. Leave resume=true out, or mend that."
+            f"The run in {folder} cannot be continued: {error.strerror}. Leave resume=true out, or mend that."
         ) from error

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from hardware.base import Device, Event
+from hardware.base import Device, DeviceEvent
 from models.datasets.base import Counts
 from runner.measure.step_records import StepRecord
 
@@ -15,8 +15,8 @@ from runner.measure.step_records import StepRecord
 class Pass:
     """One forward and backward pass, as noted while it runs: marks, nothing read back."""
 
-    start: Event
-    end: Event
+    start: DeviceEvent
+    end: DeviceEvent
     counts: Counts
 
 
@@ -26,7 +26,7 @@ class Segment:
 
     begin_s: float
     """Monotonic time of the opening edge."""
-    opening: Event
+    opening: DeviceEvent
     first_step: int
     losses: Tensor
     """On the device, a place for each pass it can come to hold. Kept one by one, each where the allocator happened

@@ -13,7 +13,7 @@ from dataclasses import asdict
 import torch
 from torch import Tensor
 
-from hardware.base import Event
+from hardware.base import DeviceEvent
 from models.datasets.base import Counts
 from runner.core.events import Name
 from runner.measure.context import Context
@@ -23,7 +23,7 @@ from runner.measure.ranks import Ranks
 from runner.measure.segment import Pass, Segment
 from runner.measure.step_events import emit_steps
 from runner.measure.step_records import StepRecord, StepsFile
-from runner.measure.totals import Share, Totals, join_ranks
+from runner.measure.totals import SegmentTotals, Totals, join_ranks
 from runner.measure.window import WarmUpWatch
 
 PlanSegment = Callable[[float, int, float], int]
@@ -78,7 +78,7 @@ class Session:
             entered_s: `time.perf_counter()` when the framework called; what passed since is the engine's own time.
         """
         assert self._segment is not None, "a pass lies in an open segment"
-        self._start: Event = self._device.event()
+        self._start: DeviceEvent = self._device.event()
         self._counts = counts
         self._start.record()
         self._segment.own_s += time.perf_counter() - entered_s
@@ -166,12 +166,12 @@ class Session:
             told = {"steady": watch.steady, "steps": watch.steps, "seconds": watch.elapsed_s, "reason": watch.reason}
             self._events.emit(Name.WARMUP_END, told)
 
-    def _end_segment(self, segment: Segment, share: Share, end_s: float, *, steps: int) -> None:
+    def _end_segment(self, segment: Segment, share: SegmentTotals, end_s: float, *, steps: int) -> None:
         edges = {"segment": len(self._measured), "begin_s": segment.begin_s, "end_s": end_s}
         self._events.emit(Name.SEGMENT_END, {**edges, "steps": steps, "own_s": segment.own_s, **asdict(share)})
         self._measured.append((steps, share.seconds))
 
-    def _add(self, records: list[StepRecord], share: Share, begin_s: float) -> None:
+    def _add(self, records: list[StepRecord], share: SegmentTotals, begin_s: float) -> None:
         phase = "warmup" if self._warmup is not None else "window"
         self._steps_file.append(phase, records)
         before, clock = self.totals.samples, self._clock

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from runner.core.events import EventWriter, Name
 from runner.measure.step_records import StepRecord
-from runner.measure.totals import Share
+from runner.measure.totals import SegmentTotals
 
 MOST = 50
 """Steps of a segment that become events; `steps.csv` holds all of them."""
@@ -17,7 +17,7 @@ MOST = 50
 def emit_steps(
     events: EventWriter,
     records: Sequence[StepRecord],
-    share: Share,
+    share: SegmentTotals,
     *,
     phase: str,
     begin_s: float,

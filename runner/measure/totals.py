@@ -36,7 +36,7 @@ class Totals:
         """For events and checkpoints."""
         return asdict(self)
 
-    def add(self, records: Sequence[StepRecord], share: Share) -> None:
+    def add(self, records: Sequence[StepRecord], share: SegmentTotals) -> None:
         """Add a segment: its steps, and what all ranks did in it."""
         skipped = sum(record.skipped for record in records)
         self.steps += len(records) - skipped
@@ -47,7 +47,7 @@ class Totals:
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
-class Share:
+class SegmentTotals:
     """What one segment adds: on one rank, or joined over all of them."""
 
     samples: int
@@ -56,7 +56,7 @@ class Share:
     seconds: float
 
 
-def join_ranks(ranks: Ranks, records: Sequence[StepRecord], seconds: float) -> Share:
+def join_ranks(ranks: Ranks, records: Sequence[StepRecord], seconds: float) -> SegmentTotals:
     """Sum the ranks' samples and tokens; take the slowest rank's seconds.
 
     Args:
@@ -66,7 +66,7 @@ def join_ranks(ranks: Ranks, records: Sequence[StepRecord], seconds: float) -> S
     """
     tokens = [record.tokens for record in records if record.tokens is not None]
     core_s = [record.core_seconds for record in records if record.core_seconds is not None]
-    own = Share(
+    own = SegmentTotals(
         samples=sum(record.samples for record in records),
         tokens=sum(tokens) if len(tokens) == len(records) else None,
         core_s=sum(core_s) if len(core_s) == len(records) else None,
@@ -75,7 +75,7 @@ def join_ranks(ranks: Ranks, records: Sequence[StepRecord], seconds: float) -> S
     shares = ranks.gather(own)
     all_tokens = [share.tokens for share in shares if share.tokens is not None]
     all_core_s = [share.core_s for share in shares if share.core_s is not None]
-    return Share(
+    return SegmentTotals(
         samples=sum(share.samples for share in shares),
         tokens=sum(all_tokens) if len(all_tokens) == len(shares) else None,
         core_s=max(all_core_s) if len(all_core_s) == len(shares) else None,

@@ -11,9 +11,9 @@ from typing import Any
 
 from runner.commandline.explain import USER_ERRORS, explain
 from runner.core.errors import ConfigurationError, InterruptedRunError
-from runner.peaks.launch import Told, launch
+from runner.peaks.launch import Launched, launch
 from runner.peaks.plan import SECONDS, SMOKE_SECONDS, Plan, make_plan
-from runner.peaks.progress import Progress
+from runner.peaks.progress import PeaksProgress
 from runner.peaks.result import content
 from runner.peaks.table import page
 from runner.record import measured_peaks as file
@@ -29,12 +29,12 @@ def main(argv: list[str] | None = None) -> int:
     except USER_ERRORS as error:
         sys.stderr.write(f"Error: {explain(error)}\n")
         return getattr(error, "exit_code", ConfigurationError.exit_code)
-    progress = Progress(plan, file=sys.stderr if options.json else None)
+    progress = PeaksProgress(plan, file=sys.stderr if options.json else None)
     progress.start(str(folder))
     try:
         told = launch(plan, folder, progress.on_event)
     except KeyboardInterrupt:
-        told = Told(failure=InterruptedRunError("Interrupted before the worker was started."))
+        told = Launched(failure=InterruptedRunError("Interrupted before the worker was started."))
     finally:
         progress.stop()
     made = content(plan, told, folder)

@@ -21,7 +21,7 @@ TRACE = "power.csv"
 
 
 @dataclass(kw_only=True, slots=True)
-class Told:
+class Launched:
     """What a measurement left behind."""
 
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Told:
             self.environment = event.value
 
 
-def launch(plan: Plan, folder: Path, on_event: Callable[[Event], None]) -> Told:
+def launch(plan: Plan, folder: Path, on_event: Callable[[Event], None]) -> Launched:
     """Measure in fresh processes, with the meters read beside them.
 
     Args:
@@ -46,7 +46,7 @@ def launch(plan: Plan, folder: Path, on_event: Callable[[Event], None]) -> Told:
         folder: gets events, power trace and `worker.log`.
         on_event: hears every event.
     """
-    told = Told()
+    told = Launched()
 
     def listen(event: Event) -> None:
         told.take(event)

@@ -16,7 +16,7 @@ from runner.record.peak_figures import NAMES
 from runner.views.page import clean, screen
 
 
-class Progress:
+class PeaksProgress:
     """Follows one measurement; on a terminal with a moving line."""
 
     def __init__(self, plan: Plan, *, file: IO[str] | None = None) -> None:

@@ -11,13 +11,13 @@ from hardware.chip_identity import identify
 from hardware.chips import Chip
 from hardware.energy.plausible import Floor
 from hardware.sampling.trace import Trace
-from runner.peaks.launch import TRACE, Told
+from runner.peaks.launch import TRACE, Launched
 from runner.peaks.plan import Plan
 from runner.record import peak_figures as figures
 from runner.record.measured_peaks import SCHEMA_VERSION
 
 
-def content(plan: Plan, told: Told, folder: Path) -> dict[str, Any]:
+def content(plan: Plan, told: Launched, folder: Path) -> dict[str, Any]:
     """All that is known of a measurement, as it is filed.
 
     Args:

@@ -92,11 +92,11 @@ _DEFINITIONS = (
     _define("compute/achieved_flops_per_second", "Model FLOPs per second", "FLOP/s", "higher", form="prefixed"),
     _define("compute/peak_flops_per_second", "Peak of the chip(s)", "FLOP/s", form="prefixed"),
     _define(
-        "limit/throughput_samples_per_second",
-        "Speed limit of the chip",
+        "roofline/throughput_samples_per_second",
+        "Roofline of the chip",
         "{unit}/s",
     ),
-    _define("limit/fraction", "Fraction of the speed limit", "1", "higher", form="percent"),
+    _define("roofline/fraction", "Fraction of the roofline", "1", "higher", form="percent"),
     _define("compute/mfu", "Model FLOPs utilisation (MFU)", "1", "higher", form="percent"),
     _define(
         "compute/measured_peak_flops_per_second",

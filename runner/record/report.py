@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from runner.config.division import Division
+from runner.record.migrate import migrated
 from runner.record.shape import check_shape, plain_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CHANGED = "report.json was changed after it was written: its content has another hash"
 NOT_COVERED = ("report.json", "report.tmp", "checkpoints/*", "*parent.pid", "*tracking.json*", "*.lock")
 """What the digests leave out, as patterns of names in the run folder: the report itself, what only a further part of
@@ -147,10 +148,11 @@ def parse_report(path: Path) -> Parsed:
     """
     try:
         raw = plain_json(path.read_text())
-        if raw["schema_version"] != SCHEMA_VERSION:
-            raise ValueError(f"{path} has schema {raw['schema_version']}, this version reads {SCHEMA_VERSION}")
+        if raw["schema_version"] not in range(1, SCHEMA_VERSION + 1):
+            raise ValueError(f"{path} has schema {raw['schema_version']}, this version reads up to {SCHEMA_VERSION}")
         digest = content_hash(raw)
         intact = digest == raw.pop("hash")
+        raw = migrated(raw, SCHEMA_VERSION)
         check_shape(raw)
         raw["figures"] = {name: Figure(**figure) for name, figure in raw["figures"].items()}
         raw["division"] = Division(**raw["division"])

@@ -1,4 +1,4 @@
-"""The events of a run folder as one story: what the ranks and the runner told, in order."""
+"""The events of a run folder as one record: what the ranks and the runner told, in order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNDONE = (
 
 
 @dataclass(kw_only=True, slots=True)
-class Story:
+class RunRecord:
     """Everything a report is built from."""
 
     folder: Path
@@ -66,21 +66,21 @@ class Story:
 
 @dataclass(kw_only=True, slots=True, frozen=True)
 class Span:
-    """A measured stretch of monotonic time and the samples trained in it."""
+    """A measured segment of monotonic time and the samples trained in it."""
 
     start_s: float
     end_s: float
     samples: int
 
 
-def spans_of(story: Story) -> list[Span]:
-    """The measured stretches of a run, in order, on the clock of the machine's last start.
+def spans_of(run_record: RunRecord) -> list[Span]:
+    """The measured segments of a run, in order, on the clock of the machine's last start.
 
-    A run that is resumed after a reboot has two monotonic clocks, and its trace is of the second. A stretch before it
+    A run that is resumed after a reboot has two monotonic clocks, and its trace is of the second. A segment before it
     lies before that clock's beginning, where nothing was read, and not where the same number stands by chance.
     """
     spans = []
-    for event, shift_s in zip(story.events, _shifts_s(story.events), strict=True):
+    for event, shift_s in zip(run_record.events, _shifts_s(run_record.events), strict=True):
         if event.name == Name.SEGMENT_END:
             told = event.value
             begin_s, end_s = told["begin_s"] + shift_s, told["end_s"] + shift_s
@@ -102,11 +102,11 @@ def _shifts_s(events: Sequence[Event]) -> list[float]:
     return shifts[::-1]
 
 
-def read_story(folder: Path) -> Story:
+def read_record(folder: Path) -> RunRecord:
     """Read a run folder, whatever state it was left in."""
     files = (folder / "events").glob("rank*.log")
     in_order = sorted(files, key=lambda path: int(path.stem.removeprefix("rank")))
-    return Story(
+    return RunRecord(
         folder=folder,
         case=load_case(folder),
         ranks=[_standing(read_events(path)[0]) for path in in_order],

@@ -13,7 +13,7 @@ from runner.record.step_rows import Row, read_rows
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
-class Step:
+class StepPoint:
     """One optimizer step of the whole job, from `steps.csv`."""
 
     step: int
@@ -36,7 +36,7 @@ class Power:
     power_w: list[float]
 
 
-def read_steps(path: Path) -> list[Step]:
+def read_steps(path: Path) -> list[StepPoint]:
     """Steps in order, joined over ranks. A step that a resumed run did again counts as it went the last time."""
     ranks: dict[int, dict[int, dict[str, str]]] = defaultdict(dict)
     for row in read_rows(path):
@@ -44,10 +44,10 @@ def read_steps(path: Path) -> list[Step]:
     return [_join(step, list(rows.values())) for step, rows in sorted(ranks.items())]
 
 
-def _join(step: int, rows: list[Row]) -> Step:
+def _join(step: int, rows: list[Row]) -> StepPoint:
     # Without device events the field is empty: of such a line the loss is known all the same.
     losses = [loss for row in rows if (loss := _number(row.get("loss"))) is not None]
-    return Step(
+    return StepPoint(
         step=step,
         phase=rows[0].get("phase") or "",
         seconds=max(_number(row.get("seconds")) or 0.0 for row in rows),

@@ -19,7 +19,7 @@ from runner.core.tasks import TASKS
 from runner.measure.context import Context
 from runner.record import names
 from runner.record.names import FIGURES, LAST, Definition
-from runner.record.run_record import Story
+from runner.record.run_record import RunRecord
 from runner.record.stages import Stages
 from runner.record.values import Values
 
@@ -56,7 +56,7 @@ class Task(Demands):
         """Do it, on one rank of a worker."""
 
     @abstractmethod
-    def values(self, story: Story) -> tuple[Values, list[str]]:
+    def values(self, run_record: RunRecord) -> tuple[Values, list[str]]:
         """Its figures from what a run told, in their units, and what a reader must know about them."""
 
     def figure_names(self, metrics: Sequence[str] = ()) -> list[str]:

@@ -11,7 +11,7 @@ from runner.config.schema import Case
 from runner.core.errors import InterruptedRunError
 from runner.core.events import Name
 from runner.record.report import Figure, Publication, Report
-from runner.record.run_record import Story, read_story
+from runner.record.run_record import RunRecord, read_record
 from runner.record.task import task_of
 from runner.record.values import Missing, Value, Values
 from runner.results.compute import beyond_peak, chip_of
@@ -46,15 +46,15 @@ def build(run_folder: Path, *, by_run: bool = False) -> Report:
 
 
 def _build_single(run_folder: Path, *, by_run: bool) -> Report:
-    story = read_story(run_folder)
-    case = story.case
-    error, exit_code = _ending(story)
-    chip = chip_of(story)
+    run_record = read_record(run_folder)
+    case = run_record.case
+    error, exit_code = _ending(run_record)
+    chip = chip_of(run_record)
     task = task_of(case)
-    values, notes = task.values(story)
-    submitted = next((event.value for event in story.parent if event.name == Name.SUBMIT_INFO), {})
-    warnings = [*_warnings(story, values), *notes]
-    values |= _verdicts(story)
+    values, notes = task.values(run_record)
+    submitted = next((event.value for event in run_record.parent if event.name == Name.SUBMIT_INFO), {})
+    warnings = [*_warnings(run_record, values), *notes]
+    values |= _verdicts(run_record)
     train = case.model.train
     names = task.figure_names(list(train.quality.targets) if train else [])
     return Report(
@@ -63,12 +63,12 @@ def _build_single(run_folder: Path, *, by_run: bool) -> Report:
         error=error,
         case=_describe(case, chip),
         figures={name: _figure(values.get(name), task.unit_of(name, case.model.unit)) for name in names},
-        precision=story.last(Name.PRECISION) or {},
+        precision=run_record.last(Name.PRECISION) or {},
         division=Division(**submitted.get("division", {"name": "closed", "changed": []})),
-        environment=story.last(Name.ENVIRONMENT) or {},
+        environment=run_record.last(Name.ENVIRONMENT) or {},
         warnings=warnings,
         published=case.to_dict()["published"]["figures"] if case.scale == "reference" else [],
-        publication=Publication(asked=asked_of(case), parts=[conditions(story, values)], by_run=by_run),
+        publication=Publication(asked=asked_of(case), parts=[conditions(run_record, values)], by_run=by_run),
     )
 
 
@@ -78,9 +78,9 @@ def _status(exit_code: int) -> Literal["done", "failed", "killed"]:
     return "killed" if exit_code == InterruptedRunError.exit_code else "failed"
 
 
-def _ending(story: Story) -> tuple[dict[str, str] | None, int]:
+def _ending(run_record: RunRecord) -> tuple[dict[str, str] | None, int]:
     """The error and the exit code of the last part; a part without an end was killed."""
-    ends = [event for event in story.parent if event.name in (Name.LAUNCH_TRAINING, Name.LAUNCH_END)]
+    ends = [event for event in run_record.parent if event.name in (Name.LAUNCH_TRAINING, Name.LAUNCH_END)]
     if not ends or ends[-1].name == Name.LAUNCH_TRAINING:
         return KILLED, InterruptedRunError.exit_code
     end = ends[-1].value
@@ -117,32 +117,35 @@ def _describe(case: Case, chip: KnownChip) -> dict[str, Any]:
     }
 
 
-def _verdicts(story: Story) -> Values:
-    warm = story.warm_up()
+def _verdicts(run_record: RunRecord) -> Values:
+    warm = run_record.warm_up()
     steady = float(warm["steady"]) if warm else Missing("warm-up did not end")
     # Whether it may be published is judged on the finished report.
-    return {"run/steady": steady, "run/emulated": float(story.case.emulate), PUBLISHABLE: 0.0}
+    return {"run/steady": steady, "run/emulated": float(run_record.case.emulate), PUBLISHABLE: 0.0}
 
 
-def _warnings(story: Story, values: Values) -> list[str]:
-    case = story.case
+def _warnings(run_record: RunRecord, values: Values) -> list[str]:
+    case = run_record.case
     told = [
-        event.value["message"] for rank in [story.parent, *story.ranks] for event in rank if event.name == Name.WARNING
+        event.value["message"]
+        for rank in [run_record.parent, *run_record.ranks]
+        for event in rank
+        if event.name == Name.WARNING
     ]
     if case.emulate:
         told.append(f"Emulated: {case.vendor.title}'s configuration ran on the host CPU. These are not its figures.")
-    warm = story.warm_up()
+    warm = run_record.warm_up()
     if warm and not warm["steady"]:
         told.append(f"Not steady: {warm['reason']}.")
     window = values.get("run/window_s")
-    rows = len(story.steps("window"))
+    rows = len(run_record.steps("window"))
     wanted = case.measure.window
     if isinstance(window, float) and (window < wanted.min_s or rows < wanted.min_steps):
         told.append(
             f"Short window: {window:.1f} s and {rows} steps, where measure={case.measure.name} asks for "
             f"{wanted.min_s:g} s and {wanted.min_steps} steps."
         )
-    told += unevenness(story)
+    told += unevenness(run_record)
     told += beyond_peak(values)
     if window is not None and not isinstance(window, Missing):
         told += disturbance(values.get(OTHERS, Missing("")), on_host=case.vendor.on_host or case.emulate)

@@ -8,7 +8,7 @@ from hardware.chip_identity import KnownChip, identify
 from hardware.chips import peak_flops
 from runner.core.events import Name
 from runner.record.measured_peaks import peak_of_run
-from runner.record.run_record import Story
+from runner.record.run_record import RunRecord
 from runner.record.task import task_of
 from runner.record.values import GIB, Impossible, Missing, Value, Values, add, at_most_one, divide, known, multiply
 
@@ -18,12 +18,12 @@ WRONG_MEASURED = (
 )
 
 
-def chip_of(story: Story) -> KnownChip:
+def chip_of(run_record: RunRecord) -> KnownChip:
     """The chip of the devices that the case's ranks used; of a task that uses none, `vendor.chip`."""
-    case = story.case
+    case = run_record.case
     if case.emulate:
         return KnownChip(name=None, entry=None, reason="emulated on the host CPU")
-    devices = (story.last(Name.ENVIRONMENT) or {}).get("devices") or []
+    devices = (run_record.last(Name.ENVIRONMENT) or {}).get("devices") or []
     planned = case.vendor.chip is not None and not task_of(case).on_device
     assert isinstance(case.topology.devices, int)
     return identify(case.vendor.chip, [] if planned else devices[: case.topology.devices])
@@ -34,9 +34,9 @@ def beyond_peak(values: Values) -> list[str]:
     return [f"{name} is left out: {value.reason}." for name, value in values.items() if isinstance(value, Impossible)]
 
 
-def compute(story: Story, chip: KnownChip, throughput: Value, devices: int) -> Values:
-    """`compute/*` and `limit/*`; `throughput` is the steady one of the whole job."""
-    account = story.last(Name.ACCOUNT)
+def compute(run_record: RunRecord, chip: KnownChip, throughput: Value, devices: int) -> Values:
+    """`compute/*` and `roofline/*`; `throughput` is the steady one of the whole job."""
+    account = run_record.last(Name.ACCOUNT)
     if account is None or "reason" in account:
         missing = Missing((account or {}).get("reason", "the run ended before the model was counted"))
         parameters: Value = missing
@@ -46,11 +46,11 @@ def compute(story: Story, chip: KnownChip, throughput: Value, devices: int) -> V
         parameters = float(account["parameters"])
         flops = float(account["flops_per_sample"])
         traffic = float(account["minimum_bytes_per_sample"])
-    peak = multiply(_peak(story, chip), float(devices))
+    peak = multiply(_peak(run_record, chip), float(devices))
     bandwidth = multiply(_bandwidth(chip), float(devices))
     limit = _slower(divide(peak, flops), divide(bandwidth, traffic))
     achieved = multiply(flops, throughput)
-    measured = multiply(_measured_peak(story, chip), float(devices))
+    measured = multiply(_measured_peak(run_record, chip), float(devices))
     return {
         "compute/parameters": parameters,
         "compute/flops_per_sample": flops,
@@ -59,23 +59,23 @@ def compute(story: Story, chip: KnownChip, throughput: Value, devices: int) -> V
         "compute/mfu": at_most_one(divide(achieved, peak), WRONG_CHIP),
         "compute/measured_peak_flops_per_second": measured,
         "compute/mfu_of_measured_peak": at_most_one(divide(achieved, measured), WRONG_MEASURED),
-        "limit/throughput_samples_per_second": limit,
-        "limit/fraction": at_most_one(divide(throughput, limit), WRONG_CHIP),
+        "roofline/throughput_samples_per_second": limit,
+        "roofline/fraction": at_most_one(divide(throughput, limit), WRONG_CHIP),
     }
 
 
-def _peak(story: Story, chip: KnownChip) -> Value:
+def _peak(run_record: RunRecord, chip: KnownChip) -> Value:
     if chip.entry is None:
         return Missing(chip.reason or "the chip is not known")
-    rate = story.case.precision.compute
+    rate = run_record.case.precision.compute
     return known(peak_flops(chip.entry, rate), f"the catalogue has no dense {rate} peak of {chip.entry.name}")
 
 
-def _measured_peak(story: Story, chip: KnownChip) -> Value:
+def _measured_peak(run_record: RunRecord, chip: KnownChip) -> Value:
     """Of one device, from the run folder's copy of what `runner.peaks` had filed when the run began."""
     if chip.name is None or chip.unlike:
         return Missing(chip.reason or "the chip is not known")
-    return peak_of_run(story.folder, story.case.vendor.name, chip.name, story.case.precision.compute)
+    return peak_of_run(run_record.folder, run_record.case.vendor.name, chip.name, run_record.case.precision.compute)
 
 
 def _bandwidth(chip: KnownChip) -> Value:
@@ -91,7 +91,7 @@ def _slower(one: Value, other: Value) -> Value:
     return other if isinstance(other, Missing) else min(one, other)
 
 
-def memory_estimate(story: Story) -> Values:
+def memory_estimate(run_record: RunRecord) -> Values:
     """`estimate/*` of `task=inspect`: per device, data parallel, at the case's batch size.
 
     The total is what stands when the backward pass begins, gradients of an earlier pass included:
@@ -103,7 +103,7 @@ def memory_estimate(story: Story) -> Values:
     parameters: weights and gradients 4n, AdamW's state 8n, activations 28.4 GiB, in all 128.8 GiB; copies of
     6,607,077,376 weights at 2 bytes, 12.3 GiB, make 141; buckets of 4n, 25.1 GiB, make 166.
     """
-    account: dict[str, Any] | None = story.last(Name.ACCOUNT)
+    account: dict[str, Any] | None = run_record.last(Name.ACCOUNT)
     keys = {
         "weights": "parameter_bytes",
         "gradients": "gradient_bytes",
@@ -118,9 +118,9 @@ def memory_estimate(story: Story) -> Values:
         return {f"estimate/{name}_gib": none for name in (*keys, "total")}
     uncounted = "the version that counted the model did not count this"
     parts = {name: divide(known(account.get(key), uncounted), GIB) for name, key in keys.items()}
-    if story.case.topology.devices == 1:
+    if run_record.case.topology.devices == 1:
         parts["gradient_buckets"] = 0.0
-    if story.case.model.training.regularisation.ema_decay is None:
+    if run_record.case.model.training.regularisation.ema_decay is None:
         parts["weight_average"] = 0.0
     batch = multiply(parts["activations_per_sample"], float(account["samples_per_pass"]))
     fixed = [value for name, value in parts.items() if name != "activations_per_sample"]

@@ -10,7 +10,7 @@ from hardware.sampling.series import Window
 from hardware.sampling.trace import Trace
 from runner.config.schema import Case
 from runner.core.events import Name
-from runner.record.run_record import Story, spans_of
+from runner.record.run_record import RunRecord, spans_of
 from runner.record.values import Missing, Value, Values
 from runner.results.compute import beyond_peak
 from runner.results.host import OTHERS
@@ -31,31 +31,31 @@ def asked_of(case: Case) -> dict[str, Any]:
     }
 
 
-def conditions(story: Story, values: Values) -> dict[str, Any]:
+def conditions(run_record: RunRecord, values: Values) -> dict[str, Any]:
     """Of one fresh process: what was noted while it measured; null is what nobody knows.
 
     Args:
-        story: what it told.
+        run_record: what it told.
         values: its figures.
     """
-    spans = spans_of(story)
+    spans = spans_of(run_record)
     windows = windows_of(spans)
-    trace = load_trace(story)
-    energies = [device_energy(story, trace, span.start_s, span.end_s) for span in spans]
+    trace = load_trace(run_record)
+    energies = [device_energy(run_record, trace, span.start_s, span.end_s) for span in spans]
     others = values.get(OTHERS, Missing("nothing was measured"))
     return {
         "steady": _plain(values.get("run/steady", Missing(""))),
-        "steady_reason": _steady_reason(story),
+        "steady_reason": _steady_reason(run_record),
         "window_s": _plain(values.get("run/window_s", Missing(""))),
-        "window_steps": len(story.steps("window")),
-        "unevenness": slowest_over_fastest(story),
+        "window_steps": len(run_record.steps("window")),
+        "unevenness": slowest_over_fastest(run_record),
         "others": _plain(others),
         "others_reason": others.reason if isinstance(others, Missing) else None,
         "power_coverage": min((energy.coverage for energy in energies), default=None),
         "power_flags": sorted({flag for energy in energies for flag in energy.flags}),
         "throttling": _throttling(trace, windows) if windows else None,
         "throttling_untold": list(trace.throttling_untold(windows)),
-        "precision": story.last(Name.PRECISION),
+        "precision": run_record.last(Name.PRECISION),
         "beyond_peak": beyond_peak(values),
     }
 
@@ -64,9 +64,9 @@ def _plain(value: Value) -> float | None:
     return None if isinstance(value, Missing) else value
 
 
-def _steady_reason(story: Story) -> str | None:
+def _steady_reason(run_record: RunRecord) -> str | None:
     """Why warm-up ended without being steady, in whichever part of the run it did."""
-    ends = [event.value for event in story.all(Name.WARMUP_END)]
+    ends = [event.value for event in run_record.all(Name.WARMUP_END)]
     return next((str(end["reason"]) for end in ends if not end["steady"]), None)
 
 

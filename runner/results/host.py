@@ -23,7 +23,7 @@ _UNREAD = "the processors' times were not read in this time"
 
 
 def host(trace: Trace, spans: Sequence[Span]) -> Values:
-    """`host/*` of the measured stretches: data read from a disk or another node shows here, and so do other users."""
+    """`host/*` of the measured segments: data read from a disk or another node shows here, and so do other users."""
     totals = [trace.io_totals(span.start_s, span.end_s) for span in spans]
     moved = {
         f"host/{name.removesuffix('_bytes')}_gib": divide(add(*(observed(one[name]) for one in totals)), GIB)
@@ -35,7 +35,7 @@ def host(trace: Trace, spans: Sequence[Span]) -> Values:
 def others(trace: Trace, spans: Sequence[Span]) -> Value:
     """Share of all cores' time, 0..1, that others took: other processes, or other guests of the machine below.
 
-    A reading is a mean over the time since the one before, and counts as far as that lies inside the stretches.
+    A reading is a mean over the time since the one before, and counts as far as that lies inside the segments.
     """
     machine = _readings(trace, "host")
     own = _readings(trace, HOST_PROCESSES)

@@ -11,7 +11,7 @@ from hardware.meters.base import Scope
 from hardware.sampling.series import Window
 from hardware.sampling.trace import Observed, Trace
 from runner.core.events import Name
-from runner.record.run_record import Span, Story, spans_of
+from runner.record.run_record import RunRecord, Span, spans_of
 from runner.record.values import GIB, Missing, Value, Values, divide, known, observed
 from runner.results.compute import chip_of
 from runner.results.host import HOST_NAMES, host
@@ -25,21 +25,21 @@ WINDOW_NAMES = (
 """Figures that only a window has."""
 
 
-def power(story: Story) -> tuple[Values, list[str]]:
+def power(run_record: RunRecord) -> tuple[Values, list[str]]:
     """`energy/*`, `power/*`, `device/*` and `host/*`, with what a reader must know about them."""
-    trace = load_trace(story)
-    spans = spans_of(story)
+    trace = load_trace(run_record)
+    spans = spans_of(run_record)
     if not spans:
-        return dict.fromkeys(WINDOW_NAMES, Missing("no window was completed")) | _idle(story, trace), []
-    scope = _device_scope(story)
-    readings = [device_energy(story, trace, span.start_s, span.end_s) for span in spans]
+        return dict.fromkeys(WINDOW_NAMES, Missing("no window was completed")) | _idle(run_record, trace), []
+    scope = _device_scope(run_record)
+    readings = [device_energy(run_record, trace, span.start_s, span.end_s) for span in spans]
     window = over_window(readings)
-    values = _device(window, sum(span.samples for span in spans)) | _idle(story, trace)
+    values = _device(window, sum(span.samples for span in spans)) | _idle(run_record, trace)
     values |= _node(over_window([trace.total_energy(span.start_s, span.end_s, "node") for span in spans]))
     windows = windows_of(spans)
     told = {
-        "device/temperature_max_c": trace.peak_of("temperature_c", windows, scope, least=_sources(story)),
-        "device/utilisation_mean": trace.mean_utilisation_of(windows, scope, least=_sources(story)),
+        "device/temperature_max_c": trace.peak_of("temperature_c", windows, scope, least=_sources(run_record)),
+        "device/utilisation_mean": trace.mean_utilisation_of(windows, scope, least=_sources(run_record)),
     }
     values |= {name: observed(one) for name, one in told.items()} | host(trace, spans)
     notes = _notes(window, throttled_by(trace, windows))
@@ -47,7 +47,7 @@ def power(story: Story) -> tuple[Values, list[str]]:
 
 
 def windows_of(spans: Sequence[Span]) -> list[Window]:
-    """The measured stretches, without the evaluations and the rest between them."""
+    """The measured segments, without the evaluations and the rest between them."""
     return [(span.start_s, span.end_s) for span in spans]
 
 
@@ -56,30 +56,30 @@ def throttled_by(trace: Trace, windows: Sequence[Window]) -> tuple[str, ...]:
     return tuple(sorted({reason for start_s, end_s in windows for reason in trace.throttle_reasons(start_s, end_s)}))
 
 
-def load_trace(story: Story) -> Trace:
+def load_trace(run_record: RunRecord) -> Trace:
     """The run's power trace, held to what its chip draws at the least."""
-    entry = None if story.case.vendor.on_host else chip_of(story).entry
-    return Trace.load(story.folder / "power.csv", floor=Floor.of(entry.tdp_w if entry else None))
+    entry = None if run_record.case.vendor.on_host else chip_of(run_record).entry
+    return Trace.load(run_record.folder / "power.csv", floor=Floor.of(entry.tdp_w if entry else None))
 
 
-def _device_scope(story: Story) -> Scope:
+def _device_scope(run_record: RunRecord) -> Scope:
     """What counts as the device: on the host's own processor, its packages."""
-    return "package" if story.case.vendor.on_host else "device"
+    return "package" if run_record.case.vendor.on_host else "device"
 
 
-def device_energy(story: Story, trace: Trace, start_s: float, end_s: float) -> EnergyReading:
+def device_energy(run_record: RunRecord, trace: Trace, start_s: float, end_s: float) -> EnergyReading:
     """Of what counts as the device; of whole boards where devices share a sensor."""
-    scope = _device_scope(story)
+    scope = _device_scope(run_record)
     if scope == "device":
-        return trace.device_energy(start_s, end_s, least=_sources(story))
+        return trace.device_energy(start_s, end_s, least=_sources(run_record))
     return trace.total_energy(start_s, end_s, scope)
 
 
-def _sources(story: Story) -> int:
+def _sources(run_record: RunRecord) -> int:
     """How many sources of the device's scope the run has at the least: one for each of its devices."""
-    devices = story.case.topology.devices
+    devices = run_record.case.topology.devices
     assert isinstance(devices, int)
-    return devices if _device_scope(story) == "device" else 1
+    return devices if _device_scope(run_record) == "device" else 1
 
 
 def _device(window: EnergyReading, samples: int) -> Values:
@@ -99,44 +99,44 @@ def _node(window: EnergyReading) -> Values:
     return {"energy/node_j": joules, "power/node_mean_w": divide(joules, window.seconds)}
 
 
-def _idle(story: Story, trace: Trace) -> Values:
-    scope = _device_scope(story)
+def _idle(run_record: RunRecord, trace: Trace) -> Values:
+    scope = _device_scope(run_record)
     begin, end = trace.marks.get("idle_begin"), trace.marks.get("idle_end")
     if begin is None or end is None or end <= begin:
         return {"power/device_idle_w": Missing(trace.reason(scope))}
-    reading = over_window([device_energy(story, trace, begin, end)])
+    reading = over_window([device_energy(run_record, trace, begin, end)])
     return {"power/device_idle_w": known(reading.mean_w, reading.reason or "idle power was not read")}
 
 
-def energy_to_target(story: Story, trace: Trace) -> Values:
+def energy_to_target(run_record: RunRecord, trace: Trace) -> Values:
     """`convergence/energy_j_to_target`, over one uninterrupted part.
 
     The energy of an earlier, killed part is not known to its end.
     """
     name = "convergence/energy_j_to_target"
-    reached = next((event for event in story.all(Name.EVALUATE) if event.value["reached"]), None)
-    begin = story.all(Name.TRAIN_START)
+    reached = next((event for event in run_record.all(Name.EVALUATE) if event.value["reached"]), None)
+    begin = run_record.all(Name.TRAIN_START)
     if reached is None:
         return {name: Missing("the target was not reached")}
     if len(begin) > 1:
         return {name: Missing("the run was resumed, and the energy of its killed part is not known to its end")}
-    return {name: _joules(over_window([device_energy(story, trace, begin[0].monotonic_s, reached.monotonic_s)]))}
+    return {name: _joules(over_window([device_energy(run_record, trace, begin[0].monotonic_s, reached.monotonic_s)]))}
 
 
-def memory(story: Story) -> Values:
+def memory(run_record: RunRecord) -> Values:
     """`memory/*`: the highest of the ranks' allocator peaks, the meter's, and the host's."""
-    told = [event.value for rank in story.ranks for event in rank if event.name == Name.MEMORY]
-    trace = Trace.load(story.folder / "power.csv")
+    told = [event.value for rank in run_record.ranks for event in rank if event.name == Name.MEMORY]
+    trace = Trace.load(run_record.folder / "power.csv")
     values: Values = {}
     for key, figure in (("allocated_bytes", "allocated"), ("reserved_bytes", "reserved")):
         peaks = [value[key] for value in told if value[key] is not None]
         reason = next((value["reason"] for value in told if value["reason"]), "training did not come to its end")
         # The highest of some ranks may not be the highest of all.
         values[f"memory/device_peak_{figure}_gib"] = (
-            max(peaks) / GIB if peaks and len(peaks) == len(story.ranks) else Missing(reason)
+            max(peaks) / GIB if peaks and len(peaks) == len(run_record.ranks) else Missing(reason)
         )
     whole_run = [(0.0, float("inf"))]
-    used = trace.peak_of("memory_used_bytes", whole_run, "device", least=_sources(story))
+    used = trace.peak_of("memory_used_bytes", whole_run, "device", least=_sources(run_record))
     values["memory/device_peak_used_gib"] = divide(observed(used), GIB)
     values["memory/host_peak_rss_gib"] = divide(observed(trace.peak_rss(0.0, float("inf"))), GIB)
     return values

@@ -5,14 +5,14 @@ from __future__ import annotations
 from models.training import Quality
 from runner.core.events import Event, Name
 from runner.record.names import LAST
-from runner.record.run_record import Story
+from runner.record.run_record import RunRecord
 from runner.record.values import Missing, Values, known
 
 
-def quality(story: Story) -> Values:
+def quality(run_record: RunRecord) -> Values:
     """`quality/*`, `time/to_target_s` and `convergence/{samples,steps}_to_target` of `task=converge`."""
-    goal = story.case.model.training.quality
-    evaluations = story.all(Name.EVALUATE)
+    goal = run_record.case.model.training.quality
+    evaluations = run_record.all(Name.EVALUATE)
     figures: Values = {"quality/target": goal.targets[goal.metric]}
     best = _best(goal, evaluations)
     for metric in goal.targets:

@@ -7,7 +7,7 @@ import statistics
 from runner.core.errors import TargetNotReachedError
 from runner.core.events import Name
 from runner.core.statistics import quantile, variation
-from runner.record.run_record import Story
+from runner.record.run_record import RunRecord
 from runner.record.values import Missing, Value, Values, divide, known
 
 PARTS, FEWEST_STEPS = 5, 10
@@ -21,12 +21,12 @@ STEP_NAMES = ("step/mean_ms", "step/p50_ms", "step/p90_ms", "step/p99_ms", "step
 PER_DEVICE = ("steady", "whole", "train", "core")
 
 
-def speed(story: Story, devices: int) -> Values:
+def speed(run_record: RunRecord, devices: int) -> Values:
     """`throughput/*`: window and, as FlagPerf defines them, whole, train and core; `run/skipped_steps` of all training.
 
     Samples are those of steps that changed the weights: the ranks count none of a step that the scaler skipped.
     """
-    segments = [event.value for event in story.all(Name.SEGMENT_END)]
+    segments = [event.value for event in run_record.all(Name.SEGMENT_END)]
     no_window = Missing("no window was completed")
     samples: Value = float(sum(segment["samples"] for segment in segments)) if segments else no_window
     seconds: Value = sum(segment["seconds"] for segment in segments) if segments else no_window
@@ -39,41 +39,41 @@ def speed(story: Story, devices: int) -> Values:
         "throughput/tokens_per_second": divide(tokens, seconds),
         "run/window_s": seconds,
     }
-    figures |= _whole_train_core(story)
+    figures |= _whole_train_core(run_record)
     unfinished = "training did not come to its end"
-    figures["run/skipped_steps"] = known((story.last(Name.TRAIN_END) or {}).get("skipped_steps"), unfinished)
+    figures["run/skipped_steps"] = known((run_record.last(Name.TRAIN_END) or {}).get("skipped_steps"), unfinished)
     figures |= {f"throughput/{name}_per_device": divide(figures[f"throughput/{name}"], devices) for name in PER_DEVICE}
     return figures
 
 
-def _whole_train_core(story: Story) -> Values:
+def _whole_train_core(run_record: RunRecord) -> Values:
     names = [f"throughput/{name}" for name in ("whole", "train", "core")]
-    totals = story.last(Name.TRAIN_END)
+    totals = run_record.last(Name.TRAIN_END)
     if totals is None:
         return dict.fromkeys(names, Missing("training did not come to its end"))
-    doubt = _doubt(story)
+    doubt = _doubt(run_record)
     core = Missing(doubt) if doubt else known(totals["core_s"], NO_EVENTS)
     spans = (totals["training_s"], totals["training_s"] - totals["evaluate_s"], core)
     return {name: divide(float(totals["samples"]), span) for name, span in zip(names, spans, strict=True)}
 
 
-def times(story: Story) -> Values:
+def times(run_record: RunRecord) -> Values:
     """`time/*` but for the time to target: end to end over all parts of the run."""
-    totals = story.last(Name.TRAIN_END) or {}
-    initialised = story.last(Name.INIT_END) or {}
+    totals = run_record.last(Name.TRAIN_END) or {}
+    initialised = run_record.last(Name.INIT_END) or {}
     unfinished = "training did not come to its end"
     return {
-        "time/e2e_s": _end_to_end(story),
+        "time/e2e_s": _end_to_end(run_record),
         "time/init_s": known(initialised.get("seconds"), "the worker did not come up"),
         "time/train_s": known(totals.get("training_s"), unfinished),
         "time/eval_s": known(totals.get("evaluate_s"), unfinished),
     }
 
 
-def _end_to_end(story: Story) -> Value:
+def _end_to_end(run_record: RunRecord) -> Value:
     """Over all parts of a case that came to its end, whether or not its target was met: a failed one took no time."""
-    began = [event for event in story.parent if event.name == Name.LAUNCH_TRAINING]
-    ended = [event for event in story.parent if event.name == Name.LAUNCH_END]
+    began = [event for event in run_record.parent if event.name == Name.LAUNCH_TRAINING]
+    ended = [event for event in run_record.parent if event.name == Name.LAUNCH_END]
     if not ended or len(ended) < len(began):
         return Missing("the runner was killed before the end")
     if ended[-1].value["exit_code"] not in (0, TargetNotReachedError.exit_code):
@@ -81,10 +81,10 @@ def _end_to_end(story: Story) -> Value:
     return sum(end.monotonic_s - begin.monotonic_s for begin, end in zip(began, ended, strict=False))
 
 
-def steps(story: Story) -> Values:
+def steps(run_record: RunRecord) -> Values:
     """`step/*` and the engine's own cost, over the optimizer steps of the window (first rank)."""
-    rows = story.steps("window")
-    segments = [event.value for event in story.all(Name.SEGMENT_END)]
+    rows = run_record.steps("window")
+    segments = [event.value for event in run_record.all(Name.SEGMENT_END)]
     window_s = sum(segment["seconds"] for segment in segments)
     if not rows or not segments:
         return dict.fromkeys((*STEP_NAMES, "overhead/fraction"), Missing("no window was completed"))
@@ -92,7 +92,7 @@ def steps(story: Story) -> Values:
     seconds = _seconds(rows)
     if seconds is None:
         return dict.fromkeys(STEP_NAMES, Missing(NO_EVENTS)) | overhead
-    if doubt := _doubt(story):
+    if doubt := _doubt(run_record):
         return dict.fromkeys(STEP_NAMES, Missing(doubt)) | overhead
     figures: Values = {"step/mean_ms": 1e3 * statistics.fmean(seconds)}
     for name, fraction in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99)):
@@ -103,10 +103,10 @@ def steps(story: Story) -> Values:
     return figures | overhead
 
 
-def _doubt(story: Story) -> str | None:
+def _doubt(run_record: RunRecord) -> str | None:
     """Why the device's events cannot be believed: their steps do not fill the window; null where they do."""
-    seconds = _seconds(story.steps("window", skipped=True))
-    window_s = sum(event.value["seconds"] for event in story.all(Name.SEGMENT_END))
+    seconds = _seconds(run_record.steps("window", skipped=True))
+    window_s = sum(event.value["seconds"] for event in run_record.all(Name.SEGMENT_END))
     if not seconds or not window_s or TOLD[0] <= sum(seconds) / window_s <= TOLD[1]:
         return None
     return f"by the device's events the steps took {sum(seconds):.3g} s of a window of {window_s:.3g} s"
@@ -118,15 +118,15 @@ def _seconds(rows: list[dict[str, str]]) -> list[float] | None:
     return [float(text) for text in told] if all(told) else None
 
 
-def slowest_over_fastest(story: Story) -> float | None:
+def slowest_over_fastest(run_record: RunRecord) -> float | None:
     """Time per step of the window's slowest fifth over its fastest one's; null where too few steps tell it."""
-    fifths = _fifths(story)
+    fifths = _fifths(run_record)
     return max(fifths) / min(fifths) if fifths and min(fifths) > 0 else None
 
 
-def unevenness(story: Story) -> list[str]:
+def unevenness(run_record: RunRecord) -> list[str]:
     """What a reader must know of a window whose speed changed on the way; nothing where too few steps tell it."""
-    parts = _fifths(story)
+    parts = _fifths(run_record)
     if not parts or max(parts) < UNEVEN * min(parts):
         return []
     slowest, fastest = (f"{1e3 * part:,.4g} ms" for part in (max(parts), min(parts)))
@@ -136,9 +136,9 @@ def unevenness(story: Story) -> list[str]:
     ]
 
 
-def _fifths(story: Story) -> list[float]:
+def _fifths(run_record: RunRecord) -> list[float]:
     """Mean seconds per step of each fifth of the window; empty where a fifth has too few steps, or none has a time."""
-    seconds = [] if _doubt(story) else _seconds(story.steps("window")) or []
+    seconds = [] if _doubt(run_record) else _seconds(run_record.steps("window")) or []
     length = len(seconds) // PARTS
     if length < FEWEST_STEPS:
         return []

@@ -1,1 +1,1 @@
-"""What can be done with a model on a device: one readable story each."""
+"""What can be done with a model on a device: one readable module each."""

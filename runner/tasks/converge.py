@@ -12,7 +12,7 @@ from runner.config.schema import STRICT, Case, TaskOptions
 from runner.core.errors import ConfigurationError, TargetNotReachedError
 from runner.core.events import Name, read_events
 from runner.measure.context import Context
-from runner.record.run_record import Story
+from runner.record.run_record import RunRecord
 from runner.record.stages import Stage, Stages
 from runner.record.values import Values
 from runner.tasks.training import TrainingTask
@@ -47,13 +47,13 @@ class Converge(TrainingTask):
                 "Choose data=sample or data=dataset."
             )
 
-    def values(self, story: Story) -> tuple[Values, list[str]]:
+    def values(self, run_record: RunRecord) -> tuple[Values, list[str]]:
         """Those of training, quality, and what it took to get there."""
         from runner.results.power import energy_to_target, load_trace
         from runner.results.quality import quality
 
-        values, notes = super().values(story)
-        return values | quality(story) | energy_to_target(story, load_trace(story)), notes
+        values, notes = super().values(run_record)
+        return values | quality(run_record) | energy_to_target(run_record, load_trace(run_record)), notes
 
     def run(self, context: Context) -> None:
         """Train to the target, from the last checkpoint when there is one.

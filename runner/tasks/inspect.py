@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from runner.config.schema import Case
 from runner.core.errors import ConfigurationError
 from runner.measure.context import Context
-from runner.record.run_record import Story
+from runner.record.run_record import RunRecord
 from runner.record.stages import Stage, Stages
 from runner.record.task import Task
 from runner.record.values import Values
@@ -22,11 +22,11 @@ class Inspect(Task):
     on_device = False
     figures = (
         *("compute/parameters", "compute/flops_per_sample", "compute/peak_flops_per_second"),
-        *("compute/measured_peak_flops_per_second", "limit/throughput_samples_per_second", "estimate/*"),
+        *("compute/measured_peak_flops_per_second", "roofline/throughput_samples_per_second", "estimate/*"),
     )
     headline = (
         *("compute/parameters", "compute/flops_per_sample", "compute/peak_flops_per_second"),
-        *("limit/throughput_samples_per_second", "estimate/weights_gib", "estimate/gradients_gib"),
+        *("roofline/throughput_samples_per_second", "estimate/weights_gib", "estimate/gradients_gib"),
         *("estimate/optimizer_gib", "estimate/activations_per_sample_gib", "estimate/total_gib"),
     )
     table_title = "Computed"
@@ -51,12 +51,12 @@ class Inspect(Task):
 
         tell_account(context.case, context.events)
 
-    def values(self, story: Story) -> tuple[Values, list[str]]:
+    def values(self, run_record: RunRecord) -> tuple[Values, list[str]]:
         """What was counted, and what follows from it for the chip."""
         from runner.record.values import Missing
         from runner.results.compute import chip_of, compute, memory_estimate
 
-        devices = story.case.topology.devices
+        devices = run_record.case.topology.devices
         assert isinstance(devices, int)
         no_throughput = Missing("task=inspect measures nothing")
-        return compute(story, chip_of(story), no_throughput, devices) | memory_estimate(story), []
+        return compute(run_record, chip_of(run_record), no_throughput, devices) | memory_estimate(run_record), []

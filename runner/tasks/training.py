@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from runner.record.run_record import Story
+from runner.record.run_record import RunRecord
 from runner.record.task import Task
 from runner.record.values import Values
 
@@ -15,16 +15,16 @@ class TrainingTask(Task):
     section = "train"
     counts_model = True
     figures: ClassVar[tuple[str, ...]] = (
-        *("throughput/*", "compute/*", "limit/*", "time/e2e_s", "time/init_s", "time/train_s", "step/*"),
+        *("throughput/*", "compute/*", "roofline/*", "time/e2e_s", "time/init_s", "time/train_s", "step/*"),
         *("memory/*", "energy/*", "power/*", "host/*", "device/*", "overhead/*", "run/*"),
     )
     headline: ClassVar[tuple[str, ...]] = (
-        *("throughput/steady", "limit/throughput_samples_per_second", "memory/device_peak_allocated_gib"),
+        *("throughput/steady", "roofline/throughput_samples_per_second", "memory/device_peak_allocated_gib"),
         *("memory/host_peak_rss_gib", "energy/per_sample_j", "power/device_mean_w", "run/window_s", "run/steady"),
     )
 
-    def values(self, story: Story) -> tuple[Values, list[str]]:
+    def values(self, run_record: RunRecord) -> tuple[Values, list[str]]:
         """Speed, times, FLOPs, energy and memory."""
         from runner.results.training import training
 
-        return training(story)
+        return training(run_record)

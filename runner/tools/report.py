@@ -10,7 +10,7 @@ from pathlib import Path
 from runner.core.errors import ConfigurationError, TouchstoneError
 from runner.results.find import LEFT_OUT, find_runs, is_run, load_all
 from runner.views import comparable, compare, tables
-from runner.views.comparable import Run
+from runner.views.comparable import RunResult
 from runner.views.export import to_csv, to_json
 from runner.views.html import Section, plots_of, to_html
 from runner.views.page import WIDTH, Page, screen, to_markdown, to_rich, to_text
@@ -84,7 +84,7 @@ def _folder(path: Path) -> Path:
     return path.parent if path.is_file() else path
 
 
-def _load(paths: Sequence[Path]) -> list[Run]:
+def _load(paths: Sequence[Path]) -> list[RunResult]:
     """The results at and below the paths. A bad one among many is said; when it is all there is, it is the error."""
     folders = list(dict.fromkeys(folder for path in paths for folder in find_runs(path)))
     found, problems = load_all(folders)
@@ -93,10 +93,10 @@ def _load(paths: Sequence[Path]) -> list[Run]:
         raise ConfigurationError(" ".join(problem.removeprefix(LEFT_OUT) for problem in problems))
     for problem in problems:
         _say(problem)
-    return [Run(report=report, folder=folder) for folder, report in found]
+    return [RunResult(report=report, folder=folder) for folder, report in found]
 
 
-def _sorted(runs: list[Run], figure: str | None, *, force: bool) -> list[Run]:
+def _sorted(runs: list[RunResult], figure: str | None, *, force: bool) -> list[RunResult]:
     if figure is None:
         return runs
     ranked = comparable.sort_runs(runs, figure)
@@ -110,7 +110,7 @@ def _say(text: str) -> None:
     screen(sys.stderr).print(text, style="yellow", soft_wrap=True)
 
 
-def _sections(runs: list[Run], *, explicit: bool, force: bool) -> list[Section]:
+def _sections(runs: list[RunResult], *, explicit: bool, force: bool) -> list[Section]:
     """One run: its table. Several named ones: one comparison. Those found in a folder: one per comparable group."""
     if len(runs) == 1:
         return [_single(runs[0], every_figure=True)]
@@ -125,7 +125,7 @@ def _sections(runs: list[Run], *, explicit: bool, force: bool) -> list[Section]:
     ]
 
 
-def _single(run: Run, *, every_figure: bool) -> Section:
+def _single(run: RunResult, *, every_figure: bool) -> Section:
     page: Page = tables.page(run.report, every_figure=every_figure)
     page.note("Run folder", "heading")
     page.note(str(run.folder))

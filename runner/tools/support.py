@@ -62,7 +62,7 @@ def vendor_table(index: Index, *, outside: bool = False) -> str:
                 _on_hardware(status(mine, emulated=vendor.name in emulated, with_scale=False)),
             )
         )
-    return _table(("`vendor=`", "What", "Shows itself as", "Precisions", "Meters", "Tasks", "Status"), rows)
+    return _table(("`vendor=`", "What", "Detected by", "Precisions", "Meters", "Tasks", "Status"), rows)
 
 
 def _on_hardware(found: str) -> str:

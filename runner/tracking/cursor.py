@@ -42,7 +42,7 @@ class Cursor:
     source: dict[str, str] = field(default_factory=dict)
     """Tags about the source code at the time of the run; nobody can find them out later."""
     sweep: str | None = None
-    """The sweep's name when the folder is a sweep's; null for a run."""
+    """The sweep's name when the folder is a sweep's; None for a run."""
     status: str | None = None
     """The status a sweep was ended with; cases that are run again may change it."""
 
@@ -59,7 +59,7 @@ class Cursor:
 
 
 def load_cursor(folder: Path) -> Cursor | None:
-    """The cursor of a folder; null when nothing was ever filed.
+    """The cursor of a folder; None when nothing was ever filed.
 
     Raises:
         ValueError: the file is damaged.

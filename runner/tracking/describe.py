@@ -103,7 +103,7 @@ def git_tags() -> dict[str, str]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """The output of a git command; null when it failed or there is no git."""
+    """The output of a git command; None when it failed or there is no git."""
     try:
         command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_TIMEOUT_S, check=False)

@@ -46,7 +46,7 @@ def address(path: Path) -> str:
 
 
 def path_of(uri: str) -> Path | None:
-    """The absolute path of a local store; null for a server's address.
+    """The absolute path of a local store; None for a server's address.
 
     Raises:
         StoreUnusableError: the address names no file.
@@ -108,7 +108,7 @@ def _draft_of(path: Path) -> Iterator[Path]:
 
 
 def _revision(path: Path) -> str | None:
-    """The schema's revision; null where none is noted."""
+    """The schema's revision; None where none is noted."""
     try:
         with closing(sqlite3.connect(path)) as store:
             tables = {name for (name,) in store.execute("select name from sqlite_master where type = 'table'")}

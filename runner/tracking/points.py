@@ -66,7 +66,7 @@ def figure_points(figures: Mapping[str, Figure], *, time_ms: int) -> list[Point]
 
 
 def _number(value: Any) -> float | None:
-    """`value` as a finite number; null for anything else, so that nothing is filed as 0."""
+    """`value` as a finite number; None for anything else, so that nothing is filed as 0."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)

@@ -10,7 +10,7 @@ from runner.tracking.describe import UID_TAG
 
 
 def lifecycle(client: Any, run_id: str) -> Literal["active", "deleted"] | None:
-    """What has become of a run; null when the store does not know it.
+    """What has become of a run; None when the store does not know it.
 
     Raises:
         mlflow.exceptions.MlflowException: the store does not answer.

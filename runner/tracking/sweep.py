@@ -65,7 +65,7 @@ def sweep_status(folder: Path) -> str:
 
 
 def _valid_case(folder: Path) -> schema.Case | None:
-    """The case of a run folder; null where it was refused because a value is not valid."""
+    """The case of a run folder; None where it was refused because a value is not valid."""
     try:
         return schema.load_case(folder)
     except ValueError:

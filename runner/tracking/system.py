@@ -1,7 +1,7 @@
 """From the power trace to MLflow's system metrics, under the names that MLflow's own monitor gives them.
 
 MLflow's monitor would read every sensor a second time; the trace already holds what they said. Readings are averaged
-over stretches of fixed length, and only whole ones are filed: sending them again after a crash changes nothing.
+over intervals of fixed length, and only whole ones are filed: sending them again after a crash changes nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from hardware.sampling.trace_file import TraceRow, read_from
 from runner.tracking.points import Point, clean_key
 
-STRETCH_S = 10
+INTERVAL_S = 10
 """MLflow's own sampling interval (`MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL`)."""
 MEGABYTE = 1e6
 HOST = {
@@ -34,7 +34,7 @@ OTHERS = {
 
 
 @dataclass(kw_only=True, slots=True)
-class Stretches:
+class Intervals:
     """What a part of a trace gives, and where the next part begins."""
 
     points: list[Point]
@@ -43,48 +43,48 @@ class Stretches:
     """Devices in the order in which they were first read: MLflow calls them gpu_0, gpu_1 …"""
 
 
-def system_points(trace: Path, offset: int, sources: Sequence[str], *, final: bool) -> Stretches:
-    """Means of the stretches that are complete.
+def system_points(trace: Path, offset: int, sources: Sequence[str], *, final: bool) -> Intervals:
+    """Means of the intervals that are complete.
 
     Args:
         trace: `power.csv`; may be absent.
         offset: bytes that are filed already, as the last call told.
         sources: as the last call told.
-        final: no more will come: the last stretch is complete as it is.
+        final: no more will come: the last interval is complete as it is.
     """
     known = list(sources)
     points: list[Point] = []
     done = offset
-    for stretch, group in groupby(_in_stretches(read_from(trace, offset)), key=lambda one: one[0]):
+    for interval, group in groupby(_in_intervals(read_from(trace, offset)), key=lambda one: one[0]):
         rows = list(group)
         if not final and rows[-1][3]:
             break
-        points += _means(stretch, [row for _, row, _, _ in rows], known)
+        points += _means(interval, [row for _, row, _, _ in rows], known)
         done = rows[-1][2]
-    return Stretches(points=points, offset=done, sources=known)
+    return Intervals(points=points, offset=done, sources=known)
 
 
-def _in_stretches(rows: Iterator[tuple[TraceRow, int]]) -> Iterator[tuple[int, TraceRow, int, bool]]:
-    """Each row with its stretch, the offset behind it, and whether it is in the last stretch of all.
+def _in_intervals(rows: Iterator[tuple[TraceRow, int]]) -> Iterator[tuple[int, TraceRow, int, bool]]:
+    """Each row with its interval, the offset behind it, and whether it is in the last interval of all.
 
-    A slow meter's row that comes late counts to the stretch in which it was written.
+    A slow meter's row that comes late counts to the interval in which it was written.
     """
     listed = list(rows)
-    stretch, numbers = 0, []
+    interval, numbers = 0, []
     for row, _ in listed:
-        stretch = max(stretch, int(row.monotonic_s // STRETCH_S))
-        numbers.append(stretch)
+        interval = max(interval, int(row.monotonic_s // INTERVAL_S))
+        numbers.append(interval)
     for number, (row, behind) in zip(numbers, listed, strict=True):
-        yield number, row, behind, number == stretch
+        yield number, row, behind, number == interval
 
 
-def _means(stretch: int, rows: Sequence[TraceRow], sources: list[str]) -> list[Point]:
+def _means(interval: int, rows: Sequence[TraceRow], sources: list[str]) -> list[Point]:
     told: dict[str, list[float]] = {}
     for row in rows:
         for name, value in _named(row, sources):
             told.setdefault(name, []).append(value)
     time_ms = int(max(row.unix_s for row in rows) * 1000)
-    step = stretch * STRETCH_S
+    step = interval * INTERVAL_S
     return [Point(clean_key(f"system/{name}"), fsum(each) / len(each), time_ms, step) for name, each in told.items()]
 
 

@@ -72,7 +72,7 @@ class Tracker:
             hurry: whether somebody waits for the process to end: a local store gets no more time than a server.
 
         Returns:
-            A warning that says what was not filed and what to do, or null.
+            A warning that says what was not filed and what to do, or None.
         """
         self._report = report
         self._ending.set()
@@ -157,11 +157,11 @@ def close_sweep(folder: Path, *, uri: str | None = None, grace_s: float = GRACE_
 
     Args:
         folder: the sweep's.
-        uri: the store's address with its credentials; null: the one its cases name.
+        uri: the store's address with its credentials; None: the one its cases name.
         grace_s: seconds.
 
     Returns:
-        A warning that says what was not filed and what to do, or null.
+        A warning that says what was not filed and what to do, or None.
     """
     problems = [f"no answer within {grace_s:g} s"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from hardware.sampling.trace import Trace
 from runner.core.events import Name
-from runner.record.run_record import Story
+from runner.record.run_record import RunRecord
 from runner.record.step_rows import read_rows
 from runner.verify.verdict import Check, failed, not_applicable, passed
 
@@ -19,23 +19,23 @@ SLACK, SLACK_S = 0.05, 0.2
 """By how much two clocks' views of a window may differ: as a share of it, and in seconds."""
 
 
-def consistent(parts: Sequence[Story]) -> Check:
+def consistent(parts: Sequence[RunRecord]) -> Check:
     """The measured segments of every fresh process, against its steps and the marks in its power trace."""
     name = "consistent"
-    if not any(story.all(Name.SEGMENT_END) for story in parts):
+    if not any(run_record.all(Name.SEGMENT_END) for run_record in parts):
         return not_applicable(name, "integrity", "nothing was measured")
-    faults = [fault for story in parts for fault in _faults(story)]
+    faults = [fault for run_record in parts for fault in _faults(run_record)]
     if faults:
         return failed(name, "integrity", "; ".join(faults[:3]))
     return passed(name, "integrity", "events, steps.csv and the marks in power.csv tell the same window")
 
 
-def _faults(story: Story) -> Iterator[str]:
-    segments = [event.value for event in story.all(Name.SEGMENT_END)]
+def _faults(run_record: RunRecord) -> Iterator[str]:
+    segments = [event.value for event in run_record.all(Name.SEGMENT_END)]
     yield from _edges(segments)
-    yield from _steps(story, segments)
-    if not story.all(Name.RESUMED):  # the segments of a further part are numbered anew
-        yield from _marks(Trace.load(story.folder / "power.csv").marks, segments)
+    yield from _steps(run_record, segments)
+    if not run_record.all(Name.RESUMED):  # the segments of a further part are numbered anew
+        yield from _marks(Trace.load(run_record.folder / "power.csv").marks, segments)
 
 
 def _edges(segments: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -45,9 +45,9 @@ def _edges(segments: Sequence[dict[str, Any]]) -> Iterator[str]:
             yield f"segment {one['segment']} is told as {one['seconds']:.4g} s, its edges lie {between_s:.4g} s apart"
 
 
-def _steps(story: Story, segments: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _steps(run_record: RunRecord, segments: Sequence[dict[str, Any]]) -> Iterator[str]:
     """A part that was killed may have left steps without their segment, but no segment goes without its steps."""
-    rows = [row for row in read_rows(story.folder / "steps.csv") if row["phase"] == "window"]
+    rows = [row for row in read_rows(run_record.folder / "steps.csv") if row["phase"] == "window"]
     first = [row for row in rows if row["rank"] == "0"]
     steps, samples = sum(one["steps"] for one in segments), sum(one["samples"] for one in segments)
     if steps > len(first):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.record.reading import UnreadableFolderError, reading
-from runner.record.run_record import Story, read_story
+from runner.record.run_record import RunRecord, read_record
 from runner.results.find import REPORT
 from runner.results.repeats import repeat_folders
 from runner.verify import integrity, publication
@@ -47,10 +47,10 @@ def _verify(folder: Path, search_path: Sequence[str]) -> Verdict:
     return Verdict(folder=folder, checks=[*checks, *publication.checks(report)])
 
 
-def _stories(folder: Path) -> tuple[list[Story], Check | None]:
+def _stories(folder: Path) -> tuple[list[RunRecord], Check | None]:
     """What the run told and what each of its repeats told, in this order; or why that is not known."""
     try:
-        return [read_story(one) for one in (folder, *repeat_folders(folder))], None
+        return [read_record(one) for one in (folder, *repeat_folders(folder))], None
     except Exception as error:  # noqa: BLE001 -- YAML, pydantic, numbers in file names: all mean the same
         text = " ".join(str(error).split())[:300]
         return [], failed("case", "integrity", f"run.yaml or the events cannot be read: {text}")

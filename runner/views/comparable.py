@@ -16,7 +16,7 @@ from runner.views.tables import emulated, known
 
 
 @dataclass(kw_only=True, slots=True)
-class Run:
+class RunResult:
     """A result and where it lies."""
 
     report: Report
@@ -36,15 +36,15 @@ def comparable_key(report: Report) -> tuple[tuple[str, str], ...]:
     )
 
 
-def groups(runs: Sequence[Run]) -> list[list[Run]]:
+def groups(runs: Sequence[RunResult]) -> list[list[RunResult]]:
     """The runs in groups that may be ranked, in the order in which each group first appears."""
-    found: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    found: dict[tuple[tuple[str, str], ...], list[RunResult]] = {}
     for run in runs:
         found.setdefault(comparable_key(run.report), []).append(run)
     return list(found.values())
 
 
-def require_comparable(runs: Sequence[Run]) -> None:
+def require_comparable(runs: Sequence[RunResult]) -> None:
     """Refuse runs that must not be ranked.
 
     Raises:
@@ -63,7 +63,7 @@ def require_comparable(runs: Sequence[Run]) -> None:
     )
 
 
-def sort_runs(runs: Sequence[Run], figure: str) -> list[Run]:
+def sort_runs(runs: Sequence[RunResult], figure: str) -> list[RunResult]:
     """The runs from best to worst in one figure; runs that did not measure it come last.
 
     Raises:
@@ -78,7 +78,7 @@ def sort_runs(runs: Sequence[Run], figure: str) -> list[Run]:
         raise ConfigurationError(f"--sort {figure}: no such figure in these runs.{hint}")
     sign = 1 if known(figure, runs[0].report).better == "lower" else -1
 
-    def key(run: Run) -> tuple[bool, float]:
+    def key(run: RunResult) -> tuple[bool, float]:
         value = value_of(run.report, figure)
         return value is None, 0.0 if value is None else sign * value
 
@@ -96,7 +96,7 @@ def _targets(report: Report) -> str:
     return ", ".join(f"{name} {goal:g}" if goal is not None else name for name, goal in sorted(targets.items()))
 
 
-def differing_fields(runs: Sequence[Run]) -> dict[str, dict[str, Path]]:
+def differing_fields(runs: Sequence[RunResult]) -> dict[str, dict[str, Path]]:
     """Fields that forbid a ranking: each value with the first run that has it."""
     seen: dict[str, dict[str, Path]] = {}
     for run in runs:

@@ -12,7 +12,7 @@ from runner.record.report import Report
 from runner.record.values import known as value_known
 from runner.results.host import OTHERS, isolated
 from runner.results.rules import reasons
-from runner.views.comparable import Run, differing_fields
+from runner.views.comparable import RunResult, differing_fields
 from runner.views.page import BEST, NULL, UNRANKED, Grid, Page
 from runner.views.ranking import Column, best_of, ratio, rule_changes, value_of, verdict
 from runner.views.tables import emulated, first_line, known, marks, measures, on_first_screen, order, publishable
@@ -43,7 +43,7 @@ _REASONS = 3
 _SAID_BY_MARKS = frozenset({"run/emulated", "run/publishable"})
 
 
-def page(runs: Sequence[Run]) -> Page:
+def page(runs: Sequence[RunResult]) -> Page:
     """Figures as rows, runs as columns. Runs that must not be compared are not ranked, and that is said."""
     assert runs
     reports = [run.report for run in runs]

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 
-from runner.views.comparable import Run
+from runner.views.comparable import RunResult
 from runner.views.tables import emulated
 
 CASE_COLUMNS = (
@@ -41,7 +41,7 @@ COLUMNS = (
 )
 
 
-def to_csv(runs: Sequence[Run]) -> str:
+def to_csv(runs: Sequence[RunResult]) -> str:
     """One row per run and figure, values unrounded; an empty value has its reason in the last column."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -63,7 +63,7 @@ def to_csv(runs: Sequence[Run]) -> str:
     return out.getvalue()
 
 
-def to_json(runs: Sequence[Run]) -> str:
+def to_json(runs: Sequence[RunResult]) -> str:
     """A single run's report as it is; several as a list of `{"run", "report"}`."""
     if len(runs) == 1:
         return json.dumps(runs[0].report.to_dict(), indent=1) + "\n"

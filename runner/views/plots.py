@@ -10,7 +10,7 @@ from typing import Any
 from runner.config import schema
 from runner.core.events import Event, Name, read_events
 from runner.record.report import Report
-from runner.record.series import Step, read_power, read_steps
+from runner.record.series import StepPoint, read_power, read_steps
 from runner.results.repeats import repeat_folders
 
 FOLDER = "plots"
@@ -55,7 +55,7 @@ def _figures(folder: Path, report: Report, case: schema.Case) -> dict[str, Any]:
     }
 
 
-def _loss(steps: list[Step]) -> Any:
+def _loss(steps: list[StepPoint]) -> Any:
     told = [(step.step, step.loss) for step in steps if step.loss is not None]
     if not told:
         return None
@@ -71,7 +71,7 @@ def _loss(steps: list[Step]) -> Any:
     return figure
 
 
-def _throughput(steps: list[Step], report: Report, unit: str) -> Any:
+def _throughput(steps: list[StepPoint], report: Report, unit: str) -> Any:
     told = [step for step in steps if step.seconds > 0]
     if not told:
         return None
@@ -183,7 +183,7 @@ def _once(label: str, labelled: set[str]) -> str | None:
     return label
 
 
-def _shade_phases(axes: Any, steps: list[Step], ends: Sequence[float]) -> None:
+def _shade_phases(axes: Any, steps: list[StepPoint], ends: Sequence[float]) -> None:
     """A band behind each run of warm-up steps and of measured steps."""
     labelled: set[str] = set()
     begin, index = 0.0, 0

@@ -199,8 +199,8 @@ def _against(name: str, report: Report) -> str:
     """What the value of a first-screen row is held against."""
     if is_quality(name) and not name.endswith(LAST):
         return _target(name.removeprefix("quality/"), report)
-    if name == "limit/throughput_samples_per_second":
-        fraction = report.figures.get("limit/fraction")
+    if name == "roofline/throughput_samples_per_second":
+        fraction = report.figures.get("roofline/fraction")
         if fraction is None:
             return ""
         return (

@@ -41,7 +41,7 @@ def test_every_trainable_vendor_is_tried_out(swept: Ended) -> None:
 def test_an_emulated_vendor_claims_nothing_of_its_chip(swept: Ended) -> None:
     for report in swept.found:
         assert report["case"]["emulated"] is True and report["case"]["chip"] is None
-        for name in ("compute/mfu", "energy/device_j", "limit/fraction"):
+        for name in ("compute/mfu", "energy/device_j", "roofline/fraction"):
             assert report["figures"][name]["value"] is None and report["figures"][name]["reason"]
 
 

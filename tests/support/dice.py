@@ -10,7 +10,7 @@ from runner.config.schema import STRICT, TaskOptions
 from runner.core.events import Name
 from runner.measure.context import Context
 from runner.record.names import Definition
-from runner.record.run_record import Story
+from runner.record.run_record import RunRecord
 from runner.record.stages import Stage, Stages
 from runner.record.task import Task
 from runner.record.values import Missing, Values
@@ -41,6 +41,6 @@ class Dice(Task):
         assert isinstance(options, DiceOptions)
         context.events.emit(Name.ACCOUNT, {"dice": [1 + number % 6 for number in range(options.rolls)]})
 
-    def values(self, story: Story) -> tuple[Values, list[str]]:
-        told = story.last(Name.ACCOUNT)
+    def values(self, run_record: RunRecord) -> tuple[Values, list[str]]:
+        told = run_record.last(Name.ACCOUNT)
         return {"dice/sum": float(sum(told["dice"])) if told else Missing("no die was rolled")}, []

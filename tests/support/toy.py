@@ -20,7 +20,17 @@ from models.datasets.spec import DataSpec
 from models.recipe import Recipe
 from models.trainable import Trainable
 from models.training import Optimizer, Quality, Schedule, Training
-from runner.config.schema import Case, Compiler, Framework, Measure, TaskOptions, Topology, Tracking, WarmUp, WindowSpec
+from runner.config.schema import (
+    Case,
+    Compiler,
+    FrameworkSpec,
+    Measure,
+    TaskOptions,
+    Topology,
+    Tracking,
+    WarmUp,
+    WindowSpec,
+)
 from runner.core.events import EventWriter
 from runner.measure.context import Context, Mark
 
@@ -121,7 +131,7 @@ def toy_case(*, min_steps: int = 20, **recipe: Any) -> Case:
     return Case(
         task=TaskOptions(name="train"),
         model=toy_recipe(**recipe),
-        framework=Framework(name="pytorch"),
+        framework=FrameworkSpec(name="pytorch"),
         compiler=Compiler(name="eager"),
         vendor=CPU_SPEC,
         precision=PrecisionSpec(name="fp32", weights="float32", autocast=None, matmul="ieee"),

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from hardware.base import DeviceIdentity
 from hardware.meters.amdsmi.boards import DIES, Die, primary_dies
-from hardware.meters.amdsmi.chips import Chip, list_chips, require_whole
+from hardware.meters.amdsmi.chips import AmdChip, list_chips, require_whole
 from hardware.meters.amdsmi.figures import FAST, FIGURES, Figure, power_w
 from hardware.meters.amdsmi.throttle import causes, counts
 from hardware.meters.base import Meter, MeterUnavailableError, Reading
@@ -155,7 +155,7 @@ def _start() -> ModuleType:
     return smi
 
 
-def _find(device: DeviceIdentity, chips: Sequence[Chip]) -> Chip:
+def _find(device: DeviceIdentity, chips: Sequence[AmdChip]) -> AmdChip:
     """The chip that `device` is."""
     found = [chip for chip in chips if chip.is_device(device)]
     if len(found) == 1:
@@ -178,13 +178,13 @@ def _figures(smi: ModuleType, handle: Any) -> dict[str, Figure]:
     return found
 
 
-def _die(smi: ModuleType, chip: Chip) -> Die:
+def _die(smi: ModuleType, chip: AmdChip) -> Die:
     told, _problem = _value(smi, chip.handle, power_w)
     return Die(pci_bus_id=chip.pci_bus_id, device_id=chip.device_id, tells_power=told is not None)
 
 
 def _value(smi: ModuleType, handle: Any, figure: Figure) -> tuple[Any, str]:
-    """A figure, or null and what was said instead."""
+    """A figure, or None and what was said instead."""
     try:
         return figure(smi, handle), ""
     except (smi.AmdSmiException, AttributeError, LookupError, TypeError) as error:

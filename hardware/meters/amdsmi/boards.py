@@ -21,12 +21,12 @@ class Die:
 
     pci_bus_id: str
     device_id: int | None
-    """Its PCI device number; null when the tool does not tell."""
+    """Its PCI device number; None when the tool does not tell."""
     tells_power: bool
 
 
 def primary_dies(dies: Sequence[Die]) -> dict[str, str | None]:
-    """For each die of a board with two, the PCI address of the one that tells the board's power; null when unclear."""
+    """For each die of a board with two, the PCI address of the one that tells the board's power; None when unclear."""
     ordered = sorted((die for die in dies if die.device_id in TWO_DIES), key=lambda die: die.pci_bus_id)
     if len(ordered) % DIES:
         return dict.fromkeys((die.pci_bus_id for die in ordered), None)  # one is hidden or lost, but which?

@@ -18,7 +18,7 @@ GUEST = "GUEST"
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
-class Chip:
+class AmdChip:
     """One GPU of the library's list."""
 
     handle: Any
@@ -33,7 +33,7 @@ class Chip:
         return self.pci_bus_id == pci if pci is not None else device.uuid in self.uuids
 
 
-def list_chips(smi: ModuleType) -> list[Chip]:
+def list_chips(smi: ModuleType) -> list[AmdChip]:
     """The GPUs whose PCI address the library tells.
 
     Raises:
@@ -42,7 +42,7 @@ def list_chips(smi: ModuleType) -> list[Chip]:
     return [chip for handle in smi.amdsmi_get_processor_handles() if (chip := _chip(smi, handle)) is not None]
 
 
-def _chip(smi: ModuleType, handle: Any) -> Chip | None:
+def _chip(smi: ModuleType, handle: Any) -> AmdChip | None:
     pci = normal_pci(str(_asked(smi, ("amdsmi_get_gpu_device_bdf", "amdsmi_get_device_bdf"), handle)))
     if pci is None:
         return None
@@ -52,10 +52,12 @@ def _chip(smi: ModuleType, handle: Any) -> Chip | None:
     serial = device_number(asic.get("asic_serial"))
     if serial:
         uuids.add(f"GPU-{serial:016x}")
-    return Chip(handle=handle, pci_bus_id=pci, uuids=frozenset(uuids), device_id=device_number(asic.get("device_id")))
+    return AmdChip(
+        handle=handle, pci_bus_id=pci, uuids=frozenset(uuids), device_id=device_number(asic.get("device_id"))
+    )
 
 
-def require_whole(smi: ModuleType, chip: Chip) -> None:
+def require_whole(smi: ModuleType, chip: AmdChip) -> None:
     """Refuse a part of a GPU: power is known for the whole one alone.
 
     Raises:
@@ -73,7 +75,7 @@ def require_whole(smi: ModuleType, chip: Chip) -> None:
 
 
 def _asked(smi: ModuleType, names: tuple[str, ...], handle: Any) -> Any:
-    """What the first of these functions that this version has answers; null when it refuses."""
+    """What the first of these functions that this version has answers; None when it refuses."""
     function = next((getattr(smi, name) for name in names if hasattr(smi, name)), None)
     if function is None:
         return None

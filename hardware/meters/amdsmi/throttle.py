@@ -30,7 +30,7 @@ def counts(metrics: Mapping[str, Any]) -> dict[str, int]:
 
 
 def causes(metrics: Mapping[str, Any], before: Mapping[str, int] | None) -> str | None:
-    """The causes, joined by `+`; empty when there are none, null when the chip does not tell or has no earlier count.
+    """The causes, joined by `+`; empty when there are none, None when the chip does not tell or has no earlier count.
 
     Args:
         metrics: what `amdsmi_get_gpu_metrics_info` answers.

@@ -36,7 +36,7 @@ def board_source(board: str | None) -> str:
 def share_power(rows: Sequence[SmiRow], board: str) -> list[SmiRow]:
     """Rows of the devices on one board, whose powers are the board's: told by one of them, or by each again.
 
-    Rows that tell different powers keep them, and `board_reading` makes null of the contradiction.
+    Rows that tell different powers keep them, and `board_reading` makes None of the contradiction.
     """
     return [replace(row, board=board, power_w=None, board_power_w=row.power_w) for row in rows]
 
@@ -47,7 +47,7 @@ def has_sensor(board: str | None, rows: Sequence[SmiRow]) -> bool:
 
 
 def board_reading(board: str, rows: Sequence[SmiRow]) -> Reading:
-    """The board's power once; null while its rows disagree."""
+    """The board's power once; None while its rows disagree."""
     own = [row for row in rows if row.board == board]
     told = {row.board_power_w for row in own if row.board_power_w is not None}
     alike = len(told) == 1

@@ -66,14 +66,14 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 def _number(cell: Sequence[str]) -> int | None:
-    """The number of a device that a cell begins with; null for a quantity such as `35 C`."""
+    """The number of a device that a cell begins with; None for a quantity such as `35 C`."""
     if not cell or not cell[0].isdecimal():
         return None
     return None if len(cell) > 1 and cell[1].lower() in _UNITS else int(cell[0])
 
 
 def single(text: str, units: Mapping[str, float]) -> float | None:
-    """The only quantity of a text in any of these units; null when there is none, or several.
+    """The only quantity of a text in any of these units; None when there is none, or several.
 
     Args:
         text: words and cells of one device.
@@ -90,7 +90,7 @@ def single(text: str, units: Mapping[str, float]) -> float | None:
 def boxed_row(
     text: str, memory_units: Mapping[str, float], *, index: int | None = None, utilisation_needed: bool = True
 ) -> SmiRow | None:
-    """What the words and cells of one device tell; null when there is neither a quantity nor an address among them.
+    """What the words and cells of one device tell; None when there is neither a quantity nor an address among them.
 
     Args:
         text: of one device.

@@ -34,7 +34,7 @@ class Tool:
         self._timeout_s = timeout_s
         self._stuck: subprocess.Popen[str] | None = None
         self.complaint: str | None = None
-        """What the last call that printed something ended with, and complained of; null where it ended well."""
+        """What the last call that printed something ended with, and complained of; None where it ended well."""
         self.cpu_s = 0.0
         """Processor seconds of all calls so far; of other tools too that ended meanwhile, so never too few."""
 

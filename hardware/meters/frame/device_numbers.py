@@ -15,7 +15,7 @@ def driver_numbers(listed: Sequence[int | None], nodes: Sequence[int]) -> dict[i
     lost shifts such numbers, so that both lists must be of one length.
 
     Args:
-        listed: the numbers of a tool's rows; null where a row has none.
+        listed: the numbers of a tool's rows; None where a row has none.
         nodes: the numbers of the device nodes.
 
     Returns:
@@ -29,10 +29,10 @@ def driver_numbers(listed: Sequence[int | None], nodes: Sequence[int]) -> dict[i
 
 
 def numbers_of_nodes(listed: Sequence[int | None], patterns: Iterable[str], root: Path) -> list[int | None]:
-    """The driver's number in place of each of the tool's, by the device nodes that are here; null where it is unclear.
+    """The driver's number in place of each of the tool's, by the device nodes that are here; None where it is unclear.
 
     Args:
-        listed: the numbers of a tool's rows; null where a row has none.
+        listed: the numbers of a tool's rows; None where a row has none.
         patterns: of the driver's device nodes.
         root: of the file system.
     """

@@ -1,4 +1,4 @@
-"""What vendors' tools print, as numbers in base units; what is not a number in a known unit is null.
+"""What vendors' tools print, as numbers in base units; what is not a number in a known unit is None.
 
 Tools write `57W`, `57.2 W`, `31C`, `40536MiB`, `12 %`, and where they do not know `NA`, `N/A`, `-`, `[Not Supported]`.
 """
@@ -36,12 +36,12 @@ def quantity(text: str | None, units: Mapping[str, float], *, bare: float | None
     """The number of a field in base units.
 
     Args:
-        text: one field, with or without its unit; null is allowed, for a column that is not there.
+        text: one field, with or without its unit; None is allowed, for a column that is not there.
         units: factor to the base unit, by unit in small letters: WATTS, CELSIUS, PERCENT, BYTES, MEGAHERTZ, JOULES.
-        bare: factor for a number without unit, when the header tells it; null: a bare number is not understood.
+        bare: factor for a number without unit, when the header tells it; None: a bare number is not understood.
 
     Returns:
-        Null when the field holds anything else, such as `NA`, or a number in a unit that is not listed.
+        None when the field holds anything else, such as `NA`, or a number in a unit that is not listed.
     """
     match = _QUANTITY.fullmatch((text or "").strip())
     if match is None:
@@ -60,7 +60,7 @@ def is_absent(text: str) -> bool:
 
 
 def within(value: float | None, least: float, most: float) -> float | None:
-    """A value inside what is possible; null for what no sensor can mean, such as 65535 degrees."""
+    """A value inside what is possible; None for what no sensor can mean, such as 65535 degrees."""
     return value if value is not None and least <= value <= most else None
 
 

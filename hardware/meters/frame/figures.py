@@ -1,7 +1,7 @@
 """Which figures a tool tells, and under which names: what most meters of command-line tools are made of.
 
 A `Figure` says where a number stands, in which units, and what is possible. A `Layout` says it of a whole row. What is
-absent is null; what is there and not understood is null too, and its text is kept.
+absent is None; what is there and not understood is None too, and its text is kept.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Fields: TypeAlias = Mapping[str, Field]
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
-class Figure:
+class MeterFigure:
     """Where one figure of a device stands, and what it can be."""
 
     names: tuple[str, ...]
@@ -48,7 +48,7 @@ class Figure:
     least: float
     most: float
     bare: float | None = None
-    """Factor for a number whose unit is nowhere; null: such a number is not understood."""
+    """Factor for a number whose unit is nowhere; None: such a number is not understood."""
     needed: bool = False
     """Whether every version tells it of every device, so that its absence is worth the row's text."""
     zero_is_absent: bool = False
@@ -80,12 +80,12 @@ class Layout:
     pci_bus_id: tuple[str, ...] = ()
     uuid: tuple[str, ...] = ()
     index: tuple[str, ...] = ()
-    power_w: Figure | None = None
-    energy_j: Figure | None = None
-    temperature_c: Figure | None = None
-    utilisation: Figure | None = None
-    memory_used_bytes: Figure | None = None
-    clock_mhz: Figure | None = None
+    power_w: MeterFigure | None = None
+    energy_j: MeterFigure | None = None
+    temperature_c: MeterFigure | None = None
+    utilisation: MeterFigure | None = None
+    memory_used_bytes: MeterFigure | None = None
+    clock_mhz: MeterFigure | None = None
     whole_text: bool = False
     """Whether a doubt about one figure shows the whole row rather than the one field."""
 
@@ -102,7 +102,7 @@ class Layout:
         if address is not None and pci is None:
             found.append(f"no PCI address: {address}")
 
-        def read(figure: Figure | None) -> float | None:
+        def read(figure: MeterFigure | None) -> float | None:
             return None if figure is None else figure.read(fields, found)
 
         return SmiRow(
@@ -121,12 +121,12 @@ class Layout:
     def names(self) -> list[str]:
         """Every name of it."""
         parts = [getattr(self, part.name) for part in dataclass_fields(self)]
-        named = [part.names if isinstance(part, Figure) else part for part in parts]
+        named = [part.names if isinstance(part, MeterFigure) else part for part in parts]
         return [name for names in named if isinstance(names, tuple) for name in names]
 
 
 def told(fields: Fields, names: Sequence[str]) -> str | None:
-    """The first of these fields that tells something; null when none does."""
+    """The first of these fields that tells something; None when none does."""
     texts = (fields[name].text.strip() for name in names if name in fields)
     return next((text for text in texts if not is_absent(text) and text != TWICE), None)
 
@@ -148,16 +148,16 @@ def power(
     most: float = MOST_W,
     needed: bool = False,
     zero_is_absent: bool = False,
-) -> Figure:
+) -> MeterFigure:
     """A power in watts."""
-    return Figure(
+    return MeterFigure(
         names=names, units=WATTS, bare=bare, least=least, most=most, needed=needed, zero_is_absent=zero_is_absent
     )
 
 
-def energy(*names: str, bare: float | None = None) -> Figure:
+def energy(*names: str, bare: float | None = None) -> MeterFigure:
     """A counter of joules; one that stands at 0 counts nothing."""
-    return Figure(names=names, units=JOULES, bare=bare, least=0.0, most=float("inf"), zero_is_absent=True)
+    return MeterFigure(names=names, units=JOULES, bare=bare, least=0.0, most=float("inf"), zero_is_absent=True)
 
 
 def temperature(
@@ -166,24 +166,26 @@ def temperature(
     bare: float | None = None,
     least: float = COLDEST_C,
     needed: bool = False,
-) -> Figure:
+) -> MeterFigure:
     """A temperature in degrees Celsius."""
-    return Figure(names=names, units=units, bare=bare, least=least, most=HOTTEST_C, needed=needed)
+    return MeterFigure(names=names, units=units, bare=bare, least=least, most=HOTTEST_C, needed=needed)
 
 
-def utilisation(*names: str, bare: float | None = None, needed: bool = False) -> Figure:
+def utilisation(*names: str, bare: float | None = None, needed: bool = False) -> MeterFigure:
     """A share of 0..1."""
-    return Figure(names=names, units=PERCENT, bare=bare, least=0.0, most=1.0, needed=needed)
+    return MeterFigure(names=names, units=PERCENT, bare=bare, least=0.0, most=1.0, needed=needed)
 
 
-def memory(*names: str, units: Mapping[str, float] = BYTES, bare: float | None = None, needed: bool = False) -> Figure:
+def memory(
+    *names: str, units: Mapping[str, float] = BYTES, bare: float | None = None, needed: bool = False
+) -> MeterFigure:
     """Used memory in bytes."""
-    return Figure(names=names, units=units, bare=bare, least=0.0, most=LARGEST_BYTES, needed=needed)
+    return MeterFigure(names=names, units=units, bare=bare, least=0.0, most=LARGEST_BYTES, needed=needed)
 
 
-def clock(*names: str, bare: float | None = None, needed: bool = False) -> Figure:
+def clock(*names: str, bare: float | None = None, needed: bool = False) -> MeterFigure:
     """A clock in megahertz."""
-    return Figure(names=names, units=MEGAHERTZ, bare=bare, least=0.0, most=FASTEST_MHZ, needed=needed)
+    return MeterFigure(names=names, units=MEGAHERTZ, bare=bare, least=0.0, most=FASTEST_MHZ, needed=needed)
 
 
 def _shown(name: str, field: Field) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(kw_only=True, slots=True, frozen=True)
 class SmiRow:
-    """What a tool says of one device. What it does not tell, or what was not understood, is null."""
+    """What a tool says of one device. What it does not tell, or what was not understood, is None."""
 
     pci_bus_id: str | None = None
     """As `hardware.bus.pci.normal_pci` writes it."""
@@ -28,6 +28,6 @@ class SmiRow:
     clock_mhz: float | None = None
     throttle: str | None = None
     raw: str | None = None
-    """The row's own text where something in it was not understood; null when all of it was."""
+    """The row's own text where something in it was not understood; None when all of it was."""
     refused: str | None = None
     """Why the device cannot be measured at all, such as a part of a chip whose power is the chip's; opening says so."""

@@ -91,7 +91,7 @@ class Host(Meter):
     def _utilisations(self) -> tuple[float | None, float | None]:
         """Shares of all cores' time since the last call, 0..1: of everybody, and of the case's own processes.
 
-        Null where that was just now; the second also where some of the processes were not known then, or nobody is
+        None where that was just now; the second also where some of the processes were not known then, or nobody is
         left.
         """
         now_s = self._clock()
@@ -147,7 +147,7 @@ def _parent(process: psutil.Process) -> int | None:
 
 
 def _processor_s(processes: Sequence[psutil.Process]) -> float | None:
-    """Processor seconds of these and of the children they have seen end; null when nobody is left."""
+    """Processor seconds of these and of the children they have seen end; None when nobody is left."""
     told: list[float] = []
     for process in processes:
         with contextlib.suppress(psutil.Error):

@@ -23,7 +23,7 @@ _UNTOLD = (OSError, psutil.Error, NotImplementedError, RuntimeError)
 
 
 class Moved(NamedTuple):
-    """Bytes that came from, and went to, the outside; null where the machine does not tell."""
+    """Bytes that came from, and went to, the outside; None where the machine does not tell."""
 
     received: int | None
     sent: int | None

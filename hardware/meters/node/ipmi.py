@@ -96,7 +96,7 @@ class Ipmi(Meter):
 
 
 def dcmi_watts(text: str) -> float | None:
-    """Power in what `dcmi power reading` prints; null when it is not measuring."""
+    """Power in what `dcmi power reading` prints; None when it is not measuring."""
     told = _fields(text)
     if told.get("Power reading state is") != "activated":
         return None
@@ -104,7 +104,7 @@ def dcmi_watts(text: str) -> float | None:
 
 
 def sensor_watts(text: str) -> float | None:
-    """Power in what `sdr get NAME` prints; null for no reading, for another unit, and for a sensor that is off."""
+    """Power in what `sdr get NAME` prints; None for no reading, for another unit, and for a sensor that is off."""
     told = _fields(text)
     # `175 (+/- 0) Watts`: the tolerance stands between number and unit.
     reading = re.sub(r"\(\+/-[^)]*\)", "", told.get("Sensor Reading", ""))

@@ -33,7 +33,7 @@ OPENING_S = 10.0
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
-class Told:
+class PowerReadings:
     """What a resource says of its chassis' power: watts, or why none."""
 
     watts: float | None
@@ -105,9 +105,11 @@ class Redfish(Meter):
         self._client = client
         return client, "" if path.rstrip("/") in ("", "/redfish", "/redfish/v1", CHASSIS) else path
 
-    def _look_through(self, client: RedfishClient, members: Sequence[str]) -> dict[str, tuple[str, Told] | None]:
+    def _look_through(
+        self, client: RedfishClient, members: Sequence[str]
+    ) -> dict[str, tuple[str, PowerReadings] | None]:
         deadline_s = time.monotonic() + self._opening_s
-        found: dict[str, tuple[str, Told] | None] = {}
+        found: dict[str, tuple[str, PowerReadings] | None] = {}
         for member in members:
             if time.monotonic() > deadline_s:
                 raise RedfishError(
@@ -117,7 +119,7 @@ class Redfish(Meter):
             found[member] = _power_of(client, member)
         return found
 
-    def _only(self, found: dict[str, tuple[str, Told] | None]) -> str:
+    def _only(self, found: dict[str, tuple[str, PowerReadings] | None]) -> str:
         """Path of the one resource that tells power."""
         with_power = {member: one for member, one in found.items() if one is not None and one[1].watts is not None}
         if len(with_power) == 1:
@@ -133,10 +135,10 @@ class Redfish(Meter):
         raise MeterUnavailableError(f"redfish: no chassis tells its power ({'; '.join(said) or 'none has a reading'})")
 
 
-def _power_of(client: RedfishClient, chassis: str) -> tuple[str, Told] | None:
-    """The resource of a chassis that tells its power, else the last that has it in its form; null without any."""
+def _power_of(client: RedfishClient, chassis: str) -> tuple[str, PowerReadings] | None:
+    """The resource of a chassis that tells its power, else the last that has it in its form; None without any."""
     resource = client.get(chassis)
-    found: tuple[str, Told] | None = None
+    found: tuple[str, PowerReadings] | None = None
     for name in RESOURCES:
         for path in _links([resource.get(name)]):
             found = path, power_in(client.get(path))
@@ -145,7 +147,7 @@ def _power_of(client: RedfishClient, chassis: str) -> tuple[str, Told] | None:
     return found
 
 
-def power_in(resource: dict[str, Any]) -> Told:
+def power_in(resource: dict[str, Any]) -> PowerReadings:
     """Power in an EnvironmentMetrics or Power resource."""
     sensor = resource.get("PowerWatts")
     if isinstance(sensor, dict):
@@ -158,14 +160,16 @@ def power_in(resource: dict[str, Any]) -> Told:
     if len(told) == 1:
         return _told(told[0]["PowerConsumedWatts"], "PowerConsumedWatts")
     names = ", ".join(str(one.get("Name")) for one in controls)
-    return Told(watts=None, reason=f"PowerControl has no single PowerConsumedWatts of the chassis: {names or 'empty'}")
+    return PowerReadings(
+        watts=None, reason=f"PowerControl has no single PowerConsumedWatts of the chassis: {names or 'empty'}"
+    )
 
 
-def _told(value: Any, name: str) -> Told:
+def _told(value: Any, name: str) -> PowerReadings:
     """A node that answers draws power: 0 is a sensor that does not measure."""
     if _is_number(value) and 0 < value < inf:
-        return Told(watts=float(value))
-    return Told(watts=None, reason=f"{name} is {value!r}"[:200])
+        return PowerReadings(watts=float(value))
+    return PowerReadings(watts=None, reason=f"{name} is {value!r}"[:200])
 
 
 def _is_number(value: Any) -> bool:

@@ -26,7 +26,7 @@ NO_LOCK = "application clocks are as shipped, and NVML does not tell whether clo
 
 
 def nvml_devices() -> list[DeviceIdentity] | None:
-    """All GPUs in NVML's order; null where NVML does not answer."""
+    """All GPUs in NVML's order; None where NVML does not answer."""
     try:
         nvml = start_nvml()
     except MeterUnavailableError:
@@ -51,7 +51,7 @@ def _identity(nvml: ModuleType, index: int) -> DeviceIdentity:
 
 
 def nvml_condition(identity: DeviceIdentity) -> DeviceCondition:
-    """The state of one GPU, found by UUID or PCI address; what NVML does not answer is null with its words."""
+    """The state of one GPU, found by UUID or PCI address; what NVML does not answer is None with its words."""
     try:
         nvml = start_nvml()
     except MeterUnavailableError as error:
@@ -89,7 +89,7 @@ def _condition(nvml: ModuleType, handle: Any) -> DeviceCondition:
 
 
 class _Answers:
-    """Asks NVML, and keeps the first reason for each null."""
+    """Asks NVML, and keeps the first reason for each None."""
 
     def __init__(self, nvml: ModuleType) -> None:
         self._nvml = nvml
@@ -115,7 +115,7 @@ def _processes(nvml: ModuleType, handle: Any) -> tuple[DeviceProcess, ...]:
 
 
 def _name(pid: int) -> str | None:
-    """Null where the process is another namespace's or another user's."""
+    """None where the process is another namespace's or another user's."""
     import psutil
 
     try:

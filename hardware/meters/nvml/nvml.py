@@ -21,7 +21,7 @@ SLOW_PERIOD_S = 1.0
 
 
 @dataclass(kw_only=True, slots=True)
-class Gpu:
+class NvmlGpu:
     """One GPU and the way each figure is read from it; what it does not tell is not there."""
 
     source: str
@@ -39,7 +39,7 @@ class Nvml(Meter):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._nvml: ModuleType | None = None
-        self._gpus: list[Gpu] = []
+        self._gpus: list[NvmlGpu] = []
 
     def open(self, devices: Sequence[DeviceIdentity]) -> None:
         """Find each device by UUID, else PCI id, and how each of its figures is read.
@@ -76,7 +76,7 @@ class Nvml(Meter):
             raise MeterUnavailableError(f"nvml: {lost[0]}")
         return readings
 
-    def _read(self, nvml: ModuleType, gpu: Gpu) -> Reading:
+    def _read(self, nvml: ModuleType, gpu: NvmlGpu) -> Reading:
         now_s = self._clock()
         wanted = FAST | SLOW if now_s >= gpu.slow_due_s else FAST
         if wanted != FAST:
@@ -120,7 +120,7 @@ def start_nvml() -> ModuleType:
     return nvml
 
 
-def _find(nvml: ModuleType, device: DeviceIdentity) -> Gpu:
+def _find(nvml: ModuleType, device: DeviceIdentity) -> NvmlGpu:
     """The GPU that `device` is."""
     uuid = device.uuid
     if uuid and uuid.upper().startswith("MIG-"):
@@ -132,7 +132,7 @@ def _find(nvml: ModuleType, device: DeviceIdentity) -> Gpu:
     handle = handle_of(nvml, uuid, device)
     _refuse_partitions(nvml, handle, uuid or str(device.pci_bus_id))
     figures = {name: figure for name, ways in FIGURES.items() if (figure := _first_way(nvml, handle, ways))}
-    return Gpu(source=uuid or str(device.pci_bus_id), handle=handle, figures=figures)
+    return NvmlGpu(source=uuid or str(device.pci_bus_id), handle=handle, figures=figures)
 
 
 def handle_of(nvml: ModuleType, uuid: str | None, device: DeviceIdentity) -> Any:

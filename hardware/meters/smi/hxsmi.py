@@ -2,7 +2,7 @@
 
 All that is public is what FlagPerf filters out of it (inference/docker_images/hexaflake): each device takes two lines,
 one with temperature and power and the state `stb`, one with `used MiB / total MiB`. Its heading is not public, so
-quantities are told by their units, in any order, and what is there twice or not at all is null.
+quantities are told by their units, in any order, and what is there twice or not at all is None.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Hygon DCUs through `hy-smi`, Hygon's fork of rocm-smi: its JSON, else its table and the list of PCI addresses.
 
-The table tells memory as a share of a size it does not tell, so memory stays null there. Its numbers are the tool's
+The table tells memory as a share of a size it does not tell, so memory stays None there. Its numbers are the tool's
 own: a device is found by the PCI address that `--showbus` gives for the number, in either form.
 Sources: recorded outputs of hy-smi and DTK's rocm-smi (`DCU … DCU%`, later `HCU … HCU%`; FlagPerf training/dcu).
 """

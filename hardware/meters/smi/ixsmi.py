@@ -48,14 +48,14 @@ class Ixsmi(DeclaredMeter):
         chips = [self._chip(fields) for fields in self.fields(outputs)]
         return [_row(chip, chips) for chip in chips]
 
-    def _chip(self, fields: Fields) -> Chip:
+    def _chip(self, fields: Fields) -> IxChip:
         doubts: list[str] = []
         board_power_w = _BOARD_POWER.read(fields, doubts)
         virtual = (told(fields, ("gpu_virtualization_mode/virtualization_mode",)) or "").lower() == "vgpu"
         if virtual:
             doubts.append("a virtual GPU: power is only known on its host")
         row, position = self.layout.row(fields, doubts), told(fields, ("gpu_position",))
-        return Chip(
+        return IxChip(
             row=replace(row, power_w=None) if virtual else row,
             board_power_w=None if virtual else board_power_w,
             serial=told(fields, ("serial",)),
@@ -70,7 +70,7 @@ class Ixsmi(DeclaredMeter):
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
-class Chip:
+class IxChip:
     """One `<gpu>`, its own power in the row."""
 
     row: SmiRow
@@ -84,7 +84,7 @@ class Chip:
     shares_board: bool
 
 
-def _row(chip: Chip, chips: Sequence[Chip]) -> SmiRow:
+def _row(chip: IxChip, chips: Sequence[IxChip]) -> SmiRow:
     """The chip's row; where it shares its board, with the board's power in place of its own."""
     if not chip.shares_board:
         return chip.row
@@ -101,7 +101,7 @@ def _row(chip: Chip, chips: Sequence[Chip]) -> SmiRow:
     return share_power(rows, board)[mates.index(chip)]
 
 
-def _board(chip: Chip, chips: Sequence[Chip]) -> tuple[str | None, list[Chip]]:
+def _board(chip: IxChip, chips: Sequence[IxChip]) -> tuple[str | None, list[IxChip]]:
     """Name of the chip's board and all chips on it; no name where that is not certain."""
     for key in ("serial", "board_id"):
         own = getattr(chip, key)

@@ -42,7 +42,7 @@ NAMES = LAYOUT.names()
 
 
 @dataclass(kw_only=True, slots=True)
-class Card:
+class RocmCard:
     """One card's fields by name; names in small letters, without the colon that some end with."""
 
     number: int
@@ -54,12 +54,12 @@ class Card:
         return next((text for text in texts if text is not None and not is_absent(text)), None)
 
 
-def parse_cards(text: str) -> list[Card]:
+def parse_cards(text: str) -> list[RocmCard]:
     """The cards of a JSON text, whole or with missing commas; a card whose object does not end is left out."""
     start = re.search(r'\{\s*"', text)
     if start is None:
         return []
-    cards: list[Card] = []
+    cards: list[RocmCard] = []
     depth = 0
     title = last = ""
     name: str | None = None
@@ -72,7 +72,7 @@ def parse_cards(text: str) -> list[Card]:
             title, name, values = name or "", None, {}
         elif mark == "}":
             if depth == _CARDS_DEPTH and (match := _CARD.fullmatch(title)):
-                cards.append(Card(number=int(match[1]), values=values))
+                cards.append(RocmCard(number=int(match[1]), values=values))
             depth, name = depth - 1, None
             if depth == 0:
                 break
@@ -91,8 +91,8 @@ def _add(values: dict[str, str], name: str, text: str) -> None:
     values[name] = text if known is None or known == text else f"{known} or {text}"
 
 
-def card_row(card: Card) -> SmiRow:
-    """One card's figures; what it does not tell or what is not possible is null."""
+def card_row(card: RocmCard) -> SmiRow:
+    """One card's figures; what it does not tell or what is not possible is None."""
     fields = {
         name: Field(text=card.values[_key(name)].strip("() "), unit=heading(name)[1], title=f"{name}:")
         for name in NAMES

@@ -10,7 +10,7 @@ from hardware.base import DeviceIdentity
 from hardware.meters.amdsmi.boards import Die, device_number, primary_dies
 from hardware.meters.frame.row import SmiRow
 from hardware.meters.frame.smi import SmiMeter
-from hardware.meters.smi.rocm_rows import Card, card_row, parse_cards
+from hardware.meters.smi.rocm_rows import RocmCard, card_row, parse_cards
 
 SECONDARY = "secondary die"
 WHOLE = "SPX"
@@ -65,7 +65,7 @@ class RocmSmi(SmiMeter):
         return replace(row, board=primary, board_power_w=told, power_w=None, energy_j=None)
 
 
-def _row(card: Card) -> SmiRow:
+def _row(card: RocmCard) -> SmiRow:
     """A card's row; power and energy of a partitioned GPU are the whole GPU's, so no device's."""
     row = card_row(card)
     partition = card.text("Compute Partition")
@@ -75,14 +75,14 @@ def _row(card: Card) -> SmiRow:
     return replace(row, power_w=None, energy_j=None, raw=why)
 
 
-def _primaries(cards: Sequence[Card], rows: Sequence[SmiRow]) -> dict[str, str | None]:
+def _primaries(cards: Sequence[RocmCard], rows: Sequence[SmiRow]) -> dict[str, str | None]:
     """For each die of a shared board, the one that tells its power; unclear where a chip does not tell what it is."""
     dies = [_die(card, row) for card, row in zip(cards, rows, strict=True)]
     unclear = [die.pci_bus_id for die in dies if die.device_id is None and any(map(_is_secondary, cards))]
     return primary_dies(dies) | dict.fromkeys(unclear, None)
 
 
-def _die(card: Card, row: SmiRow) -> Die:
+def _die(card: RocmCard, row: SmiRow) -> Die:
     return Die(
         pci_bus_id=row.pci_bus_id or "",
         device_id=device_number(card.text("Device ID", "GPU ID", "Card Model")),
@@ -90,5 +90,5 @@ def _die(card: Card, row: SmiRow) -> Die:
     )
 
 
-def _is_secondary(card: Card) -> bool:
+def _is_secondary(card: RocmCard) -> bool:
     return any(SECONDARY in text.casefold() for text in card.values.values())

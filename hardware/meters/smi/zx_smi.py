@@ -3,7 +3,7 @@
 Public is the call and that its names include pwr, DTemp, MUsed and Mem (FlagPerf inference/docker_images/zixiao). So
 columns are found by these names wherever they stand; units come from the name, from a line of units below it, or from
 the field itself. Without any, power is in watts and temperature in degrees, as in every such tool, if that is possible
-at all; memory stays null, for nothing says what its number counts.
+at all; memory stays None, for nothing says what its number counts.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class ZxSmi(SmiMeter):
 
 
 def _row(number: int, text: str) -> SmiRow | None:
-    """The card's row; null when there is not exactly one under a heading with the names that are known."""
+    """The card's row; None when there is not exactly one under a heading with the names that are known."""
     rows = [row for row in _table(text) if _is_of(number, row)]
     if len(rows) != 1:
         return None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from models.datasets.language.next_token import IGNORED, Example
+from models.datasets.language.next_token import IGNORED, TokenExample
 from models.datasets.language.text_sample import corpus_files, held_out, read_documents
 from models.datasets.language.token_stream import Tokens, check_vocabulary
 from models.datasets.reading import Reader
@@ -28,7 +28,7 @@ LAST_WORD = re.compile(r" ([A-Za-z]{2,})(?=\s)")
 """How the sample's passages end: a plain word after one space, which byte-level BPE encodes as it would in the text."""
 
 
-class LastWords(Dataset[Example]):
+class LastWords(Dataset[TokenExample]):
     """Passages as inputs padded to one length; targets are the last word's tokens alone."""
 
     def __init__(self, passages: list[tuple[Tokens, int]], sequence_length: int) -> None:
@@ -44,7 +44,7 @@ class LastWords(Dataset[Example]):
     def __len__(self) -> int:
         return len(self.passages)
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, index: int) -> TokenExample:
         """One passage. Padding comes last, where causal attention cannot see it from a counted place."""
         ids, word = self.passages[index]
         tokens = len(ids) - 1
@@ -52,7 +52,7 @@ class LastWords(Dataset[Example]):
         targets = np.full(self.sequence_length, IGNORED, dtype=np.int64)
         inputs[:tokens] = ids[:-1]
         targets[tokens - word : tokens] = ids[-word:]
-        return Example(inputs, targets, tokens)
+        return TokenExample(inputs, targets, tokens)
 
 
 def lambada_passages(root: Path, sequence_length: int, vocabulary: int, *, source: str) -> LastWords:

@@ -15,7 +15,7 @@ IGNORED = -100
 """A target that neither the loss nor a metric counts; torch's own number for it."""
 
 
-class Example(NamedTuple):
+class TokenExample(NamedTuple):
     """One sequence: what the model reads and what it must say at each place."""
 
     inputs: Tokens
@@ -26,7 +26,7 @@ class Example(NamedTuple):
     """Inputs that are not padding."""
 
 
-class Sequences(Dataset[Example]):
+class Sequences(Dataset[TokenExample]):
     """Sequences cut one after another from a token file; documents run on into one another.
 
     Neighbours share the one id that is the last target of the first and the first input of the second.
@@ -59,7 +59,7 @@ class Sequences(Dataset[Example]):
     def __len__(self) -> int:
         return self.stop - self.first
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, index: int) -> TokenExample:
         """One sequence.
 
         Raises:
@@ -68,10 +68,10 @@ class Sequences(Dataset[Example]):
         start = (self.first + index) * self.sequence_length
         ids = self.tokens.read(start, start + self.sequence_length + 1)
         check_vocabulary(ids, self.vocabulary, self.tokens.path, f"From token {start} on,")
-        return Example(ids[:-1], ids[1:], self.sequence_length)
+        return TokenExample(ids[:-1], ids[1:], self.sequence_length)
 
 
-def next_token_batch(examples: list[Example]) -> Batch:
+def next_token_batch(examples: list[TokenExample]) -> Batch:
     """Join examples of one length: `input_ids` and `targets` (batch, length), `samples` and `tokens` as integers."""
     return {
         "input_ids": torch.from_numpy(np.stack([example.inputs for example in examples])),

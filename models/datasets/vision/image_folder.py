@@ -11,7 +11,7 @@ from torchvision.transforms import v2
 
 from models.datasets.base import DataError, Datasets
 from models.datasets.reading import Reader
-from models.datasets.vision.images import IMAGENET_MEAN, IMAGENET_STD, Example
+from models.datasets.vision.images import IMAGENET_MEAN, IMAGENET_STD, LabelledImage
 
 LAYOUT = "train/<class>/*.JPEG and val/<class>/*.JPEG, the same class folders in both"
 CROP_FRACTION = 224 / 256
@@ -31,8 +31,8 @@ class LabelledFolder(ImageFolder):  # type: ignore[misc]
             except FileNotFoundError as error:  # torchvision says which class has no image
                 raise DataError(str(error), where=folder, expected=LAYOUT, source=source) from error
 
-    def __getitem__(self, index: int) -> Example:
-        return Example(*super().__getitem__(index))
+    def __getitem__(self, index: int) -> LabelledImage:
+        return LabelledImage(*super().__getitem__(index))
 
     def _read(self, path: str) -> Image.Image:
         image: Image.Image = self.files.image(path, "Cannot read an image")

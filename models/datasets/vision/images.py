@@ -23,7 +23,7 @@ HELD_OUT = 5
 """Every so many digits one is kept for evaluation."""
 
 
-class Example(NamedTuple):
+class LabelledImage(NamedTuple):
     """One labelled image."""
 
     image: Tensor
@@ -37,7 +37,7 @@ def normalise(image: Tensor) -> Tensor:
     return (image - mean) / std
 
 
-class DigitsOnPhotographs(Dataset[Example]):
+class DigitsOnPhotographs(Dataset[LabelledImage]):
     """Digits over photographs at `image_size` pixels; the same index is always the same picture.
 
     One digit in `HELD_OUT` is for evaluation, the others for training: no digit is in both.
@@ -53,11 +53,11 @@ class DigitsOnPhotographs(Dataset[Example]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, index: int) -> LabelledImage:
         source = int(self.indices[index])
         random = np.random.default_rng(source)
         image = _compose(self._digits[source], self.image_size, random)
-        return Example(normalise(image), self.labels[index])
+        return LabelledImage(normalise(image), self.labels[index])
 
 
 @cache

@@ -139,7 +139,7 @@ class DigitScenes(Dataset[dict[str, Any]]):
         return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.uint8)
 
     def _free_corner(self, ink: Bytes, taken: list[Box], random: np.random.Generator) -> tuple[int, int] | None:
-        """Top and left of a place where the digit touches no earlier one; null when none was found."""
+        """Top and left of a place where the digit touches no earlier one; None when none was found."""
         height, width = ink.shape
         for _ in range(PLACEMENTS_TRIED):
             top = int(random.integers(self.size[0] - height + 1))

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 from runner.measure.context import Context
 
 
-class Energy(pl.Callback):
+class TrainingMarks(pl.Callback):
     """Stands first in the list of callbacks, so that its marks enclose all the others' work."""
 
     def __init__(self, context: Context) -> None:

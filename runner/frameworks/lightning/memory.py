@@ -10,7 +10,7 @@ from runner.core.events import Name
 from runner.measure.context import Context
 
 
-class Memory(pl.Callback):
+class MemoryPeaksReport(pl.Callback):
     """One event per rank at the end of training."""
 
     def __init__(self, context: Context) -> None:

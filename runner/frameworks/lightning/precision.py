@@ -42,7 +42,7 @@ class PrecisionCheck(pl.Callback):
         return precision.autocast or precision.weights
 
     def _product_time_ratio(self, device: torch.device) -> float | None:
-        """Null for float32 itself."""
+        """None for float32 itself."""
         if self._products == "float32":
             return None
         return time_to_float32(getattr(torch, self._products), device, self._context.device.synchronize)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from runner.frameworks.lightning.energy import Energy
+from runner.frameworks.lightning.energy import TrainingMarks
 from runner.frameworks.lightning.event_logger import EventLogger
 from runner.frameworks.lightning.loop import TrainingLoop
-from runner.frameworks.lightning.memory import Memory
+from runner.frameworks.lightning.memory import MemoryPeaksReport
 from runner.frameworks.lightning.precision import PrecisionCheck
 from runner.measure.context import Context
 
@@ -24,7 +24,7 @@ def build_trainer(context: Context, callbacks: list[pl.Callback], **options: Any
         strategy=device.strategy(context.world),
         plugins=[device.precision_plugin(case.precision)],
         # The check's matrices are not the case's memory: peaks are reset after it.
-        callbacks=[Energy(context), PrecisionCheck(context), Memory(context), *callbacks],
+        callbacks=[TrainingMarks(context), PrecisionCheck(context), MemoryPeaksReport(context), *callbacks],
         logger=EventLogger(context.events) if context.rank == 0 else False,
         accumulate_grad_batches=case.model.training.gradient_accumulation_steps,
         gradient_clip_val=case.model.training.max_grad_norm,

@@ -16,9 +16,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from toy import CPU_SPEC, Toy, changed, lone_context
 
 from benchmarks import engine, overhead
-from benchmarks.bare import Plan, build
+from benchmarks.bare import BarePlan, build
 from benchmarks.engine import STAGES, compose_case, plan_of, stages
-from benchmarks.footprint import Reading, shares
+from benchmarks.footprint import FootprintReading, shares
 from benchmarks.record import Record, goal, interleaved, settle, summary, take_turns, undisturbed
 from benchmarks.startup import import_costs
 from benchmarks.sweep import marginal_s
@@ -93,7 +93,7 @@ def trained_by_engine(case: Case, folder: Path) -> tuple[dict[str, torch.Tensor]
 def trained_bare(case: Case, path: Path) -> tuple[dict[str, torch.Tensor], list[float]]:
     """The same with the bare loop, from a plan that went through a file as it does between processes."""
     plan_of(case, warmup_steps=0, window_s=0).save(path)
-    loop = build(TypeAdapter(Plan).validate_json(path.read_text()))
+    loop = build(TypeAdapter(BarePlan).validate_json(path.read_text()))
     losses = [float(loop.step()) for _ in range(STEPS)]
     return dict(loop.trainable.network.state_dict()), losses
 
@@ -200,8 +200,8 @@ def test_what_an_added_case_costs_leaves_its_training_out() -> None:
 
 
 def test_shares_are_processor_time_by_wall_time() -> None:
-    begin = Reading(at_s=100.0, cpu_s={"sampler": 1.0, "parent": 5.0})
-    end = Reading(at_s=120.0, cpu_s={"sampler": 1.1, "parent": 6.0})
+    begin = FootprintReading(at_s=100.0, cpu_s={"sampler": 1.0, "parent": 5.0})
+    end = FootprintReading(at_s=120.0, cpu_s={"sampler": 1.1, "parent": 6.0})
     assert shares(begin, end) == {"sampler": pytest.approx(0.005), "parent": pytest.approx(0.05)}
 
 

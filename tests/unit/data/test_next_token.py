@@ -11,8 +11,8 @@ import torch
 from models.datasets.base import Counts, DataError
 from models.datasets.language.flat_tokens import flat_token_datasets
 from models.datasets.language.next_token import (
-    Example,
     Sequences,
+    TokenExample,
     count_sequences,
     next_token_batch,
     random_next_token_batch,
@@ -71,8 +71,8 @@ def test_flat_folder_needs_exactly_one_file(tmp_path: Path, names: list[str]) ->
 
 def test_batch_counts_real_tokens_without_tensors() -> None:
     examples = [
-        Example(np.array([1, 2, 0]), np.array([2, 3, -100]), 2),
-        Example(np.array([4, 5, 6]), np.ones(3, int), 3),
+        TokenExample(np.array([1, 2, 0]), np.array([2, 3, -100]), 2),
+        TokenExample(np.array([4, 5, 6]), np.ones(3, int), 3),
     ]
     batch = next_token_batch(examples)
     assert batch["input_ids"].tolist() == [[1, 2, 0], [4, 5, 6]]
@@ -83,7 +83,7 @@ def test_batch_counts_real_tokens_without_tensors() -> None:
 
 def test_synthetic_batch_is_like_a_real_one() -> None:
     batch = random_next_token_batch(3, 8, 50)
-    real = next_token_batch([Example(np.zeros(8, dtype=np.int64), np.zeros(8, dtype=np.int64), 8)] * 3)
+    real = next_token_batch([TokenExample(np.zeros(8, dtype=np.int64), np.zeros(8, dtype=np.int64), 8)] * 3)
     assert batch.keys() == real.keys()
     for name in ("input_ids", "targets"):
         assert (batch[name].shape, batch[name].dtype) == (real[name].shape, real[name].dtype)

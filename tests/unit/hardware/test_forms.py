@@ -5,7 +5,17 @@ import re
 import pytest
 
 from hardware.meters.frame.fields import ABSENT, is_absent
-from hardware.meters.frame.figures import TWICE, Field, Figure, Layout, energy, memory, power, temperature, utilisation
+from hardware.meters.frame.figures import (
+    TWICE,
+    Field,
+    Layout,
+    MeterFigure,
+    energy,
+    memory,
+    power,
+    temperature,
+    utilisation,
+)
 from hardware.meters.frame.forms import Csv, Json, Sections, Xml
 from hardware.meters.frame.row import SmiRow
 
@@ -85,7 +95,7 @@ def test_other_words_are_doubted(word):
         (memory("P"), Field(text="2 GiB"), 2.0**31, []),
     ],
 )
-def test_a_figure(figure: Figure, field: Field, value: float | None, doubts: list[str]) -> None:
+def test_a_figure(figure: MeterFigure, field: Field, value: float | None, doubts: list[str]) -> None:
     found: list[str] = []
     assert (figure.read({"P": field}, found), found) == (value, doubts)
 

@@ -15,7 +15,7 @@ from models.account import count
 from models.datasets.base import DataError, EndlessSampler, evaluation_loader, training_loader
 from models.datasets.spec import DataSpec
 from models.vision.mask_rcnn import MaskRcnn
-from models.vision.mask_rcnn_network import Architecture
+from models.vision.mask_rcnn_network import MaskRcnnArchitecture
 
 
 def quality(model: MaskRcnn) -> dict[str, float]:
@@ -75,7 +75,7 @@ def test_flops_of_a_training_step_are_the_same_for_equal_weights() -> None:
 
 
 def test_flops_are_those_of_the_published_number_of_regions() -> None:
-    assert Architecture().regions_sampled == 512
+    assert MaskRcnnArchitecture().regions_sampled == 512
     counted = []
     for regions in (32, 64):
         model = recipe("tiny", regions_sampled=regions)

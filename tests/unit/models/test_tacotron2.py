@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.audio.tacotron2 import Tacotron2Trainable
-from models.audio.tacotron2_network import Decoder, Encoder, State, _evaluation_mask
+from models.audio.tacotron2_network import Encoder, MelDecoder, State, _evaluation_mask
 from models.datasets.audio.ljspeech import Utterance
 from models.datasets.base import Batch, DataError, EndlessSampler, evaluation_loader, training_loader
 from models.datasets.spec import DataSpec
@@ -173,7 +173,7 @@ def test_zoneout_keeps_old_units_and_in_evaluation_their_share() -> None:
     assert torch.equal(step._keep(old, new, kept), (~kept).float())
     assert torch.allclose(step.eval()._keep(old, new, None), torch.full((40, 50), 0.75))
     decoder = trainable(zoneout=0.25).network.decoder
-    assert isinstance(decoder, Decoder)
+    assert isinstance(decoder, MelDecoder)
     masks = decoder._zoneout_masks(torch.zeros(200, 3, 64), steps=4)
     assert masks is not None
     assert len(masks) == 4

@@ -9,14 +9,14 @@ from rich.console import Console
 from runner.core.errors import ConfigurationError
 from runner.record.report import Figure
 from runner.views import compare
-from runner.views.comparable import Run, groups, require_comparable, sort_runs
+from runner.views.comparable import RunResult, groups, require_comparable, sort_runs
 from runner.views.compare import page
 from runner.views.page import Grid, Note, to_markdown, to_rich, to_text
 from runner.views.ranking import value_of
 
 
-def runs(*reports) -> list[Run]:
-    return [Run(report=made, folder=Path(f"outputs/{index}")) for index, made in enumerate(reports)]
+def runs(*reports) -> list[RunResult]:
+    return [RunResult(report=made, folder=Path(f"outputs/{index}")) for index, made in enumerate(reports)]
 
 
 def grid(*reports) -> Grid:

@@ -23,7 +23,7 @@ from runner.core.lock import let_go
 from runner.launch import sweep
 from runner.launch.attempt import _how_to_go_on
 from runner.launch.folder import claim
-from runner.launch.run_case import Engine
+from runner.launch.run_case import CaseRunner
 from runner.record.report import Report, load_report
 
 
@@ -111,7 +111,7 @@ def test_the_report_is_written_before_mlflow_is_asked_and_no_signal_disturbs_tha
     for name, fake in (fakes | {"draw_plots": lambda *_: None}).items():
         monkeypatch.setattr(engine_module, name, fake)
     with Interrupts() as interrupts:
-        code = Engine(
+        code = CaseRunner(
             case=case,
             folder=folder,
             division=Division(name="closed"),

@@ -15,7 +15,7 @@ from hardware.engines.inductor import Inductor
 from runner import cli
 from runner.config.checks import check
 from runner.config.known import engine_of
-from runner.config.schema import Case, Compiler, Framework
+from runner.config.schema import Case, Compiler, FrameworkSpec
 from runner.core.errors import ConfigurationError, DependencyError
 from runner.core.registries import FRAMEWORKS
 from runner.frameworks.implementations import trainable_class
@@ -28,7 +28,7 @@ CASE = make_case()
     ("case", "message"),
     [
         (
-            replace(CASE, framework=Framework(name="pytorhc")),
+            replace(CASE, framework=FrameworkSpec(name="pytorhc")),
             r"framework.name=pytorhc: no framework is called pytorhc\. Did you mean pytorch\? There are: pytorch\.",
         ),
         (

@@ -10,7 +10,7 @@ from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor
 
 from runner.frameworks.lightning.ranks import LightningRanks
-from runner.measure.totals import Share
+from runner.measure.totals import SegmentTotals
 
 
 class Meeting(SingleDeviceStrategy):
@@ -35,7 +35,11 @@ class Meeting(SingleDeviceStrategy):
 
 
 def test_every_rank_gets_every_value() -> None:
-    values: list[Any] = ["short", Share(samples=2**53 + 1, tokens=None, core_s=0.1, seconds=1e-9), ["much"] * 1000]
+    values: list[Any] = [
+        "short",
+        SegmentTotals(samples=2**53 + 1, tokens=None, core_s=0.1, seconds=1e-9),
+        ["much"] * 1000,
+    ]
     together, tensors = threading.Barrier(3, timeout=60), [None] * 3
     found: list[Any] = [None] * 3
 

@@ -1,4 +1,4 @@
-"""Figures of the devices are those of the measured stretches, and of all devices of the run."""
+"""Figures of the devices are those of the measured segments, and of all devices of the run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOLD = Callable[[str, float], Reading | None]
 
 
 def converged(path: Path, told: TOLD, *, devices: int = 1) -> Report:
-    """Two stretches of 30 s, from 1010 and from 1070, with 30 s of something else between them."""
+    """Two segments of 30 s, from 1010 and from 1070, with 30 s of something else between them."""
     folder = Folder(path, case("converge", devices=devices))
     folder.begin()
     trace = TraceWriter(path / "power.csv")
@@ -40,7 +40,7 @@ def busy(second: float) -> bool:
     return 9 <= second < 40 or 69 <= second < 100
 
 
-def test_what_lies_between_the_stretches_is_in_no_figure(tmp_path: Path) -> None:
+def test_what_lies_between_the_segments_is_in_no_figure(tmp_path: Path) -> None:
     """Busy at 80 % and 60 °C in the stretches; idle, 90 °C and throttled in the evaluation between them."""
 
     def told(source: str, second: float) -> Reading | None:

@@ -10,7 +10,7 @@ throughput/{steady,whole,train,core} throughput/{steady,whole,train,core}_per_de
 time/{e2e,init,train,eval,to_target}_s step/{mean,p50,p90,p99}_ms step/cv quality/{target,reached}
 convergence/{samples,steps,energy_j}_to_target
 compute/{parameters,flops_per_sample,achieved_flops_per_second,peak_flops_per_second,mfu,measured_peak_flops_per_second,mfu_of_measured_peak}
-limit/{throughput_samples_per_second,fraction}
+roofline/{throughput_samples_per_second,fraction}
 memory/{device_peak_allocated,device_peak_reserved,device_peak_used,host_peak_rss}_gib
 energy/{device_j,per_sample_j,node_j,samples_per_j} power/{device_mean,device_peak,device_idle,node_mean}_w
 host/{disk_read,disk_written,network_sent,network_received}_gib host/others_utilisation_mean
@@ -46,7 +46,7 @@ def test_units_written_in_names_agree_with_the_units():
         ("throughput/steady", "images/s"),
         ("throughput/core_per_device", "images/s"),
         ("throughput/tokens_per_second", "tokens/s"),
-        ("limit/throughput_samples_per_second", "images/s"),
+        ("roofline/throughput_samples_per_second", "images/s"),
         ("convergence/samples_to_target", "images"),
         ("energy/samples_per_j", "images/J"),
         ("quality/top1", "1"),
@@ -70,7 +70,7 @@ def test_tasks_have_the_figures_that_apply_to_them():
     assert {"quality/reached", "time/to_target_s", "convergence/energy_j_to_target"} <= set(converge)
     assert set(train) < set(converge)
     assert not any(name.startswith(("energy/", "power/", "throughput/", "step/", "run/")) for name in inspect)
-    assert {"compute/parameters", "limit/throughput_samples_per_second", "estimate/total_gib"} <= set(inspect)
+    assert {"compute/parameters", "roofline/throughput_samples_per_second", "estimate/total_gib"} <= set(inspect)
     assert not any(name.startswith("estimate/") for name in converge)
     for task in ("train", "converge", "inspect"):
         names = figures_for(task, ["top1"])
@@ -92,7 +92,7 @@ def test_best_and_last_evaluation_are_told_apart():
 
 
 def test_directions():
-    higher = {"throughput/steady", "compute/mfu", "limit/fraction", "energy/samples_per_j", "quality/reached"}
+    higher = {"throughput/steady", "compute/mfu", "roofline/fraction", "energy/samples_per_j", "quality/reached"}
     lower = {"time/to_target_s", "energy/per_sample_j", "step/p99_ms", "overhead/fraction", "memory/host_peak_rss_gib"}
     neither = {"run/window_s", "energy/device_j", "power/device_mean_w", "compute/parameters", "time/e2e_s"}
     assert {FIGURES[name].better for name in higher} == {"higher"}

@@ -22,7 +22,7 @@ from runner.measure.ranks import Ranks, UnmeasurableError
 from runner.peaks import collectives, copies, memory, products, worker
 from runner.peaks import measure as timing
 from runner.peaks.__main__ import main
-from runner.peaks.launch import Told
+from runner.peaks.launch import Launched
 from runner.peaks.measure import Bench, Work, measure
 from runner.peaks.plan import Plan, load_plan, make_plan
 from runner.peaks.result import content
@@ -433,7 +433,7 @@ def plan_of(tmp_path: Path, *, devices: int = 1, seconds: float = 3.0, on_host: 
     return Plan(case=replace(base, run=replace(base.run, root=str(tmp_path))), seconds=seconds, precisions={})
 
 
-def told(value: float = 250.0, *, chip: str = A100, failure: Any = None) -> Told:
+def told(value: float = 250.0, *, chip: str = A100, failure: Any = None) -> Launched:
     peak = figures.Peak(
         value=value,
         unit="TFLOP/s",
@@ -442,7 +442,7 @@ def told(value: float = 250.0, *, chip: str = A100, failure: Any = None) -> Told
         window_s=(10.0, 13.0),
     )
     environment = {"devices": [{"index": 0, "name": chip, "uuid": "GPU-1"}]}
-    return Told(
+    return Launched(
         figures={"peak/matmul_bf16_tflops": json.loads(json.dumps(asdict(peak)))},
         environment=environment,
         failure=failure,

@@ -11,7 +11,7 @@ from hardware.meters.base import Reading
 from hardware.sampling.trace_file import TraceWriter, row_of
 from runner.core.events import Name
 from runner.measure.step_records import StepRecord, StepsFile
-from runner.record.run_record import read_story, spans_of
+from runner.record.run_record import read_record, spans_of
 from runner.record.series import read_steps
 from runner.record.step_rows import read_rows
 from runner.results.build import build
@@ -134,7 +134,7 @@ def test_a_segment_before_a_reboot_takes_no_power_from_after_it(tmp_path: Path) 
         reading = Reading(source="GPU-a", scope="device", power_w=100.0, utilisation=1.0)
         writer.write(row_of(reading, monotonic_s=at / 10, unix_s=5000 + at / 10, meter="nvml"))
     writer.close()
-    before, after = spans_of(read_story(folder.path))
+    before, after = spans_of(read_record(folder.path))
     assert (after.start_s, after.end_s) == (1000.0, 1030.0)
     assert before.end_s == pytest.approx(1030.0 - 5000.0)
     assert value(build(folder.path), "energy/device_j") is None

@@ -14,7 +14,17 @@ from hardware.sampling.trace_file import TraceWriter, row_of, write_meters
 from hardware.spec import PrecisionSpec, VendorSpec
 from models.datasets.spec import DataSpec
 from models.training import Quality
-from runner.config.schema import Case, Compiler, Framework, Measure, TaskOptions, Topology, Tracking, WarmUp, WindowSpec
+from runner.config.schema import (
+    Case,
+    Compiler,
+    FrameworkSpec,
+    Measure,
+    TaskOptions,
+    Topology,
+    Tracking,
+    WarmUp,
+    WindowSpec,
+)
 from runner.core.events import EventWriter, Name
 from runner.record.report import Figure, Report, load_report
 from runner.record.run_record import PARENT_LOG
@@ -45,7 +55,7 @@ def case(task: str = "train", *, vendor: VendorSpec = NVIDIA, devices: int = 2, 
     return Case(
         task=TaskOptions(name=task),  # type: ignore[arg-type]
         model=toy_recipe(quality=quality),
-        framework=Framework(name="pytorch"),
+        framework=FrameworkSpec(name="pytorch"),
         compiler=Compiler(name="eager"),
         vendor=vendor,
         precision=PrecisionSpec(name="bf16", weights="float32", autocast="bfloat16", matmul="ieee"),
@@ -159,8 +169,8 @@ def test_utilisation_and_limit_follow_from_the_data_sheet(report: Report) -> Non
     assert value(report, "compute/peak_flops_per_second") == 2 * PEAK
     assert value(report, "compute/mfu") == pytest.approx(200e12 / (2 * PEAK))
     limit = min(2 * PEAK / 1e12, 2 * BANDWIDTH / 1e9)
-    assert value(report, "limit/throughput_samples_per_second") == pytest.approx(limit)
-    assert value(report, "limit/fraction") == pytest.approx(200 / limit)
+    assert value(report, "roofline/throughput_samples_per_second") == pytest.approx(limit)
+    assert value(report, "roofline/fraction") == pytest.approx(200 / limit)
 
 
 def of_devices(tmp_path: Path, *devices: dict[str, Any], ranks: int = 2, samples: int = 6000) -> Report:
@@ -178,7 +188,7 @@ def test_no_peak_is_that_of_the_first_device_of_a_mixed_pair(tmp_path: Path) -> 
     mixed = of_devices(tmp_path, {"index": 0, "name": A100}, {"index": 1, "name": "NVIDIA H100 80GB HBM3"})
     for name in (
         *("compute/peak_flops_per_second", "compute/mfu", "compute/mfu_of_measured_peak"),
-        *("limit/throughput_samples_per_second", "limit/fraction"),
+        *("roofline/throughput_samples_per_second", "roofline/fraction"),
     ):
         assert mixed.figures[name].value is None and "different kinds" in (mixed.figures[name].reason or ""), name
     assert mixed.case["chip"] == "A100 SXM 80GB + H100 SXM 80GB"
@@ -193,7 +203,7 @@ def test_a_device_that_no_rank_used_decides_nothing(tmp_path: Path) -> None:
 def test_more_than_a_peak_is_said_and_is_no_figure(tmp_path: Path) -> None:
     """24,000 samples in 30 s are 800 TFLOP/s, where two A100 do 624."""
     beyond = of_devices(tmp_path, {"index": 0, "name": A100}, {"index": 1, "name": A100}, samples=24_000)
-    for name in ("compute/mfu", "limit/fraction"):
+    for name in ("compute/mfu", "roofline/fraction"):
         figure = beyond.figures[name]
         assert figure.value is None and "it comes to 128.2 %, more than there is" in (figure.reason or "")
         assert any(name in warning and "128.2 %" in warning for warning in beyond.warnings)
@@ -206,7 +216,7 @@ def test_an_unknown_chip_has_no_peak_and_a_similar_name_does_not_help(tmp_path: 
     folder.begin(chip="NVIDIA A100-SXM4-80GB Special")
     folder.segment(0, samples=6000, seconds=30.0, core_s=24.0)
     made = folder.end(samples=6000, training_s=40.0, evaluate_s=0.0, core_s=24.0)
-    for name in ("compute/mfu", "compute/peak_flops_per_second", "limit/fraction"):
+    for name in ("compute/mfu", "compute/peak_flops_per_second", "roofline/fraction"):
         assert value(made, name) is None and "Special" in (made.figures[name].reason or "")
     assert value(made, "throughput/steady") == pytest.approx(200)
 

@@ -11,7 +11,7 @@ import pytest
 from hardware.base import DeviceIdentity
 from runner.core.events import EventWriter, Name, read_events
 from runner.launch import run_case as engine
-from runner.launch.run_case import Engine
+from runner.launch.run_case import CaseRunner
 from runner.worker import main as worker
 
 CHIP = DeviceIdentity(index=0, uuid="a", pci_bus_id=None, name="chip")
@@ -60,7 +60,7 @@ def test_a_sampler_that_cannot_be_started_is_a_warning(tmp_path: Path, monkeypat
     case = SimpleNamespace(emulate=True, measure=measure, meters=meters)
     made: Any = SimpleNamespace(case=case, _meters=lambda: ("host",), _prometheus=lambda: None)
     path = tmp_path / "parent.log"
-    assert Engine._start_sampler(made, tmp_path, EventWriter(path, rank=-1)) is None
+    assert CaseRunner._start_sampler(made, tmp_path, EventWriter(path, rank=-1)) is None
     (warning,) = warnings(path)
     assert "the sampler could not be started: no folder for the sampler's socket" in warning
 
@@ -73,6 +73,6 @@ def test_a_sampler_that_ended_early_is_a_warning(tmp_path: Path, problem: str | 
     sampler: Any = SimpleNamespace(stop=waited.append, problem=problem)
     made: Any = SimpleNamespace(interrupts=SimpleNamespace(asked=False))
     path = tmp_path / "parent.log"
-    Engine._end_sampler(made, sampler, EventWriter(path, rank=-1))
+    CaseRunner._end_sampler(made, sampler, EventWriter(path, rank=-1))
     assert waited == [engine.SAMPLER_S]
     assert warnings(path) == told

@@ -20,7 +20,7 @@ from runner.measure.edges import Edges
 from runner.measure.ranks import Ranks
 from runner.measure.session import PlanSegment
 from runner.measure.step_records import StepRecord, StepsFile
-from runner.measure.totals import Share, Totals, join_ranks
+from runner.measure.totals import SegmentTotals, Totals, join_ranks
 from runner.measure.training_session import TrainingSession
 
 LOAD_S, PASS_S, SAMPLES, TOKENS = 0.25, 0.5, 8, 16
@@ -287,13 +287,13 @@ def record(*, samples: int, tokens: int | None, core: float | None) -> StepRecor
 @pytest.mark.parametrize(
     ("tokens", "cores", "expected"),
     [
-        ((5, 7, 1), (1.0, 3.0, 2.0), Share(samples=3 + 4 + 6, tokens=13, core_s=3.0, seconds=9.0)),
-        ((5, None, 1), (1.0, 3.0, None), Share(samples=3 + 4 + 6, tokens=None, core_s=None, seconds=9.0)),
+        ((5, 7, 1), (1.0, 3.0, 2.0), SegmentTotals(samples=3 + 4 + 6, tokens=13, core_s=3.0, seconds=9.0)),
+        ((5, None, 1), (1.0, 3.0, None), SegmentTotals(samples=3 + 4 + 6, tokens=None, core_s=None, seconds=9.0)),
     ],
     ids=["all known", "not known on one rank"],
 )
 def test_ranks_add_up_what_they_did_and_the_slowest_tells_the_time(
-    tokens: tuple[int | None, ...], cores: tuple[float | None, ...], expected: Share
+    tokens: tuple[int | None, ...], cores: tuple[float | None, ...], expected: SegmentTotals
 ) -> None:
     meeting, values, found = threading.Barrier(3), [None] * 3, [None] * 3
 
@@ -312,8 +312,10 @@ def test_ranks_add_up_what_they_did_and_the_slowest_tells_the_time(
 
 def test_totals_keep_what_is_unknown_unknown() -> None:
     totals = Totals()
-    totals.add([record(samples=4, tokens=None, core=None)], Share(samples=4, tokens=None, core_s=None, seconds=1.0))
-    totals.add([record(samples=4, tokens=2, core=1.0)], Share(samples=4, tokens=2, core_s=1.0, seconds=1.0))
+    totals.add(
+        [record(samples=4, tokens=None, core=None)], SegmentTotals(samples=4, tokens=None, core_s=None, seconds=1.0)
+    )
+    totals.add([record(samples=4, tokens=2, core=1.0)], SegmentTotals(samples=4, tokens=2, core_s=1.0, seconds=1.0))
     assert (totals.steps, totals.samples, totals.tokens, totals.core_s) == (2, 8, None, None)
 
 

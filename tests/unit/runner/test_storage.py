@@ -24,7 +24,7 @@ from runner.core.lock import let_go
 from runner.core.storage import CANNOT_WRITE, RESERVE, could_not_write, storage_error, write_all
 from runner.launch import attempt as launch
 from runner.launch.folder import claim
-from runner.launch.run_case import Engine
+from runner.launch.run_case import CaseRunner
 from runner.measure.step_records import StepRecord, StepsFile
 from runner.record.report import load_report
 from runner.worker import main as worker
@@ -47,7 +47,7 @@ class Fixture:
 
     def run(self) -> int:
         console = Console(self.case, terminal=False, file=self.out)
-        code = Engine(
+        code = CaseRunner(
             case=self.case, folder=self.folder, division=Division(name="closed"), console=console, forked=False
         ).run()
         let_go(self.folder)

@@ -36,7 +36,7 @@ def write(trace: Path, told: list[TraceRow]) -> None:
     writer.close()
 
 
-def test_whole_stretches_are_averaged_under_mlflows_names(trace: Path) -> None:
+def test_whole_intervals_are_averaged_under_mlflows_names(trace: Path) -> None:
     write(trace, rows(0, 25))
     found = system_points(trace, 0, [], final=False)
     assert {(point.key, point.step): point.value for point in found.points} == {

@@ -26,7 +26,7 @@ def test_first_screen_of_a_measured_run():
     shown = lines(to_text(page(report())))
     assert shown[0] == "train · bert · reference · fp32 · nvidia (A100-SXM4-40GB)"
     assert "Throughput, steady 512.3 sequences/s" in shown
-    assert "Speed limit of the chip 1,024 sequences/s 50.0 % of it reached" in shown
+    assert "Roofline of the chip 1,024 sequences/s 50.0 % of it reached" in shown
     assert "Model FLOPs utilisation (MFU) 41.2 %" in shown
     assert "Speed was steady yes" in shown
     assert "done" in shown
@@ -68,9 +68,11 @@ def test_quality_is_held_against_its_target():
 
 
 def test_unmeasured_limit_says_why_and_reaches_nothing():
-    made = report(without=("limit/throughput_samples_per_second", "limit/fraction"), reason="the chip is not known")
-    assert first_grid(page(made))["Speed limit of the chip"][0] == "-"
-    assert "the chip is not known" in first_grid(page(made))["Speed limit of the chip"][2]
+    made = report(
+        without=("roofline/throughput_samples_per_second", "roofline/fraction"), reason="the chip is not known"
+    )
+    assert first_grid(page(made))["Roofline of the chip"][0] == "-"
+    assert "the chip is not known" in first_grid(page(made))["Roofline of the chip"][2]
 
 
 def test_speed_that_was_not_steady_is_explained():

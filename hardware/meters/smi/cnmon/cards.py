@@ -35,7 +35,7 @@ _SERIALS = frozenset({"sn", "cardsn", "boardsn", "serialnumber", "cardserialnumb
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
-class Card:
+class MluCard:
     """One card's part of the output."""
 
     row: SmiRow
@@ -44,17 +44,17 @@ class Card:
     """Serial number of the board, small letters."""
 
 
-def parse_cards(text: str) -> list[Card]:
+def parse_cards(text: str) -> list[MluCard]:
     """The cards in the output of `cnmon info`; a card that is there twice is left out, for neither can be believed."""
     parts = FORM.rows(text)
     often = Counter(part["@index"].text for part in parts)
     return [_card(part) for part in parts if often[part["@index"].text] == 1]
 
 
-def _card(fields: Fields) -> Card:
+def _card(fields: Fields) -> MluCard:
     row = LAYOUT.row({**fields, "@pci": Field(text=_address(fields))})
     serial = _serial(fields)
-    return Card(row=replace(row, uuid=normal_uuid(row.uuid)), product=told(fields, ("Product Name",)), serial=serial)
+    return MluCard(row=replace(row, uuid=normal_uuid(row.uuid)), product=told(fields, ("Product Name",)), serial=serial)
 
 
 def normal_uuid(text: str | None) -> str | None:

@@ -20,7 +20,7 @@ from typing import ClassVar
 from hardware.meters.frame.boards import SharedBoards, share_power
 from hardware.meters.frame.row import SmiRow
 from hardware.meters.frame.smi import SmiMeter
-from hardware.meters.smi.cnmon.cards import Card, parse_cards
+from hardware.meters.smi.cnmon.cards import MluCard, parse_cards
 from hardware.meters.smi.cnmon.driver import driver_cards
 
 SHARED = {"MLU370-X8": 2}
@@ -45,7 +45,7 @@ class Cnmon(SmiMeter):
     def parse(self, outputs: Sequence[str]) -> list[SmiRow]:
         """One row per card."""
         cards = parse_cards(outputs[0])
-        by_serial: dict[str | None, list[Card]] = {}
+        by_serial: dict[str | None, list[MluCard]] = {}
         for card in cards:
             by_serial.setdefault(card.serial or self._driver_serial(card), []).append(card)
         self._boards.see(serial for serial, chips in by_serial.items() if _share(chips) for _ in chips)
@@ -56,12 +56,12 @@ class Cnmon(SmiMeter):
         super().close()
         self._boards.forget()
 
-    def _driver_serial(self, card: Card) -> str | None:
+    def _driver_serial(self, card: MluCard) -> str | None:
         if card.product not in SHARED or card.row.pci_bus_id is None:
             return None
         return next((one.board for one in driver_cards(self.root) if one.pci_bus_id == card.row.pci_bus_id), None)
 
-    def _rows(self, chips: Sequence[Card], serial: str | None) -> list[SmiRow]:
+    def _rows(self, chips: Sequence[MluCard], serial: str | None) -> list[SmiRow]:
         """The rows of the cards that have one serial number, or none."""
         if serial in self._boards:
             agreed = _agreed([chip.row.power_w for chip in chips])
@@ -70,21 +70,21 @@ class Cnmon(SmiMeter):
         return [_nobodys(chip) if chip.product in SHARED else chip.row for chip in chips]
 
 
-def _share(chips: Sequence[Card]) -> bool:
+def _share(chips: Sequence[MluCard]) -> bool:
     """Whether cards of one serial number are the chips of one board."""
     expected = {SHARED.get(card.product or "") for card in chips} - {None}
     return len(chips) > 1 and expected in (set(), {len(chips)})
 
 
 def _agreed(powers: Sequence[float | None]) -> float | None:
-    """What several readings of one sensor say together; null when there are none or they are of two sensors."""
+    """What several readings of one sensor say together; None when there are none or they are of two sensors."""
     told = [power for power in powers if power is not None]
     if not told or max(told) - min(told) > AGREEMENT * max(told):
         return None
     return fmean(told)
 
 
-def _nobodys(card: Card) -> SmiRow:
+def _nobodys(card: MluCard) -> SmiRow:
     """The row of a chip whose board is not known, without the power."""
     power_w = card.row.power_w
     if power_w is None:

@@ -23,9 +23,9 @@ class DriverCard:
 
     pci_bus_id: str
     number: int | None
-    """Number of its device node; null for what has none of its own, such as a virtual function."""
+    """Number of its device node; None for what has none of its own, such as a virtual function."""
     board: str | None
-    """Serial number of the board, small hexadecimal digits; null where the driver tells none or 0."""
+    """Serial number of the board, small hexadecimal digits; None where the driver tells none or 0."""
 
 
 def driver_cards(root: Path = Path("/")) -> list[DriverCard]:

@@ -16,7 +16,7 @@ from hardware.meters.base import MeterUnavailableError
 from hardware.meters.frame.boards import share_power
 from hardware.meters.frame.row import SmiRow
 from hardware.meters.frame.smi import SmiMeter
-from hardware.meters.smi.mx_smi.rows import Gpu, parse_machine_form, parse_table
+from hardware.meters.smi.mx_smi.rows import MxGpu, parse_machine_form, parse_table
 
 TABLE_PERIOD_S = 10.0
 
@@ -86,7 +86,7 @@ class MxSmi(SmiMeter):
             return "", str(error)
 
 
-def _shared_boards(table: Sequence[Gpu]) -> dict[str | None, str]:
+def _shared_boards(table: Sequence[MxGpu]) -> dict[str | None, str]:
     numbers = [gpu.board for gpu in table]
     return {gpu.row.pci_bus_id: gpu.board for gpu in table if gpu.board is not None and numbers.count(gpu.board) > 1}
 

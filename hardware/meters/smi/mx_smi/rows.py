@@ -59,7 +59,7 @@ WAY = re.compile(r"Way ?\d+")
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
-class Gpu:
+class MxGpu:
     """One GPU of either form."""
 
     row: SmiRow
@@ -69,7 +69,7 @@ class Gpu:
     """The tool's number of its board, which the table alone tells."""
 
 
-def parse_machine_form(text: str) -> list[Gpu]:
+def parse_machine_form(text: str) -> list[MxGpu]:
     """The GPUs of `mx-smi -j`; none when the text holds no such object."""
     begin = text.find("{")
     try:
@@ -80,16 +80,16 @@ def parse_machine_form(text: str) -> list[Gpu]:
     return [_card(pci, flat(card)) for pci, card in cards if pci is not None]
 
 
-def _card(pci: str, fields: Fields) -> Gpu:
+def _card(pci: str, fields: Fields) -> MxGpu:
     reason = told(fields, ("unavailable_reason",))
     doubts = [f"unavailable: {reason}"] if reason else []
     power_w = _sum_of_ways(fields, doubts)
     row = replace(MACHINE_FORM.row(fields, doubts), pci_bus_id=pci, power_w=power_w)
-    return Gpu(row=row, sliced="sgpu_count" in fields and fields["sgpu_count"].text != "0")
+    return MxGpu(row=row, sliced="sgpu_count" in fields and fields["sgpu_count"].text != "0")
 
 
 def _sum_of_ways(fields: Fields, doubts: list[str]) -> float | None:
-    """The board's power; null as soon as one of its supply lines is not understood."""
+    """The board's power; None as soon as one of its supply lines is not understood."""
     ways = {name.removeprefix(WAYS): field.text for name, field in fields.items() if name.startswith(WAYS)}
     if not ways:
         return None
@@ -104,10 +104,10 @@ def _sum_of_ways(fields: Fields, doubts: list[str]) -> float | None:
     return total_w
 
 
-def parse_table(text: str) -> list[Gpu]:
+def parse_table(text: str) -> list[MxGpu]:
     """The GPUs of `mx-smi`; none when no heading for PCI addresses is found."""
     places: dict[str, tuple[int, int]] = {}
-    gpus: list[Gpu] = []
+    gpus: list[MxGpu] = []
     lines = [[" ".join(words) for words in cells] for cells in boxed_lines(text)]
     for upper, lower in pairwise(lines):
         if len(upper) < 2 or len(upper) != len(lower):  # noqa: PLR2004 -- a ruled line, or another table
@@ -130,7 +130,9 @@ def _headings(upper: list[str], lower: list[str]) -> Iterator[tuple[str, tuple[i
             yield figure, place
 
 
-def _boxed(pci: str, lines: tuple[list[str], list[str]], places: dict[str, tuple[int, int]], above: str | None) -> Gpu:
+def _boxed(
+    pci: str, lines: tuple[list[str], list[str]], places: dict[str, tuple[int, int]], above: str | None
+) -> MxGpu:
     """One GPU of the table; a GPU without a number of its board stands on the board above."""
     cells = {figure: lines[line][column] for figure, (line, column) in places.items()}
     fields = {
@@ -142,7 +144,7 @@ def _boxed(pci: str, lines: tuple[list[str], list[str]], places: dict[str, tuple
     row = TABLE.row({name: Field(text=text) for name, text in fields.items() if text is not None})
     board = _first(r"^\d+", cells.get("board", "")) or above if "board" in places else None
     row = replace(row, pci_bus_id=pci, raw=row.raw or _unread(fields, cells))
-    return Gpu(row=row, sliced="enabled" in cells.get("sliced", "").lower(), board=board)
+    return MxGpu(row=row, sliced="enabled" in cells.get("sliced", "").lower(), board=board)
 
 
 def _first(pattern: str, text: str) -> str | None:

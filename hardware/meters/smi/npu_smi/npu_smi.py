@@ -19,7 +19,7 @@ from hardware.meters.frame.boards import SharedBoards, share_power
 from hardware.meters.frame.device_numbers import numbers_of_nodes
 from hardware.meters.frame.row import SmiRow
 from hardware.meters.frame.smi import SmiMeter
-from hardware.meters.smi.npu_smi.rows import Chip, parse_chips
+from hardware.meters.smi.npu_smi.rows import NpuChip, parse_chips
 
 
 class NpuSmi(SmiMeter):
@@ -63,11 +63,11 @@ class NpuSmi(SmiMeter):
         hidden = [SmiRow(board=str(chip.npu)) for chip in chips if chip.shares_power and cards[chip.npu] == 1]
         return self._identified(chips, cards, rows) + hidden
 
-    def _row(self, chip: Chip) -> SmiRow:
+    def _row(self, chip: NpuChip) -> SmiRow:
         board = str(chip.npu)
         return share_power([chip.row], board)[0] if chip.shares_power or board in self._boards else chip.row
 
-    def _identified(self, chips: Sequence[Chip], cards: Counter[int], rows: Sequence[SmiRow]) -> list[SmiRow]:
+    def _identified(self, chips: Sequence[NpuChip], cards: Counter[int], rows: Sequence[SmiRow]) -> list[SmiRow]:
         """The rows with what tells each from all others."""
         numbers = self._numbers(chips, cards)
         addresses = Counter(chip.row.pci_bus_id for chip in chips)
@@ -86,7 +86,7 @@ class NpuSmi(SmiMeter):
             identified.append(replace(row, pci_bus_id=chip.row.pci_bus_id if own else None, index=number))
         return identified
 
-    def _numbers(self, chips: Sequence[Chip], cards: Counter[int]) -> list[int | None]:
+    def _numbers(self, chips: Sequence[NpuChip], cards: Counter[int]) -> list[int | None]:
         """Of each chip the number of its device node: under `Phy-ID`, else what `Device` or the card's number means."""
         if any(chip.physical is not None for chip in chips):
             return [chip.physical for chip in chips]

@@ -40,7 +40,7 @@ _MIB = float(1 << 20)
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
-class Chip:
+class NpuChip:
     """What the table says of one chip, and how it counts it."""
 
     row: SmiRow
@@ -54,13 +54,13 @@ class Chip:
     """Whether the layout is that of cards with two chips, which have one power sensor (`-` beside the second)."""
 
 
-def parse_chips(text: str) -> list[Chip]:
+def parse_chips(text: str) -> list[NpuChip]:
     """The chips of the table; lines before its headers, and the table of processes behind it, are left out."""
     return [_chip(names, card, line) for names, card, line in _pairs(text)]
 
 
 def _pairs(text: str) -> Iterator[tuple[tuple[Line, Line], Line, Line | None]]:
-    """Both header lines, a card's line and its chip's; null where no chip's line follows."""
+    """Both header lines, a card's line and its chip's; None where no chip's line follows."""
     above: Line | None = None
     below: Line | None = None
     card: Line | None = None
@@ -92,17 +92,17 @@ def _is_chip_line(below: Line, line: Line) -> bool:
     return normal_pci(address) is not None or (bool(address) and is_absent(address))
 
 
-def _chip(names: tuple[Line, Line], card: Line, line: Line | None) -> Chip:
+def _chip(names: tuple[Line, Line], card: Line, line: Line | None) -> NpuChip:
     above, below = names
     npu = int(card[0][0])
     text = " | ".join(" ".join(cell) for cell in [*card, *(line or [])])
     if line is None:
-        return Chip(npu=npu, row=SmiRow(raw=f"no line of its chip: {text}"))
+        return NpuChip(npu=npu, row=SmiRow(raw=f"no line of its chip: {text}"))
     fields = {name: Field(text=value) for name, value in (_values(above, card) | _values(below, line)).items()}
     doubts = [f"{name} is not there" for name in _EVERYWHERE if name not in fields]
     used_bytes = _used_bytes(fields, doubts)
     row = LAYOUT.row(fields, doubts)
-    return Chip(
+    return NpuChip(
         npu=npu,
         physical=_number(fields, "Phy-ID"),
         device=_number(fields, "Device"),

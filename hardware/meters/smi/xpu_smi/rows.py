@@ -44,7 +44,7 @@ class Row:
     power: float
     """In the tool's unit: watts on newer boards, milliwatts on K200."""
     clock_mhz: float | None
-    """Null when the clocks of the chip's parts differ."""
+    """None when the clocks of the chip's parts differ."""
     memory_used_mib: int
     memory_total_mib: int
     utilisation: float
@@ -68,7 +68,7 @@ def row_pci(line: str) -> str | None:
 
 
 def parse_row(line: str) -> Row | None:
-    """The device in one line of `-m`; null when it is not exactly one of the known layouts."""
+    """The device in one line of `-m`; None when it is not exactly one of the known layouts."""
     try:
         fields = shlex.split(line)
     except ValueError:

@@ -112,7 +112,7 @@ def _by_size(row: Row) -> float:
 
 
 def _unit(row: Row, named: Named | None) -> float | None:
-    """Watts per unit of the power column; null where the named form says that it is neither."""
+    """Watts per unit of the power column; None where the named form says that it is neither."""
     if named is None or named.power_w is None:
         return _by_size(row)
     least_w, most_w = (named.power_w * ratio for ratio in POWER_RATIO)

@@ -28,22 +28,22 @@ _TILE = slice(0, 2)
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
-class Card:
+class IntelCard:
     """One device of the tool."""
 
     number: str
     pci_bus_id: str | None
     uuid: str | None
     tiles: int | None = None
-    """Devices that share the card's power; null when that is not known."""
+    """Devices that share the card's power; None when that is not known."""
 
 
-def cards_in(text: str) -> list[Card]:
+def cards_in(text: str) -> list[IntelCard]:
     """The cards in what `discovery -j` prints; empty when it is no list of devices."""
     listed = json_object(text).get("device_list")
     entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     return [
-        Card(
+        IntelCard(
             number=str(entry["device_id"]),
             pci_bus_id=normal_pci(str(entry.get("pci_bdf_address") or "")),
             uuid=_text(entry.get("uuid")),
@@ -67,12 +67,12 @@ def number_in(fields: Fields) -> str | None:
     return told(fields, ("deviceid", "device id"))
 
 
-def row(card: Card, fields: Fields) -> SmiRow:
-    """A card's figures; what is not a number in a known unit is null, and the row is kept as text."""
+def row(card: IntelCard, fields: Fields) -> SmiRow:
+    """A card's figures; what is not a number in a known unit is None, and the row is kept as text."""
     return replace(LAYOUT.row(fields), pci_bus_id=card.pci_bus_id, uuid=card.uuid)
 
 
-def shared_rows(card: Card, whole: SmiRow) -> list[SmiRow]:
+def shared_rows(card: IntelCard, whole: SmiRow) -> list[SmiRow]:
     """The row of a card that is one device; of one that is several, a row each with the power they share."""
     if card.tiles == 1:
         return [whole]

@@ -24,7 +24,7 @@ from hardware.meters.base import MeterUnavailableError
 from hardware.meters.frame.forms import json_object
 from hardware.meters.frame.row import SmiRow
 from hardware.meters.frame.smi import SHOWN, SmiMeter
-from hardware.meters.smi.xpumcli.cards import DUMP, Card, card_uuid, cards_in, number_in, row, shared_rows
+from hardware.meters.smi.xpumcli.cards import DUMP, IntelCard, card_uuid, cards_in, number_in, row, shared_rows
 
 METRICS = "0,1,2,3,18"
 """Utilisation, power, frequency, core temperature, memory used; these numbers are the same in 1.x and 2.x."""
@@ -43,7 +43,7 @@ class Xpumcli(SmiMeter):
 
     def __init__(self, timeout_s: float = 10.0) -> None:
         super().__init__(timeout_s)
-        self._cards: list[Card] = []
+        self._cards: list[IntelCard] = []
 
     def open(self, devices: Sequence[DeviceIdentity]) -> None:
         """Find out which card each device is, or is a tile of.
@@ -81,7 +81,7 @@ class Xpumcli(SmiMeter):
             outputs = super()._outputs()
         return outputs
 
-    def _discover(self) -> list[Card]:
+    def _discover(self) -> list[IntelCard]:
         text = self._run("discovery", "-j")
         cards = cards_in(text)
         if not cards:
@@ -89,7 +89,7 @@ class Xpumcli(SmiMeter):
             raise MeterUnavailableError(f"{self.name}: {_explained(f'no list of devices in the output: {said}')}")
         return cards
 
-    def _with_tiles(self, card: Card, devices: Sequence[DeviceIdentity]) -> Card:
+    def _with_tiles(self, card: IntelCard, devices: Sequence[DeviceIdentity]) -> IntelCard:
         """The card with the number of devices that it is, asked for only where that is in doubt."""
         own = [device for device in devices if self._card_of(device) == card]
         if not own or [device.uuid and device.uuid.lower() for device in own] == [card.uuid]:
@@ -105,7 +105,7 @@ class Xpumcli(SmiMeter):
         found = [one for one in rows if (one.pci_bus_id, one.uuid) == (card.pci_bus_id, card.uuid)]
         return found[:1] if found and found[0].board is not None else found
 
-    def _card_of(self, device: DeviceIdentity) -> Card | None:
+    def _card_of(self, device: DeviceIdentity) -> IntelCard | None:
         """The card that a device is, or is a tile of, by PCI address, else by UUID."""
         pci = normal_pci(device.pci_bus_id or "")
         uuid = card_uuid(device.uuid.lower()) if device.uuid else None
@@ -115,7 +115,7 @@ class Xpumcli(SmiMeter):
             matches = [card for card in self._cards if uuid is not None and card.uuid == uuid]
         return matches[0] if len(matches) == 1 else None
 
-    def _numbered(self, number: str | None) -> Card | None:
+    def _numbered(self, number: str | None) -> IntelCard | None:
         """The tool's device of a number; it also takes and shows PCI addresses."""
         pci = normal_pci(number or "")
         return next((one for one in self._cards if one.number == number or (pci and one.pci_bus_id == pci)), None)

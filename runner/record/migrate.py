@@ -1,0 +1,25 @@
+"""Reports of earlier schemas, read as today's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+FIGURES = {
+    "limit/throughput_samples_per_second": "roofline/throughput_samples_per_second",
+    "limit/fraction": "roofline/fraction",
+}
+"""Figures renamed with schema 2."""
+CASE = {"accumulate": "gradient_accumulation_steps"}
+"""Keys of the case renamed with schema 2."""
+
+
+def migrated(raw: dict[str, Any], to: int) -> dict[str, Any]:
+    """A report as JSON, in the schema `to`; one of that schema, or of a later one, stays as it is.
+
+    The hash that the report states is of its content as it was written: compare it before.
+    """
+    if raw["schema_version"] >= to:
+        return raw
+    figures = {FIGURES.get(name, name): figure for name, figure in raw["figures"].items()}
+    case = {CASE.get(name, name): value for name, value in raw["case"].items()}
+    return raw | {"schema_version": to, "figures": figures, "case": case}
