@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "unit" / "runner"))
 from tracking_samples import add_events, free_port, make_report, make_run, wait_for
 
 from runner.config.schema import Tracking
