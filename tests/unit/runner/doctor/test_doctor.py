@@ -108,8 +108,8 @@ install: Buy one.
 @pytest.mark.parametrize(
     ("device", "missing"),
     [
-        ("hardware.vendors.nowhere.Nothing", "cannot import hardware.vendors.nowhere"),
-        ("hardware.vendors.cpu.Nothing", "has no Nothing"),
+        ("hardware.vendors.nowhere.Nothing", "hardware.vendors.nowhere.Nothing cannot be imported: No module named"),
+        ("hardware.vendors.cpu.Nothing", "has no attribute 'Nothing'"),
         ("hardware.vendors.cpu.os", "not a subclass"),
     ],
 )
