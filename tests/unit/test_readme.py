@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_module
+from hydra import compose
 
 from runner.cli import TOOLS, with_vendor
-from runner.config import resolvers
 from runner.config.checks import check
 from runner.config.compose import to_case
 from runner.config.schema import Case
@@ -22,6 +20,8 @@ from runner.doctor import __main__ as doctor
 from runner.peaks import __main__ as peaks
 from runner.tools import architecture, report, support, sync
 from runner.verify import __main__ as verify
+
+pytestmark = pytest.mark.usefixtures("hydra")
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -48,13 +48,6 @@ NEEDED = (
     "task=inspect model=llama2_7b vendor=nvidia vendor.chip=A100-SXM4-80GB",
     "model=bert vendor=kunlunxin precision=fp16 emulate=true scale=tiny",
 )
-
-
-@pytest.fixture(autouse=True)
-def hydra() -> Iterator[None]:
-    resolvers.register()
-    with initialize_config_module("conf", version_base="1.3"):
-        yield
 
 
 def cases(command: str) -> list[Case]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_module
+from hydra import compose
 
-from runner.config import resolvers
 from runner.config.compose import composing, reference_case, to_case, tuning_in_use
 from runner.config.division import division
 from runner.config.schema import Case, load_case
 from runner.core import packages
+
+pytestmark = pytest.mark.usefixtures("hydra")
 
 SCALES = ("reference", "tiny", "tiny")
 """Three, so that over six precisions each topology meets both."""
@@ -22,13 +22,6 @@ SCALES = ("reference", "tiny", "tiny")
 
 def choices(group: str) -> list[str]:
     return packages.choices(group, outside=False)
-
-
-@pytest.fixture(autouse=True)
-def hydra() -> Iterator[None]:
-    resolvers.register()
-    with initialize_config_module("conf", version_base="1.3"):
-        yield
 
 
 def case(*overrides: str) -> Case:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_module
+from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 
 from runner.cli import run
-from runner.config import resolvers
 from runner.config.compose import to_case
 from runner.config.division import allowed
 from runner.config.fairness import choices_of, division_of, require
 from runner.config.schema import Case, load_case
 from runner.core.errors import ConfigurationError
 from runner.record.report import load_report
+
+pytestmark = pytest.mark.usefixtures("hydra")
 
 OPEN = [
     "model.train.optimizer.lr=9",
@@ -57,13 +57,6 @@ NO_CHANGE = [
     "topology=node topology.devices=2 measure=smoke data=dataset data.root=/somewhere data.cache=/somewhere",
     "tracking=none tracking.flush_s=3 run.timeout_s=3 resume=true debug=true fairness.require=closed",
 ]
-
-
-@pytest.fixture(autouse=True)
-def hydra() -> Iterator[None]:
-    resolvers.register()
-    with initialize_config_module("conf", version_base="1.3"):
-        yield
 
 
 def case(*overrides: str) -> Case:
