@@ -93,8 +93,7 @@ def model_table(index: Index, *, outside: bool = False) -> str:
 
 def _fits(task: str, model: Recipe) -> bool:
     """Whether a model's YAML has what a task needs."""
-    found = task_named(task)
-    return found is not None and found.needs_model and getattr(model, found.section or "name", None) is not None
+    return bool((found := task_named(task)) and found.needs_model and getattr(model, found.section or "name", None))
 
 
 def _targets(model: Recipe) -> str:
@@ -114,7 +113,7 @@ def _published(case: Case) -> str:
 
 def figure_table() -> str:
     """Every figure with its unit and the tasks that report it."""
-    tasks = [task for name in choices("task") if (task := task_named(name)) is not None]
+    tasks = [task for name in choices("task") if (task := task_named(name))]
     judged = " ".join(task.name for task in tasks if task.quality_target)
     family = ("`quality/<metric>`, `quality/<metric>_last`", "Quality, best and last evaluation", "1", "", judged)
     fixed = [
