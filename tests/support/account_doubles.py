@@ -54,7 +54,8 @@ class Double(Trainable):
         raise NotImplementedError
 
     def loss(self, batch: Batch) -> Tensor:
-        return self.network(batch["x"]).sum()
+        total: Tensor = self.network(batch["x"]).sum()
+        return total
 
     def evaluate(self, batch: Batch) -> None:
         raise AssertionError("counting does not evaluate")

@@ -1,6 +1,10 @@
 """An `amdsmi` library whose driver answers from a script, in the shape of ROCm 6.4 or of ROCm 5.7."""
 
+from __future__ import annotations
+
 import types
+from collections.abc import Callable, Sequence
+from typing import Any
 
 
 class AmdSmiException(Exception):
@@ -10,10 +14,12 @@ class AmdSmiException(Exception):
 class Chip:
     """One GPU and what it answers; `broken` maps a function's name to the exception it raises."""
 
-    def __init__(self, bdf, *, device_id="0x74a1", serial="0x8A1F3C5D7E9B0214", **answers):
+    def __init__(
+        self, bdf: str, *, device_id: str = "0x74a1", serial: str = "0x8A1F3C5D7E9B0214", **answers: Any
+    ) -> None:
         self.bdf = bdf
-        self.broken = {}
-        self.answers = {
+        self.broken: dict[str, Exception] = {}
+        self.answers: dict[str, Any] = {
             "amdsmi_get_gpu_device_bdf": bdf,
             "amdsmi_get_gpu_device_uuid": f"uuid-{bdf}",
             "amdsmi_get_gpu_asic_info": {"device_id": device_id, "asic_serial": serial},
@@ -45,7 +51,7 @@ class Chip:
             },
         } | answers
 
-    def answer(self, function):
+    def answer(self, function: str) -> Any:
         for name in (function, "*"):
             if name in self.broken:
                 raise self.broken[name]
@@ -64,9 +70,9 @@ RENAMED = {
 NEWER = {"amdsmi_get_gpu_virtualization_mode", "amdsmi_get_gpu_compute_partition", "amdsmi_get_gpu_memory_usage"}
 
 
-def library(chips, *, old=False):
+def library(chips: Sequence[Chip], *, old: bool = False) -> Any:
     """A module `amdsmi` over these chips; it notes how often it was started and stopped."""
-    smi = types.ModuleType("amdsmi")
+    smi: Any = types.ModuleType("amdsmi")
     smi.AmdSmiException = AmdSmiException
     smi.AmdSmiTemperatureType = types.SimpleNamespace(EDGE="EDGE", HOTSPOT="HOTSPOT", JUNCTION="HOTSPOT")
     smi.AmdSmiTemperatureMetric = types.SimpleNamespace(CURRENT="CURRENT")
@@ -74,31 +80,31 @@ def library(chips, *, old=False):
     smi.AmdSmiClkType = types.SimpleNamespace(GFX="GFX")
     smi.starts = smi.stops = 0
 
-    def start():
+    def start() -> None:
         smi.starts += 1
 
-    def stop():
+    def stop() -> None:
         smi.stops += 1
 
-    def temperature(chip, sensor, metric):
+    def temperature(chip: Chip, sensor: str, metric: str) -> Any:
         assert metric == "CURRENT"
         told = chip.answer("amdsmi_get_temp_metric")
         if sensor not in told:
             raise AmdSmiException("not supported")
         return told[sensor]
 
-    def memory(chip, kind):
+    def memory(chip: Chip, kind: str) -> Any:
         assert kind == "VRAM"
         return chip.answer("amdsmi_get_gpu_memory_usage")
 
-    def clock(chip, kind):
+    def clock(chip: Chip, kind: str) -> Any:
         assert kind == "GFX"
         return chip.answer("amdsmi_get_clock_info")
 
-    def plain(name):
+    def plain(name: str) -> Callable[[Chip], Any]:
         return lambda chip: chip.answer(name)
 
-    functions = {name: plain(name) for name in Chip("").answers}
+    functions: dict[str, Callable[..., Any]] = {name: plain(name) for name in Chip("").answers}
     functions |= {
         "amdsmi_get_temp_metric": temperature,
         "amdsmi_get_gpu_memory_usage": memory,

@@ -19,7 +19,7 @@ CONF = Path(__file__).parents[2] / "conf" / "model" / "mask_rcnn.yaml"
 def recipe(scale: str, **architecture: Any) -> Recipe:
     register()
     composed = OmegaConf.create({"scale": scale, "model": OmegaConf.load(CONF)})
-    values = OmegaConf.to_container(composed, resolve=True)["model"]  # type: ignore[index,call-overload]
+    values: Any = OmegaConf.to_container(composed, resolve=True)["model"]  # type: ignore[index,call-overload]
     values["architecture"] |= architecture
     return TypeAdapter(Recipe).validate_python(values)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 from hardware.sampling.trace_file import TraceRow, TraceWriter
 from runner.core.events import EventWriter, Name
@@ -63,7 +64,7 @@ def write_power(folder: Path) -> None:
         watts = 620 + 25 * math.sin(index) if busy else 75.0
         package = 140 + 5 * math.cos(index / 3) if busy else 60.0
         joules = (joules + package / 10) % 3000  # a counter that starts again
-        common = {"monotonic_s": time_s, "unix_s": time_s}
+        common: dict[str, Any] = {"monotonic_s": time_s, "unix_s": time_s}
         trace.write(
             TraceRow(**common, meter="nvml", source="GPU-5f2c", scope="device", power_w=watts),
             TraceRow(**common, meter="rapl", source="package-0", scope="package", energy_j=joules),

@@ -98,7 +98,8 @@ class ManualDevice(Cpu):
         return ManualEvent(self.clock)
 
     def elapsed_s(self, start: Any, end: Any) -> float:
-        return end.at_s - start.at_s
+        seconds: float = end.at_s - start.at_s
+        return seconds
 
 
 def changed(recipe: Recipe, **changes: Any) -> Recipe:
@@ -191,6 +192,7 @@ class Patient(Toy):
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
+        self.steps: Tensor
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def loss(self, batch: Batch) -> Tensor:
