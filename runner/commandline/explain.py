@@ -55,7 +55,7 @@ _UNKNOWN = re.compile(
 
 def _explain_prefix(text: str) -> str | None:
     """What is wrong with a choice, or with a `+` in front of a key; null when nothing is."""
-    if "interpolation '${vendor}/${model}'" in text:
+    if "interpolation '${vendor}/${model}'" in text or "interpolation '${model}'" in text:
         return "vendor and model have one choice each: vendor=NAME model=NAME. A sweep over several needs -m."
     if there := re.search(r"An item is already at '([^']+)'", text):
         return f"{there[1]} is there already: write {there[1]}=VALUE, without +."

@@ -98,7 +98,7 @@ BAD = {
     "deleting what is not there": (["~modle"], 2, "Did you mean model?"),
     "the end of a key": (["optimizer.name=adam"], 2, "Did you mean model.train.optimizer.name?"),
     "a word that is nearly one of a list": (["model.train.optimizer.name=adamm"], 2, "Did you mean adam?"),
-    "an absent search path": (["hydra.searchpath=[file:///nowhere/at/all]"], 2, "there is no /nowhere/at/all"),
+    "an absent search path": (["hydra.searchpath=[file:///nowhere/at/all]"], 2, "there is no folder /nowhere/at/all"),
     "a launcher": (["hydra/launcher=basic"], 2, "has no effect"),
     "a chip that is not in the catalogue": (
         ["task=inspect", "vendor=nvidia", "vendor.chip=A100-SXM4-80G"],
@@ -119,7 +119,7 @@ RANGES = {
     "+model.train.optimizer.momentum=1": "model.train.optimizer.momentum must be less than 1",
     "model.train.max_grad_norm=nan": "model.train.max_grad_norm must be",
     "model.train.schedule.warmup=-1": "model.train.schedule.warmup must be at least 0",
-    "model.train.schedule.total=0": "model.train.schedule.total must be at least 1",
+    "model.train.schedule.total=0": "model.train.schedule.total must be more than 0",
     "model.train.quality.samples=0": "model.train.quality.samples must be at least 1",
     "model.train.quality.every_samples=0": "model.train.quality.every_samples must be at least 1",
     "model.train.quality.targets.mlm_accuracy=nan": "model.train.quality.targets.mlm_accuracy must be a finite number",
