@@ -80,11 +80,7 @@ def _explain_file(cause: BaseException, text: str) -> str | None:
 
 def _explain_prefix(text: str) -> str | None:
     """What is wrong with a choice, or with a `+` in front of a key; null when nothing is."""
-<<<<<<< HEAD
     if re.search(r"interpolation '[^']*\$\{(vendor|model)\}'", text):
-=======
-    if "interpolation '${vendor}/${model}'" in text or "interpolation '${model}'" in text:
->>>>>>> h3
         return "vendor and model have one choice each: vendor=NAME model=NAME. A sweep over several needs -m."
     if there := re.search(r"An item is already at '([^']+)'", text):
         return f"{there[1]} is there already: write {there[1]}=VALUE, without +."
