@@ -50,6 +50,7 @@ def check(case: Case, changes: Division | None = None) -> None:
     if changes is not None:
         check_kinds(changes)
     _check_implementation(case)
+    _check_weights(case)
     _check_tracking(case)
     _check_numerics(case)
     _check_topology(case)
@@ -114,6 +115,14 @@ def _check_choices(case: Case) -> None:
 def _check_implementation(case: Case) -> None:
     framework = case.framework.name
     check_class(f"model.implementations.{framework}", case.model.implementations[framework])
+
+
+def _check_weights(case: Case) -> None:
+    weights = case.model.weights
+    if weights != "random" and not Path(weights).expanduser().exists():
+        raise DataMissingError(
+            f"model.weights={shown(weights)} is not there. Give the path of a checkpoint, or model.weights=random."
+        )
 
 
 def _check_tracking(case: Case) -> None:
@@ -195,7 +204,7 @@ def _check_chip(case: Case) -> None:
     if case.task.name != "inspect" or name is None or find_chip(name) is not None:
         return
     known = [one for chip in load_chips() for one in (chip.name, *chip.aliases)]
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    near = [one for one in known if name.lower() in one.lower()] or get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f" Did you mean vendor.chip={shlex.quote(near[0])}?" if near else ""
     raise ConfigurationError(f"vendor.chip={name} is not in hardware/chips.yaml, so its rates are unknown.{hint}")
 

@@ -59,12 +59,14 @@ def _places(arguments: Sequence[str]) -> list[str]:
         values = [one.value() for one in OverridesParser.create().parse_overrides(given)]
     except HydraException:
         return []
+    places: list[str] = []
     for value in values:
         if not isinstance(value, list) or not all(isinstance(place, str) for place in value):
             place = str(value).strip("[]") if isinstance(value, str) else "file:///FOLDER"
             kind = "" if "://" in place else "file://" if place.startswith("/") else "pkg://"
             raise ConfigurationError(f"{KEY} is a list of places. Write: {shlex.quote(f'{KEY}=[{kind}{place}]')}")
-    return [str(place) for value in values for place in value]
+        places += [str(place) for place in value]
+    return places
 
 
 def _folder(place: str) -> Path:
