@@ -139,6 +139,8 @@ def _read(word: str) -> Override:
         override = OverridesParser.create().parse_override(word)
     except (HydraException, ValueError) as error:
         raise ConfigurationError(unreadable(word, error)) from error
+    if not override.key_or_group:
+        raise ConfigurationError(f"{shown(word)!r} names no key. Write: KEY=VALUE")
     single = override.value_type != ValueType.SIMPLE_CHOICE_SWEEP
     if single and override.key_or_group in groups() and len(word) > LONGEST_NAME:
         raise ConfigurationError(f"{shown(word)} does not exist. Choices: {', '.join(choices(override.key_or_group))}.")
@@ -156,7 +158,7 @@ def _check_choice(word: str, override: Override) -> None:
     given = value.list if isinstance(value, ChoiceSweep) else [] if override.is_sweep_override() else [value]
     wrong = next((one for one in given if not isinstance(one, str | list | QuotedString)), None)
     if wrong is not None or value is None:
-        known = ", ".join(choices(override.key_or_group))
+        known = ", ".join(choices(override.key_or_group)) or "VENDOR/MODEL"
         raise ConfigurationError(f"{shown(word)} does not exist. Choices of {override.key_or_group}: {known}.")
 
 

@@ -56,6 +56,7 @@ def check(case: Case, changes: Division | None = None) -> None:
     if changes is not None:
         check_kinds(changes)
     _check_implementation(case)
+    _check_weights(case)
     _check_tracking(case)
     _check_numerics(case, task)
     _check_topology(case)
@@ -142,6 +143,16 @@ def _check_implementation(case: Case) -> None:
         MODELS.require(path)
     except ValueError as error:
         raise ConfigurationError(f"model.implementations.{framework}={path}: {error}.") from error
+
+
+def _check_weights(case: Case) -> None:
+    if not case.has_model:
+        return
+    weights = case.model.weights
+    if weights != "random" and not Path(weights).expanduser().exists():
+        raise DataMissingError(
+            f"model.weights={shown(weights)} is not there. Give the path of a checkpoint, or model.weights=random."
+        )
 
 
 def _check_tracking(case: Case) -> None:

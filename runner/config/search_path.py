@@ -65,7 +65,7 @@ def _places(arguments: Sequence[str]) -> list[str]:
             place = str(value).strip("[]") if isinstance(value, str) else "file:///FOLDER"
             kind = "" if "://" in place else "file://" if place.startswith("/") else "pkg://"
             raise ConfigurationError(f"{KEY} is a list of places. Write: {shlex.quote(f'{KEY}=[{kind}{place}]')}")
-        places += map(str, value)
+        places += [str(place) for place in value]
     return places
 
 

@@ -41,7 +41,7 @@ class Inspect(Task):
         if name is None or find_chip(name) is not None:
             return
         known = [one for chip in load_chips() for one in (chip.name, *chip.aliases)]
-        near = get_close_matches(name, known, n=1, cutoff=0.5)
+        near = [one for one in known if name.lower() in one.lower()] or get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f" Did you mean vendor.chip={shlex.quote(near[0])}?" if near else ""
         raise ConfigurationError(f"vendor.chip={name} is not in hardware/chips.yaml, so its rates are unknown.{hint}")
 

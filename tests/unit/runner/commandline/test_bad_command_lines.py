@@ -140,6 +140,14 @@ BAD = {
     "no model": (["~model"], 2, "vendor and model have one choice each"),
     "no tracking": (["~tracking.name"], 2, "tracking.name must be given"),
     "a model that is not trained": (["~model.train"], 2, "has no section train:"),
+    "neither key nor value": (["+="], 2, "names no key"),
+    "a number as a tuning": (["tuning=8"], 2, "Choices of tuning: VENDOR/MODEL."),
+    "weights that are not there": (["model.weights=/nowhere/x.safetensors"], 5, "is not there"),
+    "a chip by the beginning of its name": (
+        ["task=inspect", "vendor=nvidia", "vendor.chip=H100"],
+        2,
+        "Did you mean vendor.chip='H100",
+    ),
     "an address that is a folder": (["tracking.uri=./mlruns"], 2, "is no address of an MLflow store"),
     "an address without slashes": (["tracking.uri=localhost:5000"], 2, "A server is http://HOST:5000"),
 }
