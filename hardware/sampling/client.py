@@ -100,7 +100,7 @@ class SamplerClient:
                 return value if outcome == "ok" else None
             reason = f"the sampler did not answer within {self._timeout_s:g} s"
         except _GONE as error:
-            reason = f"the sampler is gone: {error or type(error).__name__}"
+            reason = f"the sampler is gone: {str(error) or type(error).__name__}"
         self._lose(reason)
         return None
 
@@ -122,7 +122,7 @@ class SamplerClient:
                     return
                 time.sleep(_RETRY_S)
             except (*_GONE, ValueError) as error:
-                self.reason = f"the sampler at {address} refused: {error or type(error).__name__}"
+                self.reason = f"the sampler at {address} refused: {str(error) or type(error).__name__}"
                 return
 
     def _greet(self, connection: Connection, key: bytes) -> Connection:

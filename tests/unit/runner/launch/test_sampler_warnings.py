@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hardware.base import DeviceIdentity
+from hardware.sampling.client import SamplerClient
 from runner.core.events import EventWriter, Name, read_events
 from runner.launch import run_case as engine
 from runner.launch.run_case import CaseRunner
@@ -76,3 +77,16 @@ def test_a_sampler_that_ended_early_is_a_warning(tmp_path: Path, problem: str | 
     CaseRunner._end_sampler(made, sampler, EventWriter(path, rank=-1))
     assert waited == [engine.SAMPLER_S]
     assert warnings(path) == told
+
+
+def test_a_sampler_that_hung_up_is_named_though_the_error_has_no_text() -> None:
+    class Gone:
+        def send(self, request: Any) -> None:
+            raise EOFError
+
+        def close(self) -> None: ...
+
+    client = SamplerClient(None, None)
+    client._connection = Gone()  # type: ignore[assignment]
+    client.mark("segment_begin:0")
+    assert client.reason == "the sampler is gone: EOFError"
