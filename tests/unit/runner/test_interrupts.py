@@ -90,16 +90,17 @@ def test_the_report_is_written_before_mlflow_is_asked_and_no_signal_disturbs_tha
 
     class Sampler:
         environment: ClassVar[dict[str, str]] = {}
+        problem: ClassVar[str | None] = None
 
         def stop(self, timeout_s: float) -> None:
             order.append(f"sampler given {timeout_s:g} s")
 
     class Tracker:
-        def __init__(self, *_: object) -> None: ...
+        def __init__(self, *_: object, **__: object) -> None: ...
 
         def start(self) -> None: ...
 
-        def finish(self, report: Report) -> None:
+        def finish(self, report: Report, **__: object) -> None:
             send(signal.SIGINT)
             assert load_report(folder / "report.json").exit_code == 130
             order.append("filed")
