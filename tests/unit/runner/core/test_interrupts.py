@@ -91,7 +91,7 @@ def test_the_report_is_written_before_mlflow_is_asked_and_no_signal_disturbs_tha
 
     class Sampler:
         environment: ClassVar[dict[str, str]] = {}
-        problem = None
+        problem: ClassVar[str | None] = None
 
         def stop(self, timeout_s: float) -> None:
             order.append(f"sampler given {timeout_s:g} s")
