@@ -7,10 +7,10 @@ from typing import Any
 
 import mask_rcnn_samples
 import pytest
-import test_tacotron2
+import tacotron_samples
 import torch
 from language_samples import sample_spec
-from test_language_models import build
+from language_trainables import build
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
@@ -128,15 +128,15 @@ def test_resnet50_counts_images() -> None:
 @pytest.mark.parametrize("mask_padding", [False, True])
 def test_tacotron2_counts_frames(mask_padding: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The published loss counts padding: it is that of the whole set in one batch."""
-    clips = test_tacotron2.utterances(*((3 + number % 5, 5 + 7 * number % 11) for number in range(EXAMPLES)))
+    clips = tacotron_samples.utterances(*((3 + number % 5, 5 + 7 * number % 11) for number in range(EXAMPLES)))
     monkeypatch.setattr(tacotron2, "speech_sample", lambda **_: (Examples(clips[:2]), Examples(clips)))
-    trainable = test_tacotron2.trainable(mask_padding=mask_padding).eval()
+    trainable = tacotron_samples.trainable(mask_padding=mask_padding).eval()
     _trained(trainable)
     trainable.datasets(DataSpec(name="sample"))
     whole = trainable.collate(clips)
     lengths = whole["mel_lengths"].tolist()
     assert len(set(lengths)) > 5
-    prediction = test_tacotron2.predict(trainable, whole)  # type: ignore[arg-type]
+    prediction = tacotron_samples.predict(trainable, whole)  # type: ignore[arg-type]
     total, frames = 0.0, 0
     for row, length in enumerate(lengths):
         counted = length if mask_padding else max(lengths)

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from omegaconf import OmegaConf
-from pydantic import TypeAdapter
+from tacotron_samples import predict, recipe, trainable, utterances
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -15,41 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from models.audio.tacotron2 import Tacotron2Trainable
 from models.audio.tacotron2_network import Encoder, MelDecoder, State, _evaluation_mask
-from models.datasets.audio.ljspeech import Utterance
-from models.datasets.base import Batch, DataError, EndlessSampler, evaluation_loader, training_loader
+from models.datasets.base import DataError, EndlessSampler, evaluation_loader, training_loader
 from models.datasets.spec import DataSpec
-from models.recipe import Recipe
-from runner.config.resolvers import register
-
-ROOT = Path(__file__).parents[4]
-
-
-def recipe(scale: str = "tiny", **architecture: Any) -> Recipe:
-    register()
-    case = OmegaConf.create({"scale": scale, "model": OmegaConf.load(ROOT / "conf/model/tacotron2.yaml")})
-    values = OmegaConf.to_container(case.model, resolve=True)
-    checked = TypeAdapter(Recipe).validate_python(values)
-    checked.architecture |= architecture
-    return checked
-
-
-def trainable(**architecture: Any) -> Tacotron2Trainable:
-    torch.manual_seed(0)
-    return Tacotron2Trainable(recipe(**architecture))
-
-
-def utterances(*sizes: tuple[int, int]) -> list[Utterance]:
-    """Random clips of (symbols, frames)."""
-    random = torch.Generator().manual_seed(7)
-    return [
-        Utterance(torch.randint(1, 64, (text,), generator=random), torch.randn(frames, 80, generator=random) - 5)
-        for text, frames in sizes
-    ]
-
-
-def predict(model: Tacotron2Trainable, batch: Batch) -> Any:
-    return model.network(batch["symbols"], batch["symbol_lengths"], batch["mels"], batch["mel_lengths"])
-
 
 # --- the published case ---
 

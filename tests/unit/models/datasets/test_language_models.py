@@ -9,21 +9,13 @@ from typing import Any
 import pytest
 import torch
 from language_samples import dataset_spec, recipe, sample_spec
+from language_trainables import build
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.datasets.base import DataError, evaluation_loader
-from models.trainable import Trainable
 
 MODELS = ["bert", "gpt2", "llama2_7b"]
-
-
-def build(model: str, scale: str = "tiny", **architecture: Any) -> Trainable:
-    case = recipe(model, scale)
-    case.architecture |= architecture
-    module, name = case.implementations["pytorch"].rsplit(".", 1)
-    trainable: Trainable = getattr(importlib.import_module(module), name)(case)
-    return trainable
 
 
 PARAMETERS = {"bert": 336_226_108, "gpt2": 354_871_296, "llama2_7b": 6_738_415_616}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_report_build import Folder, case, kept, value
+from report_folders import Folder, case, kept, value
 
 from hardware.meters.base import Reading
 from hardware.sampling.trace_file import TraceWriter, row_of, write_meters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_report_build import HEADER, Folder, case, value
+from report_folders import HEADER, Folder, case, value
 
 from hardware.meters.base import Reading
 from hardware.sampling.trace_file import TraceWriter, row_of

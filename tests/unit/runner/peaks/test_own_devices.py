@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from test_report_build import NVIDIA
-from test_report_build import case as report_case
+from report_folders import NVIDIA
+from report_folders import case as report_case
 
 from hardware.base import DeviceIdentity
 from hardware.vendors.nvidia import Nvidia

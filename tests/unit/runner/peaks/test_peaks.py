@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 from case_samples import make_case
-from test_report_build import A100, NVIDIA, PEAK, Folder
-from test_report_build import case as report_case
+from report_folders import A100, NVIDIA, PEAK, Folder
+from report_folders import case as report_case
 from toy import ManualClock, ManualDevice
 
 from hardware.base import DeviceIdentity, PrecisionUnsupportedError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_report_build import Folder, case
+from report_folders import Folder, case
 
 from runner.core.events import Name
 from runner.results.build import build

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from hydra import initialize_config_module
 from report_samples import report, saved
-from test_verify import Maker, compose_case, make, rewrite
 from tracking_samples import fresh_database
+from verified_folders import Maker, compose_case, make, rewrite
 
 from runner.config import resolvers
 from runner.core.events import Name

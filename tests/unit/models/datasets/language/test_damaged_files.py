@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import coco_samples
 import h5py
+import lambada_samples
+import mlperf_bert_samples
 import numpy as np
 import pytest
-import test_coco
-import test_lambada
-import test_mlperf_bert
 import torch
 from PIL import Image, PngImagePlugin
 
@@ -70,16 +70,16 @@ COCO_VALUES: list[tuple[str, Any]] = [
 def coco(tmp_path: Path) -> Path:
     (tmp_path / "annotations").mkdir()
     (tmp_path / "val2017").mkdir()
-    for image in test_coco.instances()["images"]:
+    for image in coco_samples.instances()["images"]:
         Image.new("RGB", (60, 40)).save(tmp_path / "val2017" / image["file_name"])
     return tmp_path
 
 
 @pytest.mark.parametrize(("key", "value"), COCO_VALUES)
 def test_a_value_of_an_annotation(coco: Path, key: str, value: Any) -> None:
-    content = test_coco.instances()
+    content = coco_samples.instances()
     content["annotations"][0][key] = value
-    test_coco.write(coco, "val", content)
+    coco_samples.write(coco, "val", content)
     message = refused(lambda: read_all(CocoInstances(coco, "val")), coco / "annotations" / "instances_val2017.json")
     assert "Annotation 11" in message
     assert key in message
@@ -87,15 +87,15 @@ def test_a_value_of_an_annotation(coco: Path, key: str, value: Any) -> None:
 
 @pytest.mark.parametrize(("key", "value"), [("height", 40.0), ("width", 0), ("file_name", None), ("id", "1")])
 def test_a_value_of_an_image(coco: Path, key: str, value: Any) -> None:
-    content = test_coco.instances()
+    content = coco_samples.instances()
     content["images"][0][key] = value
-    test_coco.write(coco, "val", content)
+    coco_samples.write(coco, "val", content)
     message = refused(lambda: read_all(CocoInstances(coco, "val")), coco / "annotations" / "instances_val2017.json")
     assert f"{key} is {value!r}" in message
 
 
 def test_categories_beyond_the_network(coco: Path) -> None:
-    test_coco.write(coco, "val", test_coco.instances())
+    coco_samples.write(coco, "val", coco_samples.instances())
     with pytest.raises(DataError, match="category_id is 18, not a whole number from 1 to 5"):
         CocoInstances(coco, "val", categories=5)
 
@@ -123,7 +123,7 @@ def test_a_damaged_chunk_of_a_shard_names_its_example(tmp_path: Path) -> None:
     for part in ("train", "eval"):
         (tmp_path / part).mkdir()
         with h5py.File(tmp_path / part / "a.hdf5", "w") as file:
-            for name, values in test_mlperf_bert.arrays(4).items():
+            for name, values in mlperf_bert_samples.arrays(4).items():
                 file.create_dataset(name, data=values, compression="gzip")
     victim = tmp_path / "eval" / "a.hdf5"
     with h5py.File(victim) as file:
@@ -131,7 +131,7 @@ def test_a_damaged_chunk_of_a_shard_names_its_example(tmp_path: Path) -> None:
     content = bytearray(victim.read_bytes())
     content[offset + 2 : offset + 10] = b"\xff" * 8
     victim.write_bytes(content)
-    evaluation = mlperf_datasets(tmp_path, **test_mlperf_bert.SIZES).evaluation
+    evaluation = mlperf_datasets(tmp_path, **mlperf_bert_samples.SIZES).evaluation
     assert "Example 0 cannot be read" in refused(lambda: read_all(evaluation), victim)
 
 
@@ -153,14 +153,14 @@ def test_a_name_that_no_file_can_have(tmp_path: Path, line: str) -> None:
 
 @pytest.mark.parametrize("text", ["a \ud800", "a zz", "a " + "c" * 50])  # no character, not in the vocabulary, too long
 def test_a_passage_that_cannot_be_encoded(tmp_path: Path, text: str) -> None:
-    test_lambada.write(tmp_path, [json.dumps({"text": text})])
+    lambada_samples.write(tmp_path, [json.dumps({"text": text})])
     message = refused(lambda: read_all(lambada_passages(tmp_path, 8, 9, source="")), tmp_path / "lambada_test.json")
     assert "Line 1" in message
 
 
 @pytest.mark.parametrize("ids", [{"a": -1}, {"a": 1}, {"a": 2**40}, {"a": True}])
 def test_ids_that_are_none(tmp_path: Path, ids: dict[str, Any]) -> None:
-    test_lambada.write(tmp_path, test_lambada.texts("a b"), vocabulary=test_lambada.VOCABULARY | ids)
+    lambada_samples.write(tmp_path, lambada_samples.texts("a b"), vocabulary=lambada_samples.VOCABULARY | ids)
     refused(lambda: read_all(lambada_passages(tmp_path, 8, 9, source="")), tmp_path / "vocab.json")
 
 
@@ -185,7 +185,7 @@ def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path: Path) -> None:
 
 
 def test_a_byte_order_mark_is_read_over(tmp_path: Path, coco: Path) -> None:
-    test_lambada.write(tmp_path, test_lambada.texts("ab c bc"))
+    lambada_samples.write(tmp_path, lambada_samples.texts("ab c bc"))
     before = lambada_passages(tmp_path, 8, 9, source="")[0].targets.tolist()
     for name in ("lambada_test.json", "vocab.json", "merges.txt"):
         (tmp_path / name).write_bytes(BOM + (tmp_path / name).read_bytes())
@@ -194,7 +194,7 @@ def test_a_byte_order_mark_is_read_over(tmp_path: Path, coco: Path) -> None:
     torch.save(torch.zeros(80, 4), tmp_path / "a.pt")
     (tmp_path / "filelists" / "ljs_mel_text_val_filelist.txt").write_bytes(BOM + b"a.pt|words\n")
     assert LJSpeech(tmp_path, "val")[0].mel.shape == (4, 80)
-    test_coco.write(coco, "val", test_coco.instances())
+    coco_samples.write(coco, "val", coco_samples.instances())
     victim = coco / "annotations" / "instances_val2017.json"
     victim.write_bytes(BOM + victim.read_bytes())
     assert CocoInstances(coco, "val").ids == [1, 2, 3, 4, 5]

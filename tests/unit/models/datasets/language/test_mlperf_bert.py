@@ -9,29 +9,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from mlperf_bert_samples import SIZES, arrays
 
 from models.datasets.base import DataError
 from models.datasets.language import mlperf_bert
 from models.datasets.language.mlperf_bert import mlperf_datasets
-
-SIZES: dict[str, Any] = {"sequence_length": 16, "predictions": 3, "vocabulary": 40, "source": "MLCommons"}
-
-
-def arrays(examples: int, *, first: int = 0) -> dict[str, np.ndarray]:
-    """Examples whose content tells their number; example n has 8 + n % 4 real tokens and 1 + n % 3 masked words."""
-    numbers = np.arange(first, first + examples)
-    lengths, masked = 8 + numbers % 4, 1 + numbers % 3
-    places, slots = np.arange(16), np.arange(3)
-    mask = (places < lengths[:, None]).astype("i4")
-    counted = slots < masked[:, None]
-    return {
-        "input_ids": ((numbers[:, None] + places) % 40 * mask).astype("i4"),
-        "input_mask": mask,
-        "segment_ids": ((places >= 5) * mask).astype("i4"),
-        "masked_lm_positions": ((slots + 2) * counted).astype("i4"),
-        "masked_lm_ids": ((numbers[:, None] + slots + 1) % 40 * counted).astype("i4"),
-        "next_sentence_labels": (numbers % 2).astype("i1"),
-    }
 
 
 def write(path: Path, content: dict[str, np.ndarray]) -> None:
