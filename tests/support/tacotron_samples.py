@@ -15,7 +15,7 @@ from models.datasets.base import Batch
 from models.recipe import Recipe
 from runner.config.resolvers import register
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[2]
 
 
 def recipe(scale: str = "tiny", **architecture: Any) -> Recipe:
