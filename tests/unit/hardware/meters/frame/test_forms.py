@@ -65,7 +65,7 @@ def test_sections_by_the_line_that_begins_each():
     assert Sections(begins=re.compile("GPU")).rows("Used : 5") == []
 
 
-@pytest.mark.parametrize("word", [*ABSENT, "N/A (Secondary die)", " [N/A] ", "UNKNOWN"])
+@pytest.mark.parametrize("word", sorted([*ABSENT, "N/A (Secondary die)", " [N/A] ", "UNKNOWN"]))
 def test_one_set_of_words_for_absence(word):
     assert is_absent(word)
 
