@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from runner.commandline.catalogue import choices, keys, nearest, nearest_choice, nearest_key, renamed
+from runner.commandline.catalogue import TYPED, choices, keys, nearest, nearest_choice, nearest_key, renamed
 from runner.commandline.quoting import shown, without_secrets
 from runner.core.errors import TouchstoneError
 
@@ -114,9 +114,16 @@ def _explain_key(key: str) -> str:
     parent = key.rpartition(".")[0]
     siblings = dict.fromkeys(name.rpartition(".")[2] for name in keys() if name.rpartition(".")[0] == parent)
     there = f" Keys there: {', '.join(siblings)}." if siblings else ""
-    if "." in key and key in keys():
+    if "." in key and key in keys() and key.partition(".")[0] in TYPED:
         return f"{key} has no value in this case, where it would be new. Write: +{key}=VALUE"
+    if "." in key and key in keys():
+        return _explain_foreign(key)
     return f"{shown(key)} is not a key of the configuration.{nearest_key(key)}{there} See: python -m runner --cfg job"
+
+
+def _explain_foreign(key: str) -> str:
+    group = key.partition(".")[0]
+    return f"{key} is a key of other choices of {group}; the {group} chosen here has none of that name."
 
 
 def _explain_values(error: ValidationError) -> str:
@@ -125,7 +132,8 @@ def _explain_values(error: ValidationError) -> str:
     for one in error.errors():
         key = _key_of(one["loc"])
         if one["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            problems.setdefault(_explain_key(key), [])
+            foreign = key in keys() and renamed(key) is None
+            problems.setdefault(_explain_foreign(key) if foreign else _explain_key(key), [])
             continue
         problems.setdefault(key, []).append(_message(one))
         given[key] = one["input"]

@@ -142,7 +142,10 @@ def _check_implementation(case: Case) -> None:
     try:
         MODELS.require(path)
     except ValueError as error:
-        raise ConfigurationError(f"model.implementations.{framework}={path}: {error}.") from error
+        raise ConfigurationError(
+            f"model.implementations.{framework}={path}: {error}. A class that is not registered is written as its "
+            "dotted path, package.module.Class."
+        ) from error
 
 
 def _check_weights(case: Case) -> None:

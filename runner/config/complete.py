@@ -24,12 +24,12 @@ def check_texts(values: Mapping[str, Any]) -> None:
 
 
 def check_sections(case: Case) -> None:
-    """Refuse a model without the section that says how it is trained: every task reads it.
+    """Refuse a model without the section that says how it is trained: every task that runs a model reads it.
 
     Raises:
         ConfigurationError: names the section.
     """
-    if case.model.train is None:
+    if case.has_model and case.model.train is None:
         raise ConfigurationError(
             f"model={case.model.name} has no section train:, and task={case.task.name} needs it: batch, optimizer, "
             "schedule, quality. docs/adding.md shows one."

@@ -41,7 +41,7 @@ def plain_values(config: DictConfig) -> dict[str, Any]:
     sections = OmegaConf.masked_copy(config, [str(key) for key in config if key not in NOT_SECTIONS])
     values = OmegaConf.to_container(sections, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
-    train = values["model"].get("train")
+    train = (values["model"] or {}).get("train")
     if train is not None and "optimizer" not in train:  # what every model shares, and nothing of this one's
         values["model"]["train"] = None
     return {str(key): value for key, value in values.items()}

@@ -22,6 +22,8 @@ def check_names(case: Case) -> None:
     """
     _require(FRAMEWORKS, case.framework.name, "framework")
     _require(ENGINES, case.compiler.name, "compiler")
+    if not case.has_model:
+        return
     try:
         case.model.data_source  # noqa: B018 -- asked for its refusal alone
     except UnknownDatasetError as error:

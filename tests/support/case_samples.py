@@ -40,6 +40,7 @@ def make_case(
     repeats: int = 1,
     vendor: dict[str, Any] | None = None,
     model: dict[str, Any] | None = None,
+    train: dict[str, Any] | None = None,
     precision: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Case:
@@ -47,7 +48,7 @@ def make_case(
     return case_from_dict(
         {
             "task": {"name": task},
-            "model": _MODEL | (model or {}),
+            "model": _MODEL | {"train": _MODEL["train"] | (train or {})} | (model or {}),
             "framework": {"name": "pytorch"},
             "compiler": {"name": "eager"},
             "vendor": _VENDOR | (vendor or {}),

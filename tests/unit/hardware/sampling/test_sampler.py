@@ -468,7 +468,7 @@ def test_it_ends_with_its_parent(trace):
     program = textwrap.dedent(f"""
         import time
         from pathlib import Path
-        from hardware.sampler import SamplerClient, start_sampler
+        from hardware.sampling.client import SamplerClient, start_sampler
         sampler = start_sampler(Path({str(trace)!r}), ["host"])
         SamplerClient(sampler.address, sampler.key).mark("begin")
         print(sampler.process.pid, sampler.folder, flush=True)

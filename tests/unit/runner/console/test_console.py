@@ -97,7 +97,7 @@ def test_header_marks():
 
 def test_lower_is_better_targets_are_written_so():
     quality = {"targets": {"wer": 0.3}, "mode": "min", "every_samples": 10}
-    assert "wer ≤ 0.3" in Stage("converge", model={"quality": quality}).start().text
+    assert "wer ≤ 0.3" in Stage("converge", train={"quality": quality}).start().text
 
 
 def test_plain_lines_follow_the_stages_of_train():

@@ -127,7 +127,7 @@ def test_a_server_that_does_not_answer(root: Path, capsys: pytest.CaptureFixture
 def test_a_server_with_errors_is_asked_for_one_run_only(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a", "b", "c"):
         make_report(make_run(root, name=name))
-    monkeypatch.setattr("runner.sync.LIMITS", store.http_limits(timeout_s=2, retries=0))
+    monkeypatch.setattr("runner.tools.sync.LIMITS", store.http_limits(timeout_s=2, retries=0))
     with bad_server("error") as server:
         assert main(["--uri", server.uri]) == 1
         assert server.requests == 2, "the run's first request, and the question whether the server answers at all"

@@ -1,0 +1,3 @@
+from habana_frameworks.torch import hpu
+
+hpu.calls.append("hccl")
