@@ -121,7 +121,7 @@ def _check_choices(case: Case, task: Demands) -> None:
             f"vendor={vendor.name} does not offer precision={case.precision.name}. "
             f"It offers: {', '.join(vendor.precisions)}."
         )
-    if task.on_device and case.compiler.name not in vendor.compilers:
+    if task.on_device and case.compiler.name not in vendor.compilers and vendor.name not in case.compiler.vendors:
         raise ConfigurationError(
             f"vendor={vendor.name} does not offer compiler={case.compiler.name}. "
             f"It offers: {', '.join(vendor.compilers)}."

@@ -71,6 +71,8 @@ class Compiler:
     """`torch.compile`'s; None lets it decide."""
     options: dict[str, Any] = field(default_factory=dict)
     """Of any other engine, which checks them itself."""
+    vendors: tuple[str, ...] = ()
+    """Vendors on whose stack it works, besides those that name it in `compilers`."""
 
     def given(self) -> dict[str, Any]:
         """Every option that is not left to the engine."""

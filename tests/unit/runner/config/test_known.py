@@ -105,3 +105,12 @@ def test_help_says_what_each_group_decides_and_what_scale_means(capsys: pytest.C
     folders = {path.parent.name for path in (Path(cli.__file__).parents[1] / "conf").glob("*/*.yaml")}
     assert set(lines) == folders - {"published", "tuning"}
     assert "${scale:A,B} is A at scale=reference" in told
+
+
+def test_an_engine_may_name_the_vendors_it_works_on() -> None:
+    eager_only = make_case(vendor={"compilers": ("eager",)})
+    with pytest.raises(ConfigurationError, match="does not offer compiler=inductor"):
+        check(replace(eager_only, compiler=Compiler(name="inductor")))
+    check(replace(eager_only, compiler=Compiler(name="inductor", vendors=("cpu",))))
+    with pytest.raises(ConfigurationError, match="does not offer compiler=inductor"):
+        check(replace(eager_only, compiler=Compiler(name="inductor", vendors=("nvidia",))))
