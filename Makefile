@@ -6,7 +6,7 @@ VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 OWN_VENV := $(filter .venv,$(VENV))
-PYTEST := $(PYTHON) -m pytest -q -n 2 --dist loadfile
+PYTEST := $(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 READY := $(VENV)/.touchstone-$(if $(OWN_VENV),locked,adopted)
 
 .PHONY: run test test-all lint types ui bench lock clean
