@@ -31,8 +31,6 @@ _Number = BeforeValidator(_no_truth_value)
 
 Count = Annotated[int, _Number, Field(ge=1, le=LARGEST_COUNT)]
 """At least 1."""
-WholeNumber = Annotated[int, _Number, Field(ge=0, le=LARGEST_COUNT)]
-"""A count that may be 0."""
 Finite = Annotated[float, _Number, Field(allow_inf_nan=False)]
 Positive = Annotated[float, _Number, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, _Number, Field(ge=0, allow_inf_nan=False)]

@@ -15,7 +15,7 @@ from hardware.bus.kfd import KfdGpu, find_gpus, render_nodes
 from hardware.bus.nodes import node_number
 from hardware.bus.pci import normal_pci, pci_address
 from hardware.spec import PrecisionSpec
-from hardware.stacks.torch_cuda import TorchCudaDevice
+from hardware.stacks.torch_cuda import TorchCudaDevice, nccl_version
 from hardware.stacks.torch_module import memory_bytes
 
 VISIBILITY = ("ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
@@ -125,7 +125,7 @@ class HipDevice(TorchCudaDevice):
             "driver": self._driver_version(),
             "hip": torch.version.hip,
             "miopen": None if miopen is None else str(miopen),
-            "rccl": _rccl_version(),
+            "rccl": nccl_version(),
             "instruction_sets": ", ".join(instruction_sets) or None,
         }
         return super().versions() | {name: value for name, value in found.items() if value is not None}
@@ -189,13 +189,3 @@ def hip_uuid(properties: Any) -> str | None:
     except ValueError:
         return None
     return f"GPU-{text}" if UUID_HEX.fullmatch(text) and text != NO_UUID else None
-
-
-def _rccl_version() -> str | None:
-    import torch.distributed
-
-    if not (torch.distributed.is_available() and torch.distributed.is_nccl_available()):
-        return None
-    import torch.cuda.nccl
-
-    return ".".join(str(part) for part in torch.cuda.nccl.version())  # type: ignore[no-untyped-call]

@@ -48,3 +48,14 @@ class TorchCudaDevice(TorchModuleDevice):
             raise PrecisionUnsupportedError(f"{self.spec.title}: its PyTorch has no switch for TF32")
         if os.environ.get("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE") == "0":
             raise PrecisionUnsupportedError("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=0 forbids TF32 in PyTorch; unset it")
+
+
+def nccl_version() -> str | None:
+    """NCCL's version, or that of the library that stands in its place (RCCL); None where torch was built without."""
+    import torch.distributed
+
+    if not (torch.distributed.is_available() and torch.distributed.is_nccl_available()):
+        return None
+    import torch.cuda.nccl
+
+    return ".".join(str(part) for part in torch.cuda.nccl.version())  # type: ignore[no-untyped-call]

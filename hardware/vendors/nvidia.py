@@ -11,7 +11,7 @@ from typing import ClassVar
 from hardware.base import DeviceCondition, DeviceIdentity, PrecisionUnsupportedError
 from hardware.meters.nvml.condition import nvml_condition, nvml_devices
 from hardware.spec import PrecisionSpec
-from hardware.stacks.torch_cuda import TorchCudaDevice
+from hardware.stacks.torch_cuda import TorchCudaDevice, nccl_version
 
 AMPERE = (8, 0)
 """First compute capability with TF32 and bfloat16 products (NVIDIA Ampere architecture white paper, 2020)."""
@@ -96,7 +96,7 @@ class Nvidia(TorchCudaDevice):
             "driver": self._driver_version(),
             "cuda": torch.version.cuda,
             "cudnn": None if cudnn is None else str(cudnn),
-            "nccl": self._nccl_version(),
+            "nccl": nccl_version(),
         }
         return {name: value for name, value in found.items() if value is not None}
 
@@ -106,15 +106,6 @@ class Nvidia(TorchCudaDevice):
             return None
         match = re.search(r"Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)\s", file.read_text(errors="replace"))
         return match.group(1) if match else None
-
-    def _nccl_version(self) -> str | None:
-        import torch.distributed
-
-        if not (torch.distributed.is_available() and torch.distributed.is_nccl_available()):
-            return None
-        import torch.cuda.nccl
-
-        return ".".join(str(part) for part in torch.cuda.nccl.version())  # type: ignore[no-untyped-call]
 
     def listed(self) -> list[DeviceIdentity] | None:
         """What NVML lists: every GPU of the machine, whatever `CUDA_VISIBLE_DEVICES` says."""
