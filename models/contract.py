@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from torch import nn
+from torch import Tensor, nn
 
 from models.datasets.base import Batch, Counts
 from models.recipe import Recipe
+from models.weights import InitialWeights
 
 
 class Model(nn.Module, ABC):
@@ -37,3 +38,15 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def count(self, batch: Batch) -> Counts:
         """Samples and tokens in a batch, from its shapes and host integers: never waits for the device."""
+
+    def initial_weights(self, weights: dict[str, Tensor]) -> InitialWeights:
+        """The tensors of a published checkpoint under the names of `self.network`.
+
+        By default they are there already. A model whose published case starts from another program's checkpoint, or
+        from that of a part alone, translates the names here and says what stays random. Checkpoints of this project
+        never come here: their names are the network's.
+
+        Args:
+            weights: as `models.weights.read_weights` returns them.
+        """
+        return InitialWeights(weights)

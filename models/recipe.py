@@ -30,6 +30,8 @@ class Recipe:
     memory_format: Literal["contiguous", "channels_last"] = "contiguous"
     weights: str = "random"
     """`random`, or the path of a checkpoint (see `models.weights`)."""
+    initial_weights: str | None = None
+    """What the published case starts from, and where it is to be had; None: from random weights."""
     dataset: str | None = None
     """Name of the real data set (see `models.datasets.catalogue`); None: there is none, `data=dataset` is refused."""
     train: Training | None = None

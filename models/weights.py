@@ -1,15 +1,18 @@
-"""Initial weights from a file: safetensors, PyTorch's own format, or a Hugging Face folder of either, whole or split.
+"""Initial weights from a file: safetensors, PyTorch's own form, NumPy's .npz, or a Hugging Face folder, whole or split.
 
-Nothing in a checkpoint is run: `.pth`, `.pt`, `.bin` and `.ckpt` are read with `weights_only`.
+Nothing in a checkpoint is run: `.pth`, `.pt`, `.bin` and `.ckpt` are read with `weights_only`, `.npz` without pickles.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,13 +21,21 @@ from models.datasets.base import DataError
 RANDOM = "random"
 PICKLED = (".pth", ".pt", ".bin", ".ckpt")
 EXPECTED = (
-    "a .safetensors, .pth, .pt, .bin or .ckpt file, or a folder that holds model.safetensors or pytorch_model.bin"
+    "a .safetensors, .pth, .pt, .bin, .ckpt or .npz file, or a folder that holds model.safetensors or pytorch_model.bin"
 )
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLE = ("model.safetensors", "pytorch_model.bin")
-WRAPPERS = ("state_dict", "model", "model_state_dict")
+WRAPPERS = ("state_dict", "model", "model_state_dict", "module")
 """Keys under which training programs keep the weights beside their own state."""
 SHOWN = 3
+
+
+class InitialWeights(NamedTuple):
+    """A checkpoint's tensors under the names of a network, and what of the network they need not cover."""
+
+    tensors: dict[str, Tensor]
+    may_lack: tuple[str, ...] = ()
+    """Glob patterns of the network's names that stay random where the checkpoint has none: a new head."""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -41,20 +52,24 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return weights
 
 
-def load_weights(network: nn.Module, weights: dict[str, Tensor], *, path: Path) -> None:
+def load_weights(network: nn.Module, weights: InitialWeights, *, path: Path) -> None:
     """Put a checkpoint's tensors into a network; every parameter must be there, in its shape.
+
+    Of parameters that are one tensor under several names, as tied embeddings are, one name is enough.
 
     Raises:
         DataError: names the first parameters that are missing, unexpected or of another shape.
     """
-    own = network.state_dict()
+    own, tensors = network.state_dict(), weights.tensors
+    there = {own[name].data_ptr() for name in own if name in tensors}
+    missing = [name for name in own if name not in tensors and own[name].data_ptr() not in there]
     wrong = {
-        "missing": [name for name in own if name not in weights],
-        "unexpected": [name for name in weights if name not in own],
+        "missing": [name for name in missing if not any(fnmatch(name, one) for one in weights.may_lack)],
+        "unexpected": [name for name in tensors if name not in own],
         "of another shape": [
-            f"{name} {tuple(weights[name].shape)} instead of {tuple(tensor.shape)}"
+            f"{name} {tuple(tensors[name].shape)} instead of {tuple(tensor.shape)}"
             for name, tensor in own.items()
-            if name in weights and weights[name].shape != tensor.shape
+            if name in tensors and tensors[name].shape != tensor.shape
         ],
     }
     problems = [f"{len(names)} {what} ({', '.join(names[:SHOWN])} …)" for what, names in wrong.items() if names]
@@ -64,7 +79,7 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor], *, path: Path) 
             where=path,
             expected=f"the {len(own)} tensors of this model at this scale",
         )
-    network.load_state_dict(weights)
+    network.load_state_dict(tensors, strict=False)
 
 
 def _parts(path: Path) -> Iterator[Path]:
@@ -105,7 +120,11 @@ def _read_file(path: Path) -> dict[str, Tensor]:
 
             return load_file(path)
         if path.suffix in PICKLED:
-            return _state_dict(torch.load(path, map_location="cpu", weights_only=True))
+            with torch.serialization.safe_globals([argparse.Namespace]):  # options of the program that wrote it
+                return _state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     except Exception as error:
         raise DataError(f"the checkpoint cannot be read ({error})", where=path, expected=EXPECTED) from error
     raise DataError("the checkpoint is of an unknown kind", where=path, expected=EXPECTED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from models.datasets.language.next_token import IGNORED
+from models.datasets.language.tokens.next_token import IGNORED
 
 
 def token_loss(logits: Tensor, targets: Tensor) -> Tensor:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from models.recipe import Recipe
 from models.trainable import Trainable
-from models.weights import RANDOM, load_weights, read_weights
+from models.weights import RANDOM, InitialWeights, load_weights, read_weights
 from runner.config.known import engine_of
 from runner.core.errors import ConfigurationError
+from runner.core.events import Name
 from runner.core.registries import FRAMEWORKS, MODELS
 from runner.frameworks.base import Framework
 from runner.measure.context import Context
@@ -60,7 +61,16 @@ def build_trainable(context: Context) -> Trainable:
     except ValueError as error:
         raise ConfigurationError(f"model={case.model.name} cannot be built: {error}") from error
     if case.model.weights != RANDOM:
-        path = Path(case.model.weights).expanduser()
-        load_weights(trainable.network, read_weights(path), path=path)
+        _load(trainable, Path(case.model.weights).expanduser())
+    elif case.model.initial_weights is not None:
+        wanted = f"The published case starts from {case.model.initial_weights}; this run starts from random weights."
+        context.events.emit(Name.WARNING, {"message": f"{wanted} model.weights=PATH reads them."})
     engine_of(case.compiler).compile(trainable.network)
     return trainable
+
+
+def _load(trainable: Trainable, path: Path) -> None:
+    """A checkpoint of this project as it is, any other by the model's own translation."""
+    weights = read_weights(path)
+    ours = weights.keys() == trainable.network.state_dict().keys()
+    load_weights(trainable.network, InitialWeights(weights) if ours else trainable.initial_weights(weights), path=path)

@@ -28,6 +28,8 @@ def asked_of(case: Case) -> dict[str, Any]:
         "min_s": case.measure.window.min_s,
         "min_steps": case.measure.window.min_steps,
         "precision": asdict(case.precision),
+        "weights": None if case.model is None else case.model.weights,
+        "initial_weights": None if case.model is None else case.model.initial_weights,
     }
 
 

@@ -171,6 +171,18 @@ def _precision(report: Report) -> Finding:
     return Finding("ok", f"{asked.name}, as the probe found")
 
 
+def _weights(report: Report) -> Finding:
+    """Only how good a model gets depends on where it starts; its speed does not."""
+    wanted = _asked(report, "initial_weights")
+    if wanted is None:
+        return Finding("ok", "the published case starts from random weights")
+    task = task_named(report.case["task"])
+    if task is None or not task.quality_target:
+        return Finding("not applicable", f"task={report.case['task']} does not ask how good the model gets")
+    given = _asked(report, "weights") != "random"
+    return Finding("ok", "from a file") if given else Finding("failed", f"random, where the case starts from {wanted}")
+
+
 def _steady(report: Report) -> Finding:
     for part in _parts(report):
         if part["steady"] is None:
@@ -277,6 +289,7 @@ RULES = (
     Rule("measure", "a measure for publication, and no laxer than shipped", _measure),
     Rule("open", "an open run is published as open", _open),
     Rule("precision", "what ran is the precision asked for, in every repeat", _precision),
+    Rule("weights", "training to a target starts from what the published case starts from", _weights),
     Rule("steadiness", "warm-up ended steady, in every repeat", _steady),
     Rule("window", "seconds and steps are what the measure asks for", _window),
     Rule("evenness", f"no fifth of the window took {UNEVEN} times as long per step as another", _even),

@@ -108,6 +108,7 @@ def _published(case: Case) -> str:
         return "none"
     row = max(figures, key=lambda one: (one.figure == CORE, one.devices))
     unit = unit_of(row.figure, case.model.unit)
+    unit += " per device" if row.per == "device" else ""
     return f"{row.value:,g} {unit} on {row.devices} x {row.chip}, {row.precision}"
 
 

@@ -262,6 +262,7 @@ def _published(made: Page, report: Report) -> None:
         meaning = known(name, report)
         unit = meaning.unit.format(unit=report.case.get("unit", "samples"))
         value, shown_unit = written(item["value"], unit, meaning.form) if item.get("value") is not None else (NULL, "")
+        shown_unit += " per device" if item.get("per") == "device" else ""
         chip = f"{item.get('devices', '?')} x {item.get('chip', '?')}"
         rows.append([name, value, shown_unit, chip, str(item.get("precision", "")), str(item.get("source", ""))])
     header = ["Figure", "Value", "Unit", "Chip", "Precision", "Source"]

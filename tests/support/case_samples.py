@@ -8,7 +8,7 @@ from runner.config.schema import Case, case_from_dict
 
 _MODEL: dict[str, Any] = {
     "name": "bert",
-    "implementations": {"pytorch": "models.language.bert.BertPretraining"},
+    "implementations": {"pytorch": "models.language.encoders.bert.BertPretraining"},
     "unit": "sequences",
     "architecture": {"layers": 2},
     "train": {

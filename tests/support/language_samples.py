@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,29 @@ from models.datasets.spec import DataSpec
 from models.recipe import Recipe
 from models.trainable import Trainable
 from runner.config import resolvers
-from runner.config.schema import case_from_dict
+from runner.config.published import Published
+from runner.config.schema import Case, case_from_dict
 
 
-def recipe(model: str, scale: str = "tiny") -> Recipe:
-    """The model's YAML at one scale."""
+@cache
+def _case(model: str, scale: str) -> Case:
     resolvers.register()
     GlobalHydra.instance().clear()
     with initialize_config_module("conf", version_base=None):
         config = compose("config", overrides=[f"model={model}", "vendor=cpu", f"scale={scale}"])
     values: Any = OmegaConf.to_container(config, resolve=True)
     values.pop("tuning", None)
-    return case_from_dict(values).model
+    return case_from_dict(values)
+
+
+def recipe(model: str, scale: str = "tiny") -> Recipe:
+    """The model's YAML at one scale, for the caller to change."""
+    return deepcopy(_case(model, scale).model)
+
+
+def published(model: str) -> Published:
+    """What others published for a model."""
+    return _case(model, "reference").published
 
 
 @cache

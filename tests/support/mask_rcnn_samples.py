@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
 from models.recipe import Recipe
-from models.vision.mask_rcnn import MaskRcnn
+from models.vision.detection.mask_rcnn import MaskRcnn
 from runner.config.resolvers import register
 
 CONF = Path(__file__).parents[2] / "conf" / "model" / "mask_rcnn.yaml"

@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
-from models.audio.tacotron2 import Tacotron2Trainable
+from models.audio.synthesis.tacotron2 import Tacotron2Trainable
 from models.datasets.audio.ljspeech import Utterance
 from models.datasets.base import Batch
 from models.recipe import Recipe

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from models.datasets.base import DataError
-from models.weights import load_weights, read_weights
+from models.weights import InitialWeights, load_weights, read_weights
 
 WEIGHTS = {"weight": torch.arange(6.0).reshape(3, 2), "bias": torch.tensor([1.0, 2.0, 3.0])}
 
@@ -44,7 +44,7 @@ def plain(root: Path) -> Path:
 @pytest.mark.parametrize("write", [sharded, single, pickled, plain])
 def test_weights_reach_the_network(write: Callable[[Path], Path], tmp_path: Path) -> None:
     network, path = nn.Linear(2, 3), write(tmp_path)
-    load_weights(network, read_weights(path), path=path)
+    load_weights(network, InitialWeights(read_weights(path)), path=path)
     assert network.weight.equal(WEIGHTS["weight"]) and network.bias.equal(WEIGHTS["bias"])
 
 
@@ -65,7 +65,9 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"1 missing \(bias .*1 unexpected \(scale .*1 of another shape \(weight \(3, 2\)"
     ):
-        load_weights(nn.Linear(4, 3), {"weight": WEIGHTS["weight"], "scale": torch.ones(1)}, path=tmp_path)
+        load_weights(
+            nn.Linear(4, 3), InitialWeights({"weight": WEIGHTS["weight"], "scale": torch.ones(1)}), path=tmp_path
+        )
 
 
 @pytest.mark.parametrize("name", ["absent.pth", "folder", "text.txt", "broken.safetensors", "list.pth"])

@@ -7,10 +7,10 @@ from collections import Counter
 import numpy as np
 from language_samples import recipe, sample_spec
 
-from models.datasets.language.next_token import IGNORED
-from models.language.bert import BertPretraining
-from models.language.gpt2 import Gpt2
-from models.language.llama import Llama
+from models.datasets.language.tokens.next_token import IGNORED
+from models.language.decoders.gpt2 import Gpt2
+from models.language.decoders.llama import Llama
+from models.language.encoders.bert import BertPretraining
 
 
 def test_mlm_target_is_above_the_most_frequent_word() -> None:

@@ -109,9 +109,9 @@ BAD = {
     "a class that is no device": (["vendor.device=os.system", "task=inspect"], 2, "not a subclass"),
     "a model's class in no module": (["model.implementations.pytorch=no.such.Model"], 2, "there is no module no."),
     "a model's class misspelt": (
-        ["model.implementations.pytorch=models.language.bert.BertPretrainin"],
+        ["model.implementations.pytorch=models.language.encoders.bert.BertPretrainin"],
         2,
-        "Did you mean models.language.bert.BertPretraining?",
+        "Did you mean models.language.encoders.bert.BertPretraining?",
     ),
     "a model's class without a module": (["model.implementations.pytorch=Bert"], 2, "package.module.Class"),
     "a value that refers to itself": (["scale=${scale:1,2}"], 2, "scale refers to itself"),

@@ -29,6 +29,8 @@ ASKED = {
     "min_s": 30,
     "min_steps": 50,
     "precision": {"name": "fp32", "weights": "float32", "autocast": None, "matmul": "ieee"},
+    "weights": "random",
+    "initial_weights": None,
 }
 PART: dict[str, Any] = {
     "steady": 1.0,
@@ -112,6 +114,13 @@ def test_each_fault_makes_a_run_unpublishable_and_is_said(
 def test_what_nobody_knows_is_never_fine(changes: dict[str, Any], rule: str) -> None:
     one = made(**changes)
     assert outcomes(one)[rule] in ("unknown", "failed") and one.figures["run/publishable"].value == 0.0
+
+
+def test_training_to_a_target_starts_where_the_published_case_does() -> None:
+    wanted = {"initial_weights": "backbone.pth"}
+    assert outcomes(made("converge", **wanted)) == {"weights": "failed"}
+    assert outcomes(made("converge", weights="/somewhere.pth", **wanted)) == {}
+    assert outcomes(made("train", **wanted)) == {"weights": "not applicable"}, "speed does not depend on it"
 
 
 @pytest.mark.parametrize("missing", sorted(PART))

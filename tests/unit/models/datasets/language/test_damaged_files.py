@@ -18,10 +18,10 @@ from PIL import Image, PngImagePlugin
 
 from models.datasets.audio.ljspeech import LJSpeech
 from models.datasets.base import DataError
-from models.datasets.language.flat_tokens import flat_token_datasets
-from models.datasets.language.lambada import lambada_passages
-from models.datasets.language.mlperf_bert import mlperf_datasets
-from models.datasets.language.token_stream import open_npy
+from models.datasets.language.masked.mlperf_bert import mlperf_datasets
+from models.datasets.language.tasks.lambada import lambada_passages
+from models.datasets.language.tokens.flat_tokens import flat_token_datasets
+from models.datasets.language.tokens.token_stream import open_npy
 from models.datasets.vision.coco import CocoInstances
 from models.datasets.vision.image_folder import image_folders
 

@@ -1,0 +1,1 @@
+"""Questions with an answer that is right or wrong."""

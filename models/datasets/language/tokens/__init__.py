@@ -1,0 +1,1 @@
+"""Long runs of token ids on disk, and examples of the next token."""

@@ -1,0 +1,1 @@
+"""Decoders: networks that are trained on the next token."""

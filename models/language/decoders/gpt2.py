@@ -1,0 +1,90 @@
+"""GPT-2: a decoder trained on the next token, judged by the last words of passages (LAMBADA)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from models.datasets.base import Batch, Datasets
+from models.datasets.language.samples.text_sample import text_sample
+from models.datasets.language.tasks import lambada
+from models.datasets.language.tasks.lambada import LastWords, lambada_passages, sample_passages
+from models.datasets.language.tokens import megatron
+from models.datasets.language.tokens.megatron import megatron_tokens
+from models.datasets.language.tokens.next_token import IGNORED, Sequences
+from models.datasets.root import dataset_root
+from models.datasets.spec import DataSpec
+from models.language.decoders.attention import CAUSAL
+from models.language.decoders.decoder import Decoder, DecoderSizes
+from models.metrics import Share
+from models.recipe import Recipe
+
+LAYOUT = f"{megatron.LAYOUT} to train on; {lambada.LAYOUT} to evaluate on"
+
+
+@dataclass(kw_only=True, slots=True)
+class Gpt2Architecture(DecoderSizes):
+    """Sizes of a GPT-2 (Radford et al. 2019; learned positions, LayerNorm before each block, GELU)."""
+
+    vocabulary_multiple: int
+    """The embedding is padded to a multiple of this, as Megatron does for its kernels."""
+    dropout: float
+
+    @property
+    def padded_vocabulary(self) -> int:
+        """Rows of the embedding."""
+        return -(-self.vocabulary // self.vocabulary_multiple) * self.vocabulary_multiple
+
+
+class Gpt2(Decoder):
+    """GPT-2 with the training case of FlagPerf's `gpt2` (Megatron-LM's 345M model)."""
+
+    architecture = Gpt2Architecture
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe)
+        self.metrics = {"lambada_accuracy": Share()}
+
+    def evaluate(self, batch: Batch) -> None:
+        """Share of passages with every token of the last word right, each predicted from the true ones before."""
+        predicted = self.logits(batch).argmax(dim=-1)
+        right = (predicted == batch["targets"]) | (batch["targets"] == IGNORED)
+        self.metrics["lambada_accuracy"].update(right.all(dim=-1))
+
+    def datasets(self, spec: DataSpec) -> Datasets:
+        """Next-token sequences to train on, passages with a last word to evaluate on."""
+        length, vocabulary, source = self.sizes.sequence_length, self.sizes.vocabulary, self.recipe.data_source
+        evaluation: LastWords
+        if spec.name == "dataset":
+            root = dataset_root(spec, expected=LAYOUT, source=source)
+            tokens = megatron_tokens(root, source=source)
+            evaluation = lambada_passages(root, length, vocabulary, source=source)
+        else:
+            sample = text_sample(spec.cache_path, "bpe", vocabulary)
+            tokens = sample.train
+            evaluation = sample_passages(sample.tokenizer, length)
+        return Datasets(Sequences(tokens, sequence_length=length, vocabulary=vocabulary), evaluation)
+
+    def build(self) -> nn.Module:
+        """Transformers' GPT-2 without its cache and its look at the mask."""
+        from transformers import GPT2Config, GPT2LMHeadModel
+
+        sizes = self.sizes
+        config = GPT2Config(
+            vocab_size=sizes.padded_vocabulary,
+            n_positions=sizes.sequence_length,
+            n_embd=sizes.hidden,
+            n_layer=sizes.layers,
+            n_head=sizes.heads,
+            n_inner=sizes.intermediate,
+            resid_pdrop=sizes.dropout,
+            embd_pdrop=sizes.dropout,
+            attn_pdrop=sizes.dropout,
+            bos_token_id=0,
+            eos_token_id=0,
+            use_cache=False,
+            attn_implementation=CAUSAL,
+        )
+        network: nn.Module = GPT2LMHeadModel(config)
+        return network

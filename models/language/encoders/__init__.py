@@ -1,0 +1,1 @@
+"""Encoders: networks that see a whole text at once."""

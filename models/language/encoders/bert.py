@@ -1,0 +1,146 @@
+"""BERT pre-training: masked words and next sentence, judged by the share of masked words it finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from models.datasets.base import Batch, Counts, Datasets
+from models.datasets.language.masked.masked_words import MaskedWords, masked_batch, random_masked_batch
+from models.datasets.language.masked.mlperf_bert import LAYOUT, mlperf_datasets
+from models.datasets.language.samples.text_sample import text_sample
+from models.datasets.language.tokens.next_token import IGNORED, count_sequences
+from models.datasets.root import dataset_root
+from models.datasets.spec import DataSpec
+from models.language.loss import token_loss
+from models.metrics import Share
+from models.recipe import STRICT, Recipe
+from models.trainable import Trainable
+
+
+@dataclass(kw_only=True, slots=True)
+class BertArchitecture:
+    """Sizes of a BERT encoder (Devlin et al. 2018) and of its pre-training examples."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+
+    vocabulary: int
+    layers: int
+    hidden: int
+    heads: int
+    intermediate: int
+    sequence_length: int
+    predictions: int
+    """Masked words per sequence at most; the rest of the sequence never reaches the vocabulary-wide output layer."""
+    dropout: float
+
+
+class MaskedWordsAndNextSentence(nn.Module):
+    """The encoder with its two heads; words are predicted at the masked places alone, as MLPerf's BERT does."""
+
+    def __init__(self, sizes: BertArchitecture) -> None:
+        super().__init__()
+        from transformers import BertConfig, BertForPreTraining
+
+        config = BertConfig(
+            vocab_size=sizes.vocabulary,
+            hidden_size=sizes.hidden,
+            num_hidden_layers=sizes.layers,
+            num_attention_heads=sizes.heads,
+            intermediate_size=sizes.intermediate,
+            max_position_embeddings=sizes.sequence_length,
+            hidden_dropout_prob=sizes.dropout,
+            attention_probs_dropout_prob=sizes.dropout,
+            attn_implementation="sdpa",
+        )
+        self.bert = BertForPreTraining(config)
+
+    def forward(
+        self, input_ids: Tensor, segment_ids: Tensor, attended: Tensor, positions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Scores of words at `positions` (batch, predictions, vocabulary) and of the next sentence (batch, 2).
+
+        The mask goes in with four dimensions: transformers looks into a smaller one on the device to see whether it is
+        needed, which would wait for the device, and cannot be done on the meta device.
+        """
+        encoded = self.bert.bert(
+            input_ids=input_ids, token_type_ids=segment_ids, attention_mask=attended[:, None, None, :]
+        )
+        hidden = encoded.last_hidden_state
+        masked = hidden.gather(1, positions[:, :, None].expand(-1, -1, hidden.shape[-1]))
+        words, following = self.bert.cls(masked, encoded.pooler_output)
+        return words, following
+
+
+class BertPretraining(Trainable):
+    """BERT with the training case of FlagPerf's and MLPerf's `bert`."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        """Build from the recipe.
+
+        Raises:
+            pydantic.ValidationError: a `ValueError`; names what is unknown, missing or mistyped in `architecture`.
+        """
+        super().__init__(recipe)
+        self.sizes = TypeAdapter(BertArchitecture).validate_python(recipe.architecture)
+        self.network = MaskedWordsAndNextSentence(self.sizes)
+        self.metrics = {"mlm_accuracy": Share()}
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean cross entropy over the masked words, plus that of the next sentence."""
+        words, following = self._forward(batch)
+        return token_loss(words, _word_targets(batch)) + cross_entropy(following.float(), batch["is_random_next"])
+
+    def evaluate(self, batch: Batch) -> None:
+        """Share of masked words that got the highest score."""
+        words, _ = self._forward(batch)
+        targets = _word_targets(batch)
+        self.metrics["mlm_accuracy"].update(words.argmax(dim=-1) == targets, targets != IGNORED)
+
+    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        scores: tuple[Tensor, Tensor] = self.network(
+            batch["input_ids"], batch["segment_ids"], batch["attended"], batch["positions"]
+        )
+        return scores
+
+    def datasets(self, spec: DataSpec) -> Datasets:
+        """MLPerf's shards under `spec.root`, or masked text of the standard library."""
+        sizes = self.sizes
+        if spec.name == "dataset":
+            root = dataset_root(spec, expected=LAYOUT, source=self.recipe.data_source)
+            return mlperf_datasets(
+                root,
+                sequence_length=sizes.sequence_length,
+                predictions=sizes.predictions,
+                vocabulary=sizes.vocabulary,
+                source=self.recipe.data_source,
+            )
+        sample = text_sample(spec.cache_path, "wordpiece", sizes.vocabulary)
+        options = {"sequence_length": sizes.sequence_length, "predictions": sizes.predictions}
+        train, evaluation = (
+            MaskedWords(tokens, vocabulary=sizes.vocabulary, **options) for tokens in (sample.train, sample.evaluation)
+        )
+        return Datasets(train, evaluation)
+
+    def collate(self, examples: list[Any]) -> Batch:
+        """A batch of masked sequences."""
+        return masked_batch(examples)
+
+    def synthetic_batch(self, batch_size: int) -> Batch:
+        """Random ids; every sequence has its full length and number of masked words."""
+        sizes = self.sizes
+        return random_masked_batch(batch_size, sizes.sequence_length, sizes.predictions, sizes.vocabulary)
+
+    def count(self, batch: Batch) -> Counts:
+        """Sequences and real tokens."""
+        return count_sequences(batch)
+
+
+def _word_targets(batch: Batch) -> Tensor:
+    """The masked words (batch, predictions); place 0 is `[CLS]` and marks a prediction that does not count."""
+    return torch.where(batch["positions"] > 0, batch["word_ids"], IGNORED)
