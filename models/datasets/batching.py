@@ -18,9 +18,9 @@ ASPECT_BINS = tuple(2 ** (third / 3) for third in range(-3, 4))
 class AspectSampler(Sampler[list[int]]):
     """Batches of images of similar aspect ratio, for ever; what torchvision's `GroupedBatchSampler` does.
 
-    Every rank groups its own share of a pass, drawn at random from (seed, pass) alone, and gets as many batches in it as
-    every other. Where its last images fill no batch of one group, the fullest groups are filled up with images that the
-    pass already had.
+    Every rank groups its own share of a pass, drawn at random from (seed, pass) alone, and gets as many batches in it
+    as every other. Where its last images fill no batch of one group, the fullest groups are filled up with images that
+    the pass already had.
     """
 
     def __init__(

@@ -3,8 +3,8 @@
 Category numbers are kept as COCO has them (1..90, of which 80 are used), so a detector has 91 classes with the
 background, as torchvision's detectors have. Training follows torchvision's reference: images without a usable object
 are left out unless asked for, crowd annotations and boxes without extent are dropped, and an image is mirrored every
-other time or changed as a model says. Evaluation keeps every image and every annotation: COCO's metric needs the crowds.
-Only images that the annotations name are looked for: other files in the folders do not matter.
+other time or changed as a model says. Evaluation keeps every image and annotation: COCO's metric needs the crowds. Only
+images that the annotations name are looked for: other files in the folders do not matter.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class CocoInstances(Dataset[dict[str, Any]]):
     """One split of COCO 2017.
 
     An example holds `image`, float32 [3, H, W] in 0..1, and `target`: `boxes` float32 [N, 4] (x1, y1, x2, y2, pixels),
-    `labels` int64 [N] (COCO's category numbers), `area` float32 [N], `iscrowd` int64 [N], `image_id` int64 [1] and, where
-    they are asked for, `masks` uint8 [N, H, W].
+    `labels` int64 [N] (COCO's category numbers), `area` float32 [N], `iscrowd` int64 [N], `image_id` int64 [1] and,
+    where they are asked for, `masks` uint8 [N, H, W].
     """
 
     def __init__(

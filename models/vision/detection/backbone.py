@@ -18,6 +18,8 @@ QUIET = 0.2
 """Weight of the last norm of a frozen random residual block. A frozen norm does not normalise: at 1, every block would
 double the activations' variance, and 16 of them end in infinities. Weights that are loaded replace it."""
 COUNTER = "num_batches_tracked"
+PARTS = ("layer1", "layer2", "layer3", "layer4", "fc")
+"""Of torchvision's ResNet after the stem."""
 
 
 def build_resnet(architecture: DetectorArchitecture) -> ResNet:
@@ -53,17 +55,19 @@ def build_pyramid(architecture: PyramidArchitecture, *, top: ExtraFPNBlock | Non
 def under_backbone(weights: dict[str, Tensor], network: nn.Module, prefix: str) -> dict[str, Tensor]:
     """The tensors of torchvision's ResNet under their names in a detector.
 
-    Its classifier is dropped, and so are the counters of batch norms that are frozen; any other name that is unknown
-    stays, for whoever loads it to refuse.
+    Its classifier and stages that the detector does not use are dropped, and so are the counters of frozen batch norms;
+    any other name that is unknown stays, for whoever loads it to refuse.
 
     Args:
         weights: by torchvision's names, as in `resnet50-0676ba61.pth`.
         network: the detector.
         prefix: of the ResNet's names in it.
     """
-    own = network.state_dict()
+    own = network.state_dict().keys()
+    used = {name.removeprefix(prefix).partition(".")[0] for name in own if name.startswith(prefix)}
+    unused = tuple(f"{part}." for part in PARTS if part not in used)
     return {
         prefix + name: tensor
         for name, tensor in weights.items()
-        if not name.startswith("fc.") and not (name.endswith(COUNTER) and prefix + name not in own)
+        if not name.startswith(unused) and (prefix + name in own or not name.endswith(COUNTER))
     }

@@ -30,8 +30,8 @@ class Detector(Trainable):
 
     count_device = "cpu"
     needs_float32: ClassVar[bool] = True
-    """torchvision's operators (non-maximum suppression, region pooling) lack half-precision kernels, on the CPU at least;
-    under autocast torchvision casts their inputs to float32."""
+    """Operators of torchvision (non-maximum suppression, region pooling) lack half-precision kernels, on the CPU at
+    least; under autocast it casts their inputs to float32."""
     with_masks: ClassVar[bool] = False
     body: ClassVar[str] = "backbone.body."
     """Prefix of the ResNet's names."""
@@ -80,7 +80,7 @@ class Detector(Trainable):
             )
 
     def initial_weights(self, weights: dict[str, Tensor]) -> InitialWeights:
-        """torchvision's ResNet, trained on ImageNet, for the backbone; everything else stays random."""
+        """The backbone from torchvision's ResNet, trained on ImageNet; everything else stays random."""
         own = self.network.state_dict()
         random = [name for name in own if not name.startswith(self.body) or name.endswith(COUNTER)]
         return InitialWeights(under_backbone(weights, self.network, self.body), may_lack=tuple(random))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, distributed
-from torch.nn import functional as F
+from torch.nn.functional import cross_entropy, l1_loss
 from torchvision.ops import box_convert, generalized_box_iou, generalized_box_iou_loss
 
 from models.vision.detection.detr_network import Answers
@@ -69,10 +69,10 @@ def set_loss(answers: Answers, objects: Objects) -> Tensor:
     wanted[chosen.layer, chosen.image, chosen.query] = objects.labels[chosen.target]
     weight = torch.ones(logits.shape[-1], device=logits.device)
     weight[-1] = NOTHING_WEIGHT
-    entropy = F.cross_entropy(logits.flatten(0, 2), wanted.flatten(), weight, reduction="none").view(wanted.shape)
+    entropy = cross_entropy(logits.flatten(0, 2), wanted.flatten(), weight, reduction="none").view(wanted.shape)
     classes = (entropy.sum(dim=(1, 2)) / weight[wanted].sum(dim=(1, 2))).sum()
     found, right = boxes[chosen.layer, chosen.image, chosen.query], objects.boxes[chosen.target]
-    distance = F.l1_loss(found, right, reduction="sum")
+    distance = l1_loss(found, right, reduction="sum")
     corners = (box_convert(one, "cxcywh", "xyxy") for one in (found, right))
     apart = generalized_box_iou_loss(*corners, reduction="sum", eps=0.0)
     return CLASS_COST * classes + (BOX_COST * distance + OVERLAP_COST * apart) / mean_objects(objects, boxes.device)

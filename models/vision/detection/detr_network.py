@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import interpolate, relu
 from torchvision.models._utils import IntermediateLayerGetter
 
 from models.datasets.vision.images import normalise
@@ -79,7 +79,7 @@ class Detr(nn.Module):
         """Answers to images [3, H, W] with values in 0..1."""
         pixels, padding = padded([normalise(image) for image in images])
         features = self.backbone[0]["body"](pixels)["0"]  # type: ignore[index]
-        padding = F.interpolate(padding[None].float(), size=features.shape[-2:])[0].bool()
+        padding = interpolate(padding[None].float(), size=features.shape[-2:])[0].bool()
         places = sine_positions(padding, self.query_embed.embedding_dim).to(features.dtype)
         hidden = self.transformer(self.input_proj(features), padding, places, self.query_embed.weight)
         return Answers(self.class_embed(hidden).float(), self.bbox_embed(hidden).float().sigmoid())
@@ -95,7 +95,7 @@ class BoxHead(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """[..., hidden] to [..., 4]."""
         first, second, last = self.layers
-        answer: Tensor = last(F.relu(second(F.relu(first(hidden)))))
+        answer: Tensor = last(relu(second(relu(first(hidden)))))
         return answer
 
 

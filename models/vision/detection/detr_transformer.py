@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import relu
 
 
 class DetrTransformer(nn.Module):
@@ -67,7 +67,7 @@ class DetrEncoderLayer(nn.Module):
         looking = memory + places
         seen, _ = self.self_attn(looking, looking, memory, key_padding_mask=unseen, need_weights=False)
         memory = self.norm1(memory + self.dropout(seen))
-        made = self.linear2(self.dropout(F.relu(self.linear1(memory))))
+        made = self.linear2(self.dropout(relu(self.linear1(memory))))
         normed: Tensor = self.norm2(memory + self.dropout(made))
         return normed
 
@@ -92,6 +92,6 @@ class DetrDecoderLayer(nn.Module):
             state + asked, memory + places, memory, key_padding_mask=unseen, need_weights=False
         )
         state = self.norm2(state + self.dropout(seen))
-        made = self.linear2(self.dropout(F.relu(self.linear1(state))))
+        made = self.linear2(self.dropout(relu(self.linear1(state))))
         normed: Tensor = self.norm3(state + self.dropout(made))
         return normed
