@@ -74,7 +74,7 @@ def set_loss(answers: Answers, objects: Objects) -> Tensor:
     found, right = boxes[chosen.layer, chosen.image, chosen.query], objects.boxes[chosen.target]
     distance = l1_loss(found, right, reduction="sum")
     corners = (box_convert(one, "cxcywh", "xyxy") for one in (found, right))
-    apart = generalized_box_iou_loss(*corners, reduction="sum", eps=0.0)
+    apart: Tensor = generalized_box_iou_loss(*corners, reduction="sum", eps=0.0)
     return CLASS_COST * classes + (BOX_COST * distance + OVERLAP_COST * apart) / mean_objects(objects, boxes.device)
 
 
