@@ -64,6 +64,8 @@ BAD = {
     "an unknown requirement": (["fairness.require=open"], 2, "fairness.require"),
     "a sweep with one wrong choice": (["-m", "model=bert,gpt3"], 2, "Did you mean gpt2?"),
     "a sweep with a misspelt key": (["-m", "modle=bert,gpt2"], 2, "Did you mean model?"),
+    "a suite without -m": (["suite=flagperf_training"], 2, "python -m runner -m suite=flagperf_training"),
+    "an unknown suite": (["-m", "suite=flagperf"], 2, "Did you mean flagperf_training?"),
     "an empty sweep": (["-m", "model=glob(zz*)"], 2, "This sweep is empty: model=glob(zz*)"),
     "a sweep over an interval": (["-m", "seed=interval(1,2)"], 2, "seed=1,2,3"),
     "a flag at the end": (["model=bert,gpt2", "task=inspect", "modle=3", "-m"], 2, "modle is not a key"),
