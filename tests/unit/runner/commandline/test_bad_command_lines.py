@@ -50,6 +50,7 @@ BAD = {
     "two devices on topology=single": (["topology.devices=2"], 2, "Choose topology=node"),
     "too many ranks for the host": (["topology=node", "topology.devices=4096"], 2, "Choose at most"),
     "converging on random data": (["task=converge", "data=synthetic"], 2, "data=sample"),
+    "skipping where nothing is damaged": (["data.on_error=skip"], 2, "belongs to data=dataset"),
     "a root without a data set": (["data.root=/tmp"], 2, "no effect"),
     "a data set without a root": (["data=dataset"], 2, "data.root=FOLDER"),
     "a root that is not there": (["data=dataset", "data.root=/nowhere/at/all"], 5, "/nowhere/at/all"),
