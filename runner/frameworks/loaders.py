@@ -9,7 +9,7 @@ from typing import Any
 from torch.utils.data import Dataset, Sampler
 
 from models.datasets.base import Batch, Datasets, EndlessSampler, evaluation_loader, training_loader
-from models.datasets.batching import SizedSampler, StreamSampler
+from models.datasets.batching import AspectSampler, SizedSampler, StreamSampler
 from models.datasets.skipping import Part, ReadableBatches, TolerantCollate, TolerantDataset, skipped
 from models.trainable import Trainable
 from runner.core.errors import ConfigurationError
@@ -58,6 +58,11 @@ def _sampler(context: Context, datasets: Datasets, start_batch: int) -> Sampler[
             if not hasattr(data, "sizes"):
                 raise ValueError("this data does not tell the size of its examples")
             return SizedSampler(data.sizes(), max_size=training.batching.max_size, seed=context.case.seed, **place)
+        if training.batching.by == "aspect":
+            if not hasattr(data, "aspect_ratios"):
+                raise ValueError("this data does not tell the aspect ratio of its images")
+            size, seed = training.batch_size, context.case.seed
+            return AspectSampler(data.aspect_ratios(), batch_size=size, seed=seed, **place)
         if training.batching.by == "streams":
             return StreamSampler(length=len(data), batch_size=training.batch_size, **place)
     except ValueError as error:
