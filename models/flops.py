@@ -72,7 +72,8 @@ def _attention_backward(gradient: Any, query: Any, key: Any, value: Any, *_: Any
 
 def _grouped_product(left: Any, right: Any, *_: Any, **__: Any) -> int:
     """Every row, column or inner place belongs to one group: the number of groups counts only where both have it."""
-    return 2 * prod(left if len(left) == 2 or len(right) == 3 else left[1:]) * int(right[-1])
+    columns_are_shared_out = len(left) > len(right)
+    return 2 * prod(left[1:] if columns_are_shared_out else left) * int(right[-1])
 
 
 def _convolution_backward(  # noqa: PLR0917

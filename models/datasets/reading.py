@@ -51,7 +51,7 @@ class Reader:
             raise self.error(f"{problem} ({_said(error)})", where) from error
 
     def only(self, folder: Path, suffix: str, *, containing: str = "") -> Path:
-        """The one file in `folder` that ends so, with `containing` in its name; hidden ones, as systems leave, aside."""
+        """The one file in `folder` that ends so, with `containing` in its name; hidden files do not count."""
         with self.reading(folder):
             paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
         found = [path for path in paths if path.name.endswith(suffix) and containing in path.name]

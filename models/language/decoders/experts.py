@@ -43,7 +43,7 @@ def grouped_experts(module: Any, hidden: Tensor, chosen: Tensor, shares: Tensor)
 
 
 def _product(rows: Tensor, weights: Tensor, ends: Tensor) -> Tensor:
-    """Rows, sorted by expert, times the experts' weights (experts, outputs, inputs); expert i's rows end at `ends[i]`."""
+    """Rows sorted by expert times the experts' weights (experts, outputs, inputs); expert i's rows end at `ends[i]`."""
     return grouped_mm(rows, weights.to(rows.dtype).transpose(-2, -1), offs=ends)
 
 

@@ -31,7 +31,7 @@ class Gpt2Architecture(DecoderSizes):
     positions: int | None = None
     """Rows of the positions' embedding; None for `sequence_length`."""
     initial_std: float = 0.02
-    """Standard deviation of the initial weights; divided by sqrt(2 x layers) for what writes onto the residual stream."""
+    """Standard deviation of the initial weights; by sqrt(2 x layers) less for what writes onto the residual stream."""
 
 
 class Gpt2(Decoder):

@@ -42,7 +42,7 @@ class Llama(TextDecoder):
             with torch.no_grad():
                 for name, parameter in network.named_parameters():
                     if name.endswith(ONTO_RESIDUAL):
-                        parameter /= (2 * self.sizes.layers) ** 0.5
+                        parameter.div_((2 * self.sizes.layers) ** 0.5)
         return network
 
     def assemble(self) -> nn.Module:

@@ -34,9 +34,8 @@ def paddle_documents(root: Path, *, source: str) -> Documents:
     arrays = _arrays(index, reader)
     lengths = arrays["lens"]
     if (lengths < 0).any() or int(lengths.sum()) != tokens.length:
-        raise reader.error(
-            f"lens add up to {int(lengths.sum()):,} ids, {tokens.path.name} holds {tokens.length:,}", index
-        )
+        problem = f"lens add up to {int(lengths.sum()):,} ids, {tokens.path.name} holds {tokens.length:,}"
+        raise reader.error(problem, index)
     ends = np.cumsum(lengths)
     if (marks := arrays.get("docs")) is not None:
         if not len(marks) or marks[0] != 0 or marks[-1] != len(lengths) or (np.diff(marks) < 0).any():
