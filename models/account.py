@@ -33,7 +33,10 @@ class Account:
     trainable_parameters: int
     parameter_bytes: int
     gradient_bytes: int
-    """Of the parameters that a training step gives a gradient. Data parallel keeps as much again in its buckets."""
+    """Of the parameters that a training step gives a gradient. Data parallel keeps as much again in its buckets.
+
+    Of a sparse gradient, the rows that one pass at the recipe's batch size looks up, each time they are, and their numbers.
+    """
     weight_copy_bytes: int
     """Autocast's copies of weights that autograd keeps from forward to backward, whatever the batch size.
 
@@ -62,7 +65,8 @@ class Account:
 
     Parameters read by forward and backward in the narrower of the weights' and autocast's types, gradients written and
     read, weights and optimizer state read and written once a step, shared among the step's samples; and the inputs.
-    Tables that are only looked up count nothing in forward. A model whose weights stay in a chip's cache from one pass
+    Tables that are only looked up count nothing in forward, and those with sparse gradients nothing at all: how many
+    different rows a step touches depends on the data. A model whose weights stay in a chip's cache from one pass
     to the next can do with less.
     """
 
@@ -116,22 +120,24 @@ def count(
 def _account(step: _Step, recipe: Recipe, *, rows: int, kept: Footprint, autocast: str | None) -> Account:
     samples = step.trainable.count(step.batch).samples
     parameters = list(step.trainable.network.parameters())
+    optimizer = recipe.training.optimizer
     updated = [parameter for parameter in parameters if parameter.grad is not None]
-    gradient_bytes = _bytes([parameter.grad for parameter in updated])
-    stepped = _stepped(recipe.training.optimizer, step.trainable.network, updated)
-    state_bytes = _optimizer_state_bytes(recipe.training.optimizer, stepped)
+    dense = [parameter for parameter in updated if parameter.grad is not None and not parameter.grad.is_sparse]
+    dense_bytes = _bytes([parameter.grad for parameter in dense])
+    sparse_bytes = _sparse_bytes([parameter.grad for parameter in updated]) * recipe.training.batch_size // rows
+    stepped = _stepped(optimizer, step.trainable.network, dense)
     input_bytes = _bytes(tree_leaves(step.batch)) / samples
-    pass_bytes = _read_bytes(parameters, step.footprint, autocast) + 2 * gradient_bytes
+    pass_bytes = _read_bytes(parameters, step.footprint, autocast) + 2 * dense_bytes
     passes = recipe.training.gradient_accumulation_steps
-    step_bytes = passes * pass_bytes + 2 * (_bytes(stepped) + state_bytes)
+    step_bytes = passes * pass_bytes + 2 * (_bytes(stepped) + _optimizer_state_bytes(optimizer, stepped))
     samples_per_pass = recipe.training.batch_size * samples / rows
     return Account(
         parameters=sum(parameter.numel() for parameter in parameters),
         trainable_parameters=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
         parameter_bytes=_bytes(parameters),
-        gradient_bytes=gradient_bytes,
+        gradient_bytes=dense_bytes + sparse_bytes,
         weight_copy_bytes=kept.weight_copy_bytes,
-        optimizer_state_bytes=state_bytes,
+        optimizer_state_bytes=_optimizer_state_bytes(optimizer, _stepped(optimizer, step.trainable.network, updated)),
         weight_average_bytes=_average_bytes(recipe.training.regularisation, step.trainable.network),
         flops_forward_per_sample=step.forward_flops / samples,
         flops_per_sample=(step.forward_flops + step.backward_flops) / samples,
@@ -189,6 +195,12 @@ def _train_once(trainable: Trainable, batch: Batch, cast: Cast) -> _Step:
 
 def _bytes(values: list[Any]) -> int:
     return sum(value.nbytes for value in values if isinstance(value, Tensor))
+
+
+def _sparse_bytes(gradients: list[Tensor | None]) -> int:
+    """Values and row numbers of the sparse gradients among these, as backward leaves them: a row once for each use."""
+    sparse = (one for one in gradients if one is not None and one.is_sparse)
+    return sum(one._values().nbytes + one._indices().nbytes for one in sparse)
 
 
 def _read_bytes(parameters: list[nn.Parameter], footprint: Footprint, autocast: str | None) -> int:
