@@ -83,7 +83,7 @@ class ClickSample(Dataset[Clicks]):
         ids = own.astype(np.int64)
         logit = DENSE_WEIGHT * counts @ weights + ID_WEIGHT * _hidden(ids).sum(axis=1) / len(rows) ** 0.5
         chance = random.logistic(scale=NOISE, size=count)
-        dense = (counts - counts.min() + 1).astype(np.float32)
+        dense = (counts + 5).astype(np.float32)  # few are below 1, as logarithms of counts are not
         self.clicks = Clicks(dense, multi_hot(ids, rows, lookups), (logit > chance + 0.5).astype(np.float32))
 
     def __len__(self) -> int:
