@@ -124,7 +124,7 @@ def _account(step: _Step, recipe: Recipe, *, rows: int, kept: Footprint, autocas
     updated = [parameter for parameter in parameters if parameter.grad is not None]
     dense = [parameter for parameter in updated if parameter.grad is not None and not parameter.grad.is_sparse]
     dense_bytes = _bytes([parameter.grad for parameter in dense])
-    sparse_bytes = _sparse_bytes([parameter.grad for parameter in updated]) * recipe.training.batch_size // rows
+    sparse_bytes = _sparse_bytes(updated, step.footprint) * recipe.training.batch_size // rows
     stepped = _stepped(optimizer, step.trainable.network, dense)
     input_bytes = _bytes(tree_leaves(step.batch)) / samples
     pass_bytes = _read_bytes(parameters, step.footprint, autocast) + 2 * dense_bytes
@@ -197,10 +197,13 @@ def _bytes(values: list[Any]) -> int:
     return sum(value.nbytes for value in values if isinstance(value, Tensor))
 
 
-def _sparse_bytes(gradients: list[Tensor | None]) -> int:
-    """Values and row numbers of the sparse gradients among these, as backward leaves them: a row once for each use."""
-    sparse = (one for one in gradients if one is not None and one.is_sparse)
-    return sum(one._values().nbytes + one._indices().nbytes for one in sparse)
+def _sparse_bytes(updated: list[nn.Parameter], footprint: Footprint) -> int:
+    """Values and row numbers of the sparse gradients among these, before rows that stand twice are added up.
+
+    Counted in the forward pass: on the meta device a sparse gradient has no rows.
+    """
+    tables = (one for one in updated if one.grad is not None and one.grad.is_sparse)
+    return sum(footprint.rows_looked_up(one) * (one[0].nbytes + torch.int64.itemsize) for one in tables)
 
 
 def _read_bytes(parameters: list[nn.Parameter], footprint: Footprint, autocast: str | None) -> int:
