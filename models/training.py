@@ -36,7 +36,7 @@ class Optimizer:
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
-    name: Literal["sgd", "adam", "adamw", "lamb", "adafactor", "rmsprop"]
+    name: Literal["sgd", "adam", "adamw", "lamb", "adafactor", "rmsprop", "adagrad"]
     lr: Positive
     weight_decay: NotNegative = 0.0
     decay: Literal["matrices", "all"] = "matrices"
