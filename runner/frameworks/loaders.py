@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch.utils.data import Dataset, Sampler
 
 from models.datasets.base import Batch, Datasets, EndlessSampler, evaluation_loader, training_loader
@@ -31,8 +32,15 @@ class SyntheticLoader:
 def build_training_loader(
     context: Context, trainable: Trainable, datasets: Datasets | None, *, done_steps: int = 0
 ) -> Iterable[Batch]:
-    """Endless batches of this rank's share, from where an earlier part stopped; `datasets` None means synthetic."""
+    """Endless batches of this rank's share, from where an earlier part stopped; `datasets` None means synthetic.
+
+    From here on each rank has random numbers of its own, and a part that was resumed has others than the one before it:
+    dropout, augmentation and mixing are neither the same on all ranks nor begin again.
+    """
     case = context.case
+    if context.rank or done_steps:
+        own = np.random.SeedSequence([case.seed, context.rank, done_steps])
+        context.device.seed(int(own.generate_state(1)[0]))
     if datasets is None:
         with context.device.torch_device(context.local_rank):
             return SyntheticLoader(trainable.synthetic_batch(case.model.training.batch_size))
@@ -68,7 +76,8 @@ def _sampler(context: Context, datasets: Datasets, start_batch: int) -> Sampler[
     except ValueError as error:
         by = training.batching.by
         raise ConfigurationError(f"model.train.batching.by={by} is not possible here: {error}.") from error
-    return EndlessSampler(length=len(data), batch_size=training.batch_size, seed=context.case.seed, **place)
+    size, repeats = training.batch_size, training.batching.repeats
+    return EndlessSampler(length=len(data), batch_size=size, seed=context.case.seed, repeats=repeats, **place)
 
 
 def build_evaluation_loader(context: Context, trainable: Trainable, datasets: Datasets) -> Iterable[Batch]:
