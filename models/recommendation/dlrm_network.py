@@ -79,10 +79,7 @@ class DlrmNetwork(nn.Module):
         super().__init__()
         self.lookups = list(sizes.lookups)
         self.tables = nn.ModuleList(
-            [
-                nn.EmbeddingBag(rows, sizes.dimension, mode="sum", sparse=sizes.sparse_gradients)
-                for rows in sizes.rows
-            ]
+            [nn.EmbeddingBag(rows, sizes.dimension, mode="sum", sparse=sizes.sparse_gradients) for rows in sizes.rows]
         )
         for table, rows in zip(self.tables, sizes.rows, strict=True):
             nn.init.uniform_(table.weight, -(rows**-0.5), rows**-0.5)

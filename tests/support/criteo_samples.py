@@ -46,7 +46,10 @@ def dense(day: int, rows: int) -> np.ndarray:
 def multi_hot(day: int, rows: int) -> dict[str, np.ndarray]:
     return {
         str(table): np.array(
-            [[(identity(day, row, table) + place) % ROWS[table] for place in range(LOOKUPS[table])] for row in range(rows)],
+            [
+                [(identity(day, row, table) + place) % ROWS[table] for place in range(LOOKUPS[table])]
+                for row in range(rows)
+            ],
             dtype=np.int32,
         )
         for table in range(26)

@@ -108,9 +108,7 @@ def laion_datasets(
         raise reader.error(f"{len(files)} shards", root)
     with ThreadPoolExecutor(READERS) as pool:
         shards = list(pool.map(lambda path: _shard(path, reader), files))
-    train, evaluation = (
-        LaionMoments(part, tokenizer, size=size, reader=reader) for part in (shards[:-1], shards[-1:])
-    )
+    train, evaluation = (LaionMoments(part, tokenizer, size=size, reader=reader) for part in (shards[:-1], shards[-1:]))
     return train, evaluation
 
 

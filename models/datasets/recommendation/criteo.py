@@ -97,9 +97,7 @@ class CriteoClicks(Dataset[Clicks]):
         return Clicks(dense, ids, labels[:, 0])
 
 
-def criteo_datasets(
-    root: Path, *, rows: Sequence[int], lookups: Sequence[int], cache: Path, source: str
-) -> Datasets:
+def criteo_datasets(root: Path, *, rows: Sequence[int], lookups: Sequence[int], cache: Path, source: str) -> Datasets:
     """All days but the last to train on, the first half of the last to evaluate on.
 
     Args:
@@ -133,9 +131,7 @@ def criteo_datasets(
     return Datasets(train, evaluation)
 
 
-def _day(
-    files: dict[str, Path], number: int, lookups: Sequence[int], cache: Path, reader: Reader, root: Path
-) -> Day:
+def _day(files: dict[str, Path], number: int, lookups: Sequence[int], cache: Path, reader: Reader, root: Path) -> Day:
     """A day in the first form that there is of it."""
     tsv = next((files[name] for name in (f"day_{number}", f"day_{number}.gz") if name in files), None)
     names = {part: f"day_{number}_{part}" for part in ("dense.npy", "labels.npy", "sparse_multi_hot.npz", "sparse.npy")}

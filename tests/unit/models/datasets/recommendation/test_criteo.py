@@ -39,7 +39,9 @@ def test_days_are_read_in_a_row_and_the_first_half_of_the_last_is_evaluated(days
     for index, (day, row) in enumerate(places):
         clicks = train[index]
         assert clicks.dense[0].tolist() == dense(day, row + 1)[row].tolist()
-        assert clicks.ids[0].tolist() == np.concatenate([part[row] for part in multi_hot(day, row + 1).values()]).tolist()
+        assert (
+            clicks.ids[0].tolist() == np.concatenate([part[row] for part in multi_hot(day, row + 1).values()]).tolist()
+        )
         assert clicks.clicked.tolist() == [label(day, row)]
     assert [float(evaluation[row].clicked[0]) for row in range(4)] == [label(23, row) for row in range(4)]
 
@@ -130,7 +132,9 @@ BAD_DAYS: dict[str, tuple[Callable[[Path], Any], str]] = {
         r"Array 0 is compressed",
     ),
     "a table too few": (
-        lambda root: np.savez(root / "day_3_sparse_multi_hot.npz", **{str(i): multi_hot(3, 3)[str(i)] for i in range(25)}),
+        lambda root: np.savez(
+            root / "day_3_sparse_multi_hot.npz", **{str(i): multi_hot(3, 3)[str(i)] for i in range(25)}
+        ),
         r"Array 25 is missing",
     ),
 }
