@@ -68,7 +68,7 @@ class Auc(Metric):
             return torch.tensor(float("nan"), dtype=torch.float64)
         above = torch.zeros_like(counts).index_add_(0, place, positives)
         below = counts - above
-        # Twice the pairs in the right order: each positive with the negatives of lower scores, and half with its equals.
+        # Twice the pairs in the right order: each positive with the negatives below it, and half with its equals.
         twice = (above * (2 * (below.cumsum(0) - below) + below)).sum()
         pairs = positives.sum() * (len(positives) - positives.sum())
         return twice.cpu().double() / (2 * pairs.cpu().double())

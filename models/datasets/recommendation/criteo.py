@@ -23,9 +23,9 @@ from models.datasets.recommendation.criteo_tsv import COUNTS, IDS, prepared_colu
 
 DAYS, KAGGLE_DAYS = 24, 7
 LAYOUT = (
-    f"for each N of 0 to {DAYS - 1} day_N_dense.npy (float32 [rows, {COUNTS}]), day_N_labels.npy (integers [rows, 1]) and "
-    f"day_N_sparse_multi_hot.npz ({IDS} integer arrays [rows, lookups]) or day_N_sparse.npy (integers [rows, {IDS}]); or "
-    f"day_N or day_N.gz of label, {COUNTS} integers and {IDS} hexadecimal ids with tabs between; or Kaggle's train.txt"
+    f"for each N of 0 to {DAYS - 1} day_N_dense.npy (float32 [rows, {COUNTS}]), day_N_labels.npy (integers [rows, 1]) "
+    f"and day_N_sparse_multi_hot.npz ({IDS} integer arrays [rows, lookups]) or day_N_sparse.npy (integers [rows, {IDS}]);"
+    f" or day_N or day_N.gz of label, {COUNTS} integers and {IDS} hexadecimal ids with tabs between; or Kaggle's train.txt"
 )
 LARGEST = 100.0
 """Beyond any logarithm of a count."""
@@ -69,7 +69,7 @@ class CriteoClicks(Dataset[Clicks]):
         ids = np.empty((len(wanted), len(self.limits)), np.int64)
         clicked = np.empty(len(wanted), np.float32)
         for number in np.unique(day_of):
-            day, start, stop = self.days[number]
+            day, _, stop = self.days[number]
             here = day_of == number
             rows = wanted[here] - self.ends[number] + stop
             dense[here], ids[here], clicked[here] = self._read(day, rows)
@@ -104,7 +104,7 @@ def criteo_datasets(root: Path, *, rows: Sequence[int], lookups: Sequence[int], 
         root: holds one of the forms of `LAYOUT`.
         rows: of each table. MLPerf's multi-hot ids must be within them; other ids are taken modulo.
         lookups: ids of each table.
-        cache: where the columns of tab-separated files are kept, 161 bytes a row.
+        cache: where the columns of tab-separated files are kept, 157 bytes a row.
         source: where the data set is to be had.
 
     Raises:
@@ -121,7 +121,7 @@ def criteo_datasets(root: Path, *, rows: Sequence[int], lookups: Sequence[int], 
         edges = [len(day.labels) * edge // KAGGLE_DAYS for edge in range(KAGGLE_DAYS + 1)]
         training, held_out = [(day, 0, edges[-2])], (day, edges[-2], edges[-1])
     else:
-        days = [_day(files, number, lookups, cache, reader, root) for number in range(DAYS)]
+        days = [_day(files, number, lookups=lookups, cache=cache, reader=reader, root=root) for number in range(DAYS)]
         *training, held_out = [(day, 0, len(day.labels)) for day in days]
     last, start, stop = held_out
     evaluated = (last, start, stop - (stop - start) // 2)  # of an odd number the first half is the longer one
@@ -131,7 +131,9 @@ def criteo_datasets(root: Path, *, rows: Sequence[int], lookups: Sequence[int], 
     return Datasets(train, evaluation)
 
 
-def _day(files: dict[str, Path], number: int, lookups: Sequence[int], cache: Path, reader: Reader, root: Path) -> Day:
+def _day(
+    files: dict[str, Path], number: int, *, lookups: Sequence[int], cache: Path, reader: Reader, root: Path
+) -> Day:
     """A day in the first form that there is of it."""
     tsv = next((files[name] for name in (f"day_{number}", f"day_{number}.gz") if name in files), None)
     names = {part: f"day_{number}_{part}" for part in ("dense.npy", "labels.npy", "sparse_multi_hot.npz", "sparse.npy")}

@@ -162,7 +162,8 @@ def open_clip(layers: int, *, hidden: int = 64, vocabulary: int = 640, length: i
     """A text encoder's tensors by OpenCLIP's names, the visual half's left out as Stability AI does."""
     shapes: dict[str, tuple[int, ...]] = {
         "positional_embedding": (length, hidden), "token_embedding.weight": (vocabulary, hidden),
-        "text_projection": (hidden, hidden), "logit_scale": (), "ln_final.weight": (hidden,), "ln_final.bias": (hidden,),
+        "text_projection": (hidden, hidden), "logit_scale": (),
+        "ln_final.weight": (hidden,), "ln_final.bias": (hidden,),
     }  # fmt: skip
     for layer in range(layers):
         parts = {

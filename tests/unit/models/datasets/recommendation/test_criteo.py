@@ -12,7 +12,7 @@ import pytest
 from criteo_samples import LOOKUPS, ROWS, dense, identity, label, line, multi_hot, one_hot, write_days, write_tsv
 from torch.utils.data import DataLoader
 
-from models.datasets.base import Datasets, DataError
+from models.datasets.base import DataError, Datasets
 from models.datasets.recommendation.clicks import click_batch
 from models.datasets.recommendation.criteo import criteo_datasets
 
