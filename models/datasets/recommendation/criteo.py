@@ -18,14 +18,15 @@ from torch.utils.data import Dataset
 from models.datasets.base import Datasets
 from models.datasets.reading import Reader
 from models.datasets.recommendation.clicks import Clicks, multi_hot
-from models.datasets.recommendation.columns import Column, npy_column, npz_columns
 from models.datasets.recommendation.criteo_tsv import COUNTS, IDS, prepared_columns
+from models.datasets.recommendation.row_files import RowFile, npy_rows, npz_rows
 
 DAYS, KAGGLE_DAYS = 24, 7
 LAYOUT = (
     f"for each N of 0 to {DAYS - 1} day_N_dense.npy (float32 [rows, {COUNTS}]), day_N_labels.npy (integers [rows, 1]) "
-    f"and day_N_sparse_multi_hot.npz ({IDS} integer arrays [rows, lookups]) or day_N_sparse.npy (integers [rows, {IDS}]);"
-    f" or day_N or day_N.gz of label, {COUNTS} integers and {IDS} hexadecimal ids with tabs between; or Kaggle's train.txt"
+    f"and day_N_sparse_multi_hot.npz ({IDS} integer arrays [rows, lookups]) or day_N_sparse.npy (integers [rows, "
+    f"{IDS}]); or day_N or day_N.gz of label, {COUNTS} integers and {IDS} hexadecimal ids with tabs between; or "
+    "Kaggle's train.txt"
 )
 LARGEST = 100.0
 """Beyond any logarithm of a count."""
@@ -34,9 +35,9 @@ LARGEST = 100.0
 class Day(NamedTuple):
     """The columns of one day, of one length."""
 
-    dense: Column
-    labels: Column
-    sparse: list[Column]
+    dense: RowFile
+    labels: RowFile
+    sparse: list[RowFile]
     """One for each table, or a single one that holds an id of each."""
 
 
@@ -140,12 +141,12 @@ def _day(
     if names["dense.npy"] not in files and tsv is not None:
         return Day(*prepared_columns(tsv, cache, reader))
     found = {part: files.get(name, root / name) for part, name in names.items()}
-    dense = npy_column(found["dense.npy"], reader, kinds="f", width=COUNTS)
-    labels = npy_column(found["labels.npy"], reader, kinds="iu", width=1)
+    dense = npy_rows(found["dense.npy"], reader, kinds="f", width=COUNTS)
+    labels = npy_rows(found["labels.npy"], reader, kinds="iu", width=1)
     if names["sparse_multi_hot.npz"] in files or names["sparse.npy"] not in files:
-        sparse = npz_columns(found["sparse_multi_hot.npz"], reader, kinds="iu", widths=list(lookups))
+        sparse = npz_rows(found["sparse_multi_hot.npz"], reader, kinds="iu", widths=list(lookups))
     else:
-        sparse = [npy_column(found["sparse.npy"], reader, kinds="iu", width=IDS)]
+        sparse = [npy_rows(found["sparse.npy"], reader, kinds="iu", width=IDS)]
     day = Day(dense, labels, sparse)
     for column in (labels, *sparse):
         if len(column) != len(dense):
