@@ -32,6 +32,10 @@ class Account:
     """All, trained or not; a tied one once."""
     trainable_parameters: int
     parameter_bytes: int
+    largest_unit_bytes: int
+    """Parameters of the largest block of layers: what sharded training gathers at once, beside `root_unit_bytes`."""
+    root_unit_bytes: int
+    """Parameters outside all blocks, such as embeddings and the head; 0 where the network has no list of blocks."""
     gradient_bytes: int
     """Of the parameters that a training step gives a gradient. Data parallel keeps as much again in its buckets.
 
@@ -131,11 +135,14 @@ def _account(step: _Step, recipe: Recipe, *, rows: int, kept: Footprint, autocas
     pass_bytes = _read_bytes(parameters, step.footprint, autocast) + 2 * dense_bytes
     passes = recipe.training.gradient_accumulation_steps
     step_bytes = passes * pass_bytes + 2 * (_bytes(stepped) + _optimizer_state_bytes(optimizer, stepped))
+    largest_unit, root_unit = _units(step.trainable.network)
     samples_per_pass = recipe.training.batch_size * samples / rows
     return Account(
         parameters=sum(parameter.numel() for parameter in parameters),
         trainable_parameters=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
         parameter_bytes=_bytes(parameters),
+        largest_unit_bytes=largest_unit,
+        root_unit_bytes=root_unit,
         gradient_bytes=dense_bytes + sparse_bytes,
         weight_copy_bytes=kept.weight_copy_bytes,
         optimizer_state_bytes=_optimizer_state_bytes(optimizer, _stepped(optimizer, step.trainable.network, updated)),
@@ -196,6 +203,22 @@ def _train_once(trainable: Trainable, batch: Batch, cast: Cast) -> _Step:
 
 def _bytes(values: list[Any]) -> int:
     return sum(value.nbytes for value in values if isinstance(value, Tensor))
+
+
+def _units(network: nn.Module) -> tuple[int, int]:
+    """Bytes of the largest block and of what is in none: a block is a member of an outermost `nn.ModuleList`.
+
+    A network without such a list is one block.
+    """
+    total = _bytes(list(network.parameters()))
+    lists: list[nn.ModuleList] = []
+    inside: set[nn.Module] = set()
+    for module in network.modules():
+        if isinstance(module, nn.ModuleList) and module not in inside:
+            lists.append(module)
+            inside |= set(module.modules())
+    blocks = [_bytes(list(block.parameters())) for blocks in lists for block in blocks]
+    return (max(blocks), total - sum(blocks)) if blocks else (total, 0)
 
 
 def _sparse_bytes(updated: list[nn.Parameter], footprint: Footprint) -> int:

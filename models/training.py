@@ -97,8 +97,9 @@ class Batching:
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
-    by: Literal["rows", "size", "streams"] = "rows"
-    """`rows`: `batch_size` examples. `size`: examples of similar size, at most `max_size` together, padding included.
+    by: Literal["rows", "aspect", "size", "streams"] = "rows"
+    """`rows`: `batch_size` examples. `aspect`: `batch_size` images of similar width ÷ height.
+    `size`: examples of similar size, at most `max_size` together, padding included.
     `streams`: row i of a batch goes on where row i of the batch before ended."""
     max_size: Count | None = None
     """`size`: in the model's own measure, such as tokens or audio samples."""
