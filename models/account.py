@@ -39,7 +39,8 @@ class Account:
     gradient_bytes: int
     """Of the parameters that a training step gives a gradient. Data parallel keeps as much again in its buckets.
 
-    Of a sparse gradient, the rows that one pass at the recipe's batch size looks up, each time they are, and their numbers.
+    Of a sparse gradient, the rows that one pass at the recipe's batch size looks up, as often as it does, and their
+    numbers.
     """
     weight_copy_bytes: int
     """Autocast's copies of weights that autograd keeps from forward to backward, whatever the batch size.

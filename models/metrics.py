@@ -62,13 +62,16 @@ class Auc(Metric):
 
     def compute(self) -> Tensor:
         """The area, a float64 scalar on the host."""
+        nothing = torch.tensor(float("nan"), dtype=torch.float64)
+        if len(self.scores) == 0:
+            return nothing
         scores, positives = dim_zero_cat(self.scores), dim_zero_cat(self.positives).long()
-        values, place, counts = torch.unique(scores, return_inverse=True, return_counts=True)
-        if bool(values.isnan().any()):
-            return torch.tensor(float("nan"), dtype=torch.float64)
+        if bool(scores.isnan().any()):
+            return nothing
+        _, place, counts = torch.unique(scores, return_inverse=True, return_counts=True)
         above = torch.zeros_like(counts).index_add_(0, place, positives)
         below = counts - above
-        # Twice the pairs in the right order: each positive with the negatives of lower scores, and half with its equals.
+        # Twice the pairs in the right order: each positive with the negatives below it, and half with its equals.
         twice = (above * (2 * (below.cumsum(0) - below) + below)).sum()
         pairs = positives.sum() * (len(positives) - positives.sum())
         return twice.cpu().double() / (2 * pairs.cpu().double())

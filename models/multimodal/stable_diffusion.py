@@ -102,7 +102,7 @@ class StableDiffusion(Trainable):
         return Datasets(train, FixedNoise(evaluation, timesteps=self.sizes.timesteps))
 
     def collate(self, examples: list[CaptionedLatent]) -> Batch:
-        """`moments` float32 (batch, 8, size, size), `tokens` int64 (batch, length); evaluation has its noise with it."""
+        """`moments` float32 (batch, 8, size, size), `tokens` int64 (batch, length); evaluation brings its noise."""
         return captioned_batch(examples)
 
     def synthetic_batch(self, batch_size: int) -> Batch:

@@ -6,6 +6,7 @@ caption says cannot be seen under strong noise, so a model that reads it has a l
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import product
 from typing import Literal
 
@@ -18,12 +19,12 @@ from models.datasets.multimodal.captioned import CaptionedLatent
 from models.datasets.multimodal.clip_tokens import ClipTokenizer, word_merges
 
 COLOURS = {
-    "red": (2.0, -2.0, 1.0, -1.0),
-    "green": (-2.0, 2.0, 1.0, -1.0),
-    "blue": (-1.0, 1.0, -2.0, 2.0),
-    "white": (1.0, -1.0, 2.0, 2.0),
+    "red": (3.5, -3.5, 1.75, -1.75),
+    "green": (-3.5, 3.5, 1.75, -1.75),
+    "blue": (-1.75, 1.75, -3.5, 3.5),
+    "white": (1.75, -1.75, 3.5, 3.5),
 }
-"""What a colour adds to each channel of a latent of variance 1."""
+"""What a colour adds to each channel; a tenth of a latent is figure, and its variance is then about 1."""
 FIGURES = ("square", "cross", "frame")
 PLACES = ("left above", "right above", "left below", "right below")
 IMAGES = {"train": 4096, "evaluation": 320}
@@ -51,6 +52,7 @@ class FigureSample(Dataset[CaptionedLatent]):
         return CaptionedLatent(torch.cat([mean, torch.full_like(mean, LOG_VARIANCE)]), self.captions[index])
 
 
+@lru_cache(maxsize=2)
 def figure_datasets(*, size: int, length: int, vocabulary: int) -> tuple[FigureSample, FigureSample]:
     """Training and evaluation images.
 

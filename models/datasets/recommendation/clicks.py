@@ -32,7 +32,7 @@ class Clicks(NamedTuple):
 
 
 def click_batch(examples: Sequence[Clicks]) -> Batch:
-    """Join blocks of rows: `dense` float32 (batch, features), `ids` int64 (batch, lookups), `clicked` float32 (batch,)."""
+    """Join blocks: `dense` float32 (batch, features), `ids` int64 (batch, lookups), `clicked` float32 (batch,)."""
     columns = zip(Clicks._fields, zip(*examples, strict=True), strict=True)
     return {name: torch.from_numpy(np.concatenate(blocks)) for name, blocks in columns}
 
@@ -47,7 +47,7 @@ def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def multi_hot(ids: NDArray[np.integer], rows: Sequence[int], lookups: Sequence[int]) -> Ids:
-    """Several ids for each one, as MLPerf's DLRM v2 has them: the first is its own, the others follow from it by chance.
+    """Several ids for each one, as MLPerf's DLRM v2 has them: the first is its own, the others follow from it.
 
     MLPerf draws the others once from NumPy's generator, into tables as large as the embedding; here they are a hash of
     the id, its table and its place, as even and as constant.
@@ -69,7 +69,7 @@ def multi_hot(ids: NDArray[np.integer], rows: Sequence[int], lookups: Sequence[i
 
 
 class ClickSample(Dataset[Clicks]):
-    """Made-up clicks: few ids are frequent, as in the real data, and each says by a hidden number how likely a click is.
+    """Made-up clicks: few ids are frequent, as in the real data, and each has a hidden say in how likely a click is.
 
     A click also depends on the dense features, and on chance: nobody can foresee all of them.
     """

@@ -18,14 +18,15 @@ from torch.utils.data import Dataset
 from models.datasets.base import Datasets
 from models.datasets.reading import Reader
 from models.datasets.recommendation.clicks import Clicks, multi_hot
-from models.datasets.recommendation.columns import Column, npy_column, npz_columns
 from models.datasets.recommendation.criteo_tsv import COUNTS, IDS, prepared_columns
+from models.datasets.recommendation.row_files import RowFile, npy_rows, npz_rows
 
 DAYS, KAGGLE_DAYS = 24, 7
 LAYOUT = (
-    f"for each N of 0 to {DAYS - 1} day_N_dense.npy (float32 [rows, {COUNTS}]), day_N_labels.npy (integers [rows, 1]) and "
-    f"day_N_sparse_multi_hot.npz ({IDS} integer arrays [rows, lookups]) or day_N_sparse.npy (integers [rows, {IDS}]); or "
-    f"day_N or day_N.gz of label, {COUNTS} integers and {IDS} hexadecimal ids with tabs between; or Kaggle's train.txt"
+    f"for each N of 0 to {DAYS - 1} day_N_dense.npy (float32 [rows, {COUNTS}]), day_N_labels.npy (integers [rows, 1]) "
+    f"and day_N_sparse_multi_hot.npz ({IDS} integer arrays [rows, lookups]) or day_N_sparse.npy (integers [rows, "
+    f"{IDS}]); or day_N or day_N.gz of label, {COUNTS} integers and {IDS} hexadecimal ids with tabs between; or "
+    "Kaggle's train.txt"
 )
 LARGEST = 100.0
 """Beyond any logarithm of a count."""
@@ -34,9 +35,9 @@ LARGEST = 100.0
 class Day(NamedTuple):
     """The columns of one day, of one length."""
 
-    dense: Column
-    labels: Column
-    sparse: list[Column]
+    dense: RowFile
+    labels: RowFile
+    sparse: list[RowFile]
     """One for each table, or a single one that holds an id of each."""
 
 
@@ -69,7 +70,7 @@ class CriteoClicks(Dataset[Clicks]):
         ids = np.empty((len(wanted), len(self.limits)), np.int64)
         clicked = np.empty(len(wanted), np.float32)
         for number in np.unique(day_of):
-            day, start, stop = self.days[number]
+            day, _, stop = self.days[number]
             here = day_of == number
             rows = wanted[here] - self.ends[number] + stop
             dense[here], ids[here], clicked[here] = self._read(day, rows)
@@ -104,7 +105,7 @@ def criteo_datasets(root: Path, *, rows: Sequence[int], lookups: Sequence[int], 
         root: holds one of the forms of `LAYOUT`.
         rows: of each table. MLPerf's multi-hot ids must be within them; other ids are taken modulo.
         lookups: ids of each table.
-        cache: where the columns of tab-separated files are kept, 161 bytes a row.
+        cache: where the columns of tab-separated files are kept, 157 bytes a row.
         source: where the data set is to be had.
 
     Raises:
@@ -121,7 +122,7 @@ def criteo_datasets(root: Path, *, rows: Sequence[int], lookups: Sequence[int], 
         edges = [len(day.labels) * edge // KAGGLE_DAYS for edge in range(KAGGLE_DAYS + 1)]
         training, held_out = [(day, 0, edges[-2])], (day, edges[-2], edges[-1])
     else:
-        days = [_day(files, number, lookups, cache, reader, root) for number in range(DAYS)]
+        days = [_day(files, number, lookups=lookups, cache=cache, reader=reader, root=root) for number in range(DAYS)]
         *training, held_out = [(day, 0, len(day.labels)) for day in days]
     last, start, stop = held_out
     evaluated = (last, start, stop - (stop - start) // 2)  # of an odd number the first half is the longer one
@@ -131,19 +132,21 @@ def criteo_datasets(root: Path, *, rows: Sequence[int], lookups: Sequence[int], 
     return Datasets(train, evaluation)
 
 
-def _day(files: dict[str, Path], number: int, lookups: Sequence[int], cache: Path, reader: Reader, root: Path) -> Day:
+def _day(
+    files: dict[str, Path], number: int, *, lookups: Sequence[int], cache: Path, reader: Reader, root: Path
+) -> Day:
     """A day in the first form that there is of it."""
     tsv = next((files[name] for name in (f"day_{number}", f"day_{number}.gz") if name in files), None)
     names = {part: f"day_{number}_{part}" for part in ("dense.npy", "labels.npy", "sparse_multi_hot.npz", "sparse.npy")}
     if names["dense.npy"] not in files and tsv is not None:
         return Day(*prepared_columns(tsv, cache, reader))
     found = {part: files.get(name, root / name) for part, name in names.items()}
-    dense = npy_column(found["dense.npy"], reader, kinds="f", width=COUNTS)
-    labels = npy_column(found["labels.npy"], reader, kinds="iu", width=1)
+    dense = npy_rows(found["dense.npy"], reader, kinds="f", width=COUNTS)
+    labels = npy_rows(found["labels.npy"], reader, kinds="iu", width=1)
     if names["sparse_multi_hot.npz"] in files or names["sparse.npy"] not in files:
-        sparse = npz_columns(found["sparse_multi_hot.npz"], reader, kinds="iu", widths=list(lookups))
+        sparse = npz_rows(found["sparse_multi_hot.npz"], reader, kinds="iu", widths=list(lookups))
     else:
-        sparse = [npy_column(found["sparse.npy"], reader, kinds="iu", width=IDS)]
+        sparse = [npy_rows(found["sparse.npy"], reader, kinds="iu", width=IDS)]
     day = Day(dense, labels, sparse)
     for column in (labels, *sparse):
         if len(column) != len(dense):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.reading import Reader
-from models.datasets.recommendation.columns import Column, raw_column
+from models.datasets.recommendation.row_files import RowFile, raw_rows
 
 COUNTS, IDS, DIGITS = 13, 26, 8
 SHIFT = 3
@@ -38,9 +38,9 @@ FILES = {"dense": (np.float32, COUNTS), "labels": (np.uint8, 1), "sparse": (np.u
 class TsvColumns(NamedTuple):
     """One file's columns."""
 
-    dense: Column
-    labels: Column
-    sparse: list[Column]
+    dense: RowFile
+    labels: RowFile
+    sparse: list[RowFile]
 
 
 def prepared_columns(path: Path, cache: Path, reader: Reader) -> TsvColumns:
@@ -60,7 +60,7 @@ def prepared_columns(path: Path, cache: Path, reader: Reader) -> TsvColumns:
         with FileLock(f"{folder}.lock"):
             if not folder.exists():
                 _prepare(path, folder, reader)
-    dense, labels, sparse = (raw_column(folder / name, *form, reader) for name, form in FILES.items())
+    dense, labels, sparse = (raw_rows(folder / name, *form, reader) for name, form in FILES.items())
     return TsvColumns(dense, labels, [sparse])
 
 

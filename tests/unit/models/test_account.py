@@ -251,5 +251,5 @@ class TestSparseGradientsByHand:
 
     def test_the_least_traffic_leaves_the_table_out(self) -> None:
         costs = account(Table, model=recipe(Optimizer(name="adagrad", lr=0.1)))
-        # The layer: read by forward and by backward, gradient written and read, weight and sum read and written, a count.
+        # The layer: read by both passes, gradient written and read, weight and sum read and written, a count.
         assert costs.minimum_bytes_per_sample == (6 * 4 * (2 + 2 + 4) + 2 * 4) / 8 + 4 * 8

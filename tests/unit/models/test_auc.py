@@ -45,7 +45,9 @@ def test_scores_of_all_ranks_are_sorted_together() -> None:
     assert float(ranks[1].compute()) == 0.5
 
 
-@pytest.mark.parametrize(("scores", "clicks"), [([0.1, math.nan], [0, 1]), ([0.1, 0.2], [1, 1]), ([0.1, 0.2], [0, 0])])
+@pytest.mark.parametrize(
+    ("scores", "clicks"), [([0.1, math.nan], [0, 1]), ([0.1, 0.2], [1, 1]), ([0.1, 0.2], [0, 0]), ([], [])]
+)
 def test_what_has_no_area_is_nan(scores: list[float], clicks: list[int]) -> None:
     assert math.isnan(auc(torch.tensor(scores), torch.tensor(clicks)))
 

@@ -1,4 +1,4 @@
-"""Columns of numbers on disk of which thousands of scattered rows are read at once."""
+"""Rows of numbers on disk of which thousands of scattered rows are read at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOCAL_HEADER = struct.Struct("<26xHH")
 
 
 @dataclass(kw_only=True)
-class Column:
+class RowFile:
     """Rows of one width in a file, opened on first use.
 
     Memory-mapped, unlike token files: a read call for each of a batch's thousands of rows takes ten times as long. That
@@ -49,7 +49,7 @@ class Column:
         return self.__dict__ | {"_map": None}
 
 
-def npy_column(path: Path, reader: Reader, *, kinds: str, width: int) -> Column:
+def npy_rows(path: Path, reader: Reader, *, kinds: str, width: int) -> RowFile:
     """The rows of a `.npy` file.
 
     Args:
@@ -62,14 +62,14 @@ def npy_column(path: Path, reader: Reader, *, kinds: str, width: int) -> Column:
         DataError: no such file, cut off, no array of two dimensions, or another type or width.
     """
     with reader.reading(path, "Not a readable .npy"), path.open("rb") as file:
-        return _column(path, file, reader, kinds=kinds, width=width)
+        return _described(path, file, reader, kinds=kinds, width=width)
 
 
-def npz_columns(path: Path, reader: Reader, *, kinds: str, widths: list[int]) -> list[Column]:
+def npz_rows(path: Path, reader: Reader, *, kinds: str, widths: list[int]) -> list[RowFile]:
     """The arrays `0`, `1` … of an uncompressed `.npz` file, as `numpy.savez` writes it.
 
     Raises:
-        DataError: as `npy_column`; an array is missing or compressed.
+        DataError: as `npy_rows`; an array is missing or compressed.
     """
     columns = []
     with reader.reading(path, "Not a readable .npz"), zipfile.ZipFile(path) as archive, path.open("rb") as file:
@@ -81,21 +81,21 @@ def npz_columns(path: Path, reader: Reader, *, kinds: str, widths: list[int]) ->
             file.seek(info.header_offset)
             name, extra = LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size))
             file.seek(name + extra, 1)
-            columns.append(_column(path, file, reader, kinds=kinds, width=width, what=f"Array {number}"))
+            columns.append(_described(path, file, reader, kinds=kinds, width=width, what=f"Array {number}"))
     return columns
 
 
-def raw_column(path: Path, dtype: Any, width: int, reader: Reader) -> Column:
+def raw_rows(path: Path, dtype: Any, width: int, reader: Reader) -> RowFile:
     """The rows of a file of bare numbers."""
     kind = np.dtype(dtype)
     with reader.reading(path):
         rows, rest = divmod(path.stat().st_size, kind.itemsize * width)
     if rest or not rows:
         raise reader.error(f"{path.stat().st_size} bytes are no whole rows", path)
-    return Column(path=path, dtype=kind, offset=0, shape=(rows, width))
+    return RowFile(path=path, dtype=kind, offset=0, shape=(rows, width))
 
 
-def _column(path: Path, file: Any, reader: Reader, *, kinds: str, width: int, what: str = "It") -> Column:
+def _described(path: Path, file: Any, reader: Reader, *, kinds: str, width: int, what: str = "It") -> RowFile:
     """The column whose header `file` stands before."""
     shape, fortran, dtype = HEADERS[np.lib.format.read_magic(file)](file)
     if len(shape) != 2 or shape[1] != width or fortran or shape[0] == 0:  # noqa: PLR2004 (rows by width)
@@ -106,4 +106,4 @@ def _column(path: Path, file: Any, reader: Reader, *, kinds: str, width: int, wh
     offset, size = file.tell(), dtype.itemsize * shape[0] * width
     if offset + size > path.stat().st_size:
         raise reader.error(f"{what} is cut off: {path.stat().st_size} bytes instead of {offset + size}", path)
-    return Column(path=path, dtype=dtype, offset=offset, shape=(shape[0], width))
+    return RowFile(path=path, dtype=dtype, offset=offset, shape=(shape[0], width))
