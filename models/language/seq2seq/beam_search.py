@@ -39,7 +39,7 @@ def beam_search(
     Rows of `next_words` are sentence after sentence, `beam` of each. In each step the best `2 beam` continuations of a
     sentence are looked at: those among the first `beam` that end are complete, the best `beam` that do not are gone on
     with. A sentence is done when `beam` are complete, or after `longest` words, where all must end. The best has the
-    highest sum of logarithms divided by its length, `end` included, to the power `length_penalty`. No translation is empty.
+    highest sum of logarithms divided by its length, `end` included, to the power `length_penalty`; none is empty.
     """
     batch, ranks = torch.arange(sentences, device=device)[:, None], torch.arange(2 * beam, device=device)
     words = torch.full((sentences, beam), end, device=device)

@@ -17,7 +17,7 @@ SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 class CorpusBleu(Metric):
-    """BLEU of all translations together, 0 to 1, as sacrebleu computes it: tokens of mteval-v13a, exponential smoothing.
+    """BLEU of all translations together, 0 to 1, by sacrebleu: tokens of mteval-v13a, exponential smoothing.
 
     Kept are the counts that BLEU is made of, so that neither batches nor ranks change it (Post, arXiv:1804.08771). NaN
     before the first translation.
@@ -57,10 +57,10 @@ class CorpusBleu(Metric):
 
 
 def rouge(texts: list[str], references: list[str]) -> dict[str, list[float]]:
-    """ROUGE F1 of each text, 0 to 1, by Google's rouge_score with its stemmer: 1 and 2 words in a row, and the longest
-    common subsequence, of the whole text (L) and sentence by sentence (Lsum).
+    """ROUGE F1 of each text, 0 to 1, by Google's rouge_score with its stemmer.
 
-    A sentence ends at `.`, `!` or `?` before a space.
+    Of one and two words in a row, and of the longest common subsequence: of the whole text (L), and sentence by
+    sentence (Lsum). A sentence ends at `.`, `!` or `?` before a space; published figures were split by nltk's punkt.
     """
     found: dict[str, list[float]] = {name: [] for name in ROUGE}
     for text, reference in zip(texts, references, strict=True):

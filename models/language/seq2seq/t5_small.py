@@ -38,7 +38,7 @@ UNUSED = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight
 
 @dataclass(kw_only=True, slots=True)
 class T5Architecture:
-    """Sizes of a T5 of the first version: ReLU, relative positions, RMSNorm before each part, one table of embeddings."""
+    """Sizes of a T5 1.0: ReLU, relative positions, RMSNorm before each part, one table of embeddings."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
@@ -109,8 +109,8 @@ class T5(Trainable):
     def evaluate(self, batch: Batch) -> None:
         """ROUGE F1 of each generated summary against the decoded labels.
 
-        The most likely word is taken each time, as in the published case. Published is the middle of bootstrap samples of
-        the mean, here the mean itself.
+        The most likely word is taken each time, as in the published case. Published is the middle of bootstrap samples
+        of the mean, here the mean itself.
         """
         assert self.decode is not None, "`datasets` tells how ids are decoded"
         targets = batch["targets"]

@@ -56,7 +56,7 @@ class Transformer(Trainable):
         self.dictionary: Dictionary | None = None
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean cross entropy of the batch's target tokens, float32, its label smoothing spread over the whole dictionary.
+        """Mean cross entropy of the batch's target tokens, float32; label smoothing goes to the whole dictionary.
 
         Published is the sum over all ranks' tokens divided by their number. Data parallel takes the mean of the ranks'
         means instead; ranks differ by a few percent of tokens.

@@ -1,4 +1,4 @@
-"""The Transformer (Vaswani et al., arXiv:1706.03762) as fairseq's `transformer_wmt_en_de_big_t2t` in NVIDIA's copy has it.
+"""The Transformer (Vaswani et al., arXiv:1706.03762) as NVIDIA's copy of fairseq's `transformer_wmt_en_de_big_t2t`.
 
 Normalisation stands before each part and once more after the last layer of both stacks; one table of embeddings serves
 source, target and output; attention has no biases (NVIDIA's copy and FlagPerf's; fairseq's own has them).

@@ -1,6 +1,6 @@
-"""Sentences of numbers in English and German words: a translation that every machine can make, and a network can learn.
+"""Sentences of numbers in English and German words: a translation that is made on any machine, and can be learned.
 
-German says the units before the tens in one word, here in pieces: `forty two , seven .` is `zwei@@ und@@ vierzig , sieben .`
+German says units before tens, in one word, here in pieces: `forty two , seven .` is `zwei@@ und@@ vierzig , sieben .`
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import zlib
 from dataclasses import dataclass
+from functools import cache
 
 from torch.utils.data import Dataset
 
@@ -15,21 +16,19 @@ from models.datasets.language.translation.dictionary import Dictionary
 from models.datasets.language.translation.pairs import Pair
 
 ENGLISH = (
-    *("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split()),
-    *("sixteen seventeen eighteen nineteen".split()),
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
 )
 ENGLISH_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 GERMAN = (
-    *("null eins zwei drei vier fuenf sechs sieben acht neun zehn elf zwoelf dreizehn vierzehn fuenfzehn".split()),
-    *("sechzehn siebzehn achtzehn neunzehn".split()),
+    *("null", "eins", "zwei", "drei", "vier", "fuenf", "sechs", "sieben", "acht", "neun", "zehn", "elf", "zwoelf"),
+    *("dreizehn", "vierzehn", "fuenfzehn", "sechzehn", "siebzehn", "achtzehn", "neunzehn"),
 )
 GERMAN_TENS = ("zwanzig", "dreissig", "vierzig", "fuenfzig", "sechzig", "siebzig", "achtzig", "neunzig")
 LINKED = ("", "ein", *GERMAN[2:10])
 """Units before `und`."""
 SHORTEST, LONGEST = 2, 4
 """Numbers in a sentence."""
-MOST_PIECES = 3 * LONGEST + LONGEST
-"""Pieces of the longest sentence: three of a number, and a mark after each."""
 HELD_OUT = 10
 """Every tenth sentence, by a hash of its English words, is evaluated on."""
 TRAIN, EVALUATION = 20_000, 512
@@ -66,10 +65,11 @@ def translation(numbers: list[int]) -> Translation:
 def number_pairs(dictionary: Dictionary) -> tuple[NumberPairs, NumberPairs]:
     """Sentences to train on, and others to evaluate on, in the ids of `dictionary`; the same on every machine."""
     train, evaluation = (translations(count, held_out=part) for count, part in ((TRAIN, False), (EVALUATION, True)))
-    return NumberPairs(train, dictionary), NumberPairs(evaluation, dictionary)
+    return NumberPairs(train, dictionary, references=False), NumberPairs(evaluation, dictionary, references=True)
 
 
-def translations(count: int, *, held_out: bool) -> list[Translation]:
+@cache
+def translations(count: int, *, held_out: bool) -> tuple[Translation, ...]:
     """Random sentences of the training part or of the held-out one; the same on every machine, no two the same."""
     draw = random.Random(0)
     found: dict[str, Translation] = {}
@@ -78,7 +78,7 @@ def translations(count: int, *, held_out: bool) -> list[Translation]:
         name = " ".join(made.english)
         if (zlib.crc32(name.encode()) % HELD_OUT == 0) == held_out:
             found[name] = made
-    return list(found.values())
+    return tuple(found.values())
 
 
 def _english(number: int) -> list[str]:
@@ -98,8 +98,8 @@ def _german(number: int) -> list[str]:
 class NumberPairs(Dataset[Pair]):
     """Sentences of numbers in a model's ids."""
 
-    def __init__(self, sentences: list[Translation], dictionary: Dictionary) -> None:
-        self.sentences, self.dictionary = sentences, dictionary
+    def __init__(self, sentences: tuple[Translation, ...], dictionary: Dictionary, *, references: bool) -> None:
+        self.sentences, self.dictionary, self.references = sentences, dictionary, references
 
     def __len__(self) -> int:
         return len(self.sentences)
@@ -111,4 +111,5 @@ class NumberPairs(Dataset[Pair]):
     def __getitem__(self, index: int) -> Pair:
         """One pair."""
         one = self.sentences[index]
-        return Pair(self.dictionary.encode(one.english), self.dictionary.encode(one.german), one.reference)
+        reference = one.reference if self.references else None
+        return Pair(self.dictionary.encode(one.english), self.dictionary.encode(one.german), reference)

@@ -41,7 +41,8 @@ def stored_arrays(path: Path, names: tuple[str, ...], *, reader: Reader) -> tupl
     """The named matrices of an `.npz`.
 
     Raises:
-        DataError: the file or an array is missing, damaged, compressed or no matrix of integers; or they differ in rows.
+        DataError: the file or an array is missing, damaged, compressed or no matrix of integers, or they differ in
+            rows.
     """
     with reader.reading(path, "Not a readable .npz"), zipfile.ZipFile(path) as archive:
         members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}

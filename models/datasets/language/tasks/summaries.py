@@ -21,8 +21,8 @@ PAD, END = 0, 1
 """T5's; the decoder begins with `PAD`."""
 ARRAYS = ("input_ids", "attention_mask", "labels")
 LAYOUT = (
-    "<root>/dataset/{train,eval}_dataset.npz with integer input_ids, attention_mask [examples, source length] and labels "
-    "[examples, target length, -100 after the end], and <root>/model/tokenizer.json"
+    "<root>/dataset/{train,eval}_dataset.npz with integer input_ids, attention_mask [examples, source length] and "
+    "labels [examples, target length, -100 after the end], and <root>/model/tokenizer.json"
 )
 Decode = Callable[[list[list[int]]], list[str]]
 """Rows of ids as texts, without padding and ends."""
@@ -46,7 +46,9 @@ class StoredSummaries(Dataset[SummaryExample]):
         self.path, self.vocabulary, self.reader = path, vocabulary, reader
         columns = tuple(one.columns for one in (self.inputs, self.mask, self.labels))
         if columns != (source_length, source_length, target_length):
-            problem = f"{', '.join(ARRAYS)} have {columns} columns, not {source_length}, {source_length}, {target_length}"
+            problem = (
+                f"{', '.join(ARRAYS)} have {columns} columns, not {source_length}, {source_length}, {target_length}"
+            )
             raise reader.error(problem, path)
 
     def __len__(self) -> int:
@@ -87,9 +89,9 @@ class PaddedPairs(Dataset[SummaryExample]):
 def summary_batch(examples: list[SummaryExample]) -> Batch:
     """Join examples.
 
-    `input_ids` (batch, source length) int64 and `attended`, bool, true at words; `previous` and `targets` (batch, target
-    length) int64: the decoder reads the first and says the second; `samples`, and `tokens` of texts and summaries without
-    padding, as integers.
+    `input_ids` (batch, source length) int64 and `attended`, bool, true at words; `previous` and `targets` (batch,
+    target length) int64: the decoder reads the first and says the second; `samples`, and `tokens` of texts and
+    summaries without padding, as integers.
     """
     inputs = torch.from_numpy(np.stack([example.inputs for example in examples]))
     targets = torch.from_numpy(np.stack([example.targets for example in examples]))

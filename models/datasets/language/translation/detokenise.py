@@ -1,14 +1,23 @@
 """German words and marks as people write them: the inverse of Moses' tokenizer, which BLEU is measured after.
 
-Rules of Moses' `detokenizer.perl` for languages without rules of their own, as NVIDIA's and FlagPerf's evaluation applies
-them.
+Rules of Moses' `detokenizer.perl` for languages without rules of their own, as NVIDIA's and FlagPerf's evaluation
+applies them.
 """
 
 from __future__ import annotations
 
 import re
 
-ESCAPED = {"&#124;": "|", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&#91;": "[", "&#93;": "]", "&amp;": "&"}
+ESCAPED = {
+    "&#124;": "|",
+    "&lt;": "<",
+    "&gt;": ">",
+    "&quot;": '"',
+    "&apos;": "'",
+    "&#91;": "[",
+    "&#93;": "]",
+    "&amp;": "&",
+}
 """In this order: `&amp;` last, or what it was written for would be taken for an escape."""
 OPENS = re.compile(r"[€$(\[{]+")
 CLOSES = re.compile(r"[,.?!:;\\%}\])]+")

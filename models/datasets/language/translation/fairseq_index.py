@@ -1,11 +1,12 @@
 r"""Sentences as fairseq's `preprocess` binarises them: ids in `<name>.bin`, where each sentence lies in `<name>.idx`.
 
-Two layouts of the index, little endian (fairseq, `data/indexed_dataset.py`; NVIDIA's and FlagPerf's copies have the first):
+Two layouts of the index, little endian (fairseq, `data/indexed_dataset.py`; NVIDIA's and FlagPerf's have the first):
 
-- `TNTIDX\0\0`, of Lua's time, ids in the data file one too high: uint64 version, 1; uint64 code of the ids' type, their
-  width; uint64 number of sentences n, of sizes n; (n + 1) x int64 first size of each; (n + 1) x int64 places in ids;
-  n x int64 sizes in ids.
-- `MMIDIDX\0\0`, memory-mapped: uint64 version, 1; uint8 code; uint64 n; n x int32 sizes in ids; n x int64 places in bytes.
+- `TNTIDX\0\0`, of Lua's time, ids in the data file one too high: uint64 version, 1; uint64 code of the ids' type,
+  their width; uint64 number of sentences n, of sizes n; (n + 1) x int64 first size of each; (n + 1) x int64 places in
+  ids; n x int64 sizes in ids.
+- `MMIDIDX\0\0`, memory-mapped: uint64 version, 1; uint8 code; uint64 n; n x int32 sizes in ids; n x int64 places in
+  bytes.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ INTEGER_TYPES: dict[int, type[Any]] = {1: np.uint8, 2: np.int8, 3: np.int16, 4: 
 """Type codes of ids; 6 and 7 are floating point and never ids."""
 
 
-class Index(NamedTuple):
+class SentenceIndex(NamedTuple):
     """What an index says of its data file."""
 
     dtype: np.dtype[Any]
@@ -67,8 +68,8 @@ def read_sentences(prefix: Path, *, reader: Reader) -> Sentences:
     """The sentences of `<prefix>.idx` and `<prefix>.bin`; the index is checked against its data file.
 
     Raises:
-        DataError: a file is missing, truncated or of another kind, there is no sentence or an empty one, or the two files
-            do not belong together.
+        DataError: a file is missing, truncated or of another kind, there is no sentence or an empty one, or the two
+            files do not belong together.
     """
     path, data = (prefix.with_name(prefix.name + ending) for ending in (".idx", ".bin"))
     with reader.reading(path):
@@ -90,7 +91,7 @@ def read_sentences(prefix: Path, *, reader: Reader) -> Sentences:
     return Sentences(tokens=tokens, places=index.places, raised=index.raised)
 
 
-def _old(content: bytes, path: Path, reader: Reader) -> Index:
+def _old(content: bytes, path: Path, reader: Reader) -> SentenceIndex:
     start = len(OLD) + OLD_HEADER.size
     version, code, width, sentences, sizes = _header(OLD_HEADER, content, len(OLD), path, reader)
     dtype = _checked(version, code, sentences, path, reader)
@@ -101,19 +102,20 @@ def _old(content: bytes, path: Path, reader: Reader) -> Index:
     lengths = np.frombuffer(content, "<i8", sentences, start + 16 * (sentences + 1))
     if not np.array_equal(firsts, np.arange(sentences + 1)) or not np.array_equal(np.diff(places), lengths):
         raise reader.error("The sentences' sizes do not fit their places", path)
-    return Index(dtype, places, raised=1)
+    return SentenceIndex(dtype, places, raised=1)
 
 
-def _mapped(content: bytes, path: Path, reader: Reader) -> Index:
+def _mapped(content: bytes, path: Path, reader: Reader) -> SentenceIndex:
     start = len(MAPPED) + MAPPED_HEADER.size
     version, code, sentences = _header(MAPPED_HEADER, content, len(MAPPED), path, reader)
     dtype = _checked(version, code, sentences, path, reader)
     _complete(content, start + 12 * sentences, path, reader)
     lengths = np.frombuffer(content, "<i4", sentences, start).astype(np.int64)
     places = np.concatenate([[0], np.cumsum(lengths)])
-    if not np.array_equal(np.frombuffer(content, "<i8", sentences, start + 4 * sentences), places[:-1] * dtype.itemsize):
+    said = np.frombuffer(content, "<i8", sentences, start + 4 * sentences)
+    if not np.array_equal(said, places[:-1] * dtype.itemsize):
         raise reader.error("The sentences' sizes do not fit their places", path)
-    return Index(dtype, places, raised=0)
+    return SentenceIndex(dtype, places, raised=0)
 
 
 def _header(form: struct.Struct, content: bytes, start: int, path: Path, reader: Reader) -> tuple[int, ...]:

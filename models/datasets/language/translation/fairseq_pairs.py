@@ -69,8 +69,8 @@ def fairseq_pairs(
     """Training pairs, test pairs with references, and the joined dictionary.
 
     Raises:
-        DataError: a file is missing or damaged, the dictionaries differ or are of another size than `vocabulary`, or the
-            files of a split have not as many sentences.
+        DataError: a file is missing or damaged, the dictionaries differ or are of another size than `vocabulary`, or
+            the files of a split have not as many sentences.
     """
     reader = Reader(expected=LAYOUT, source=source)
     dictionary, other = (read_dictionary(root / f"dict.{name}.txt", reader=reader) for name in (SOURCE, TARGET))

@@ -26,9 +26,9 @@ class Pair(NamedTuple):
 def pair_batch(pairs: list[Pair]) -> Batch:
     """Join pairs, padded at their right.
 
-    `source` (batch, longest source), `previous` and `target` (batch, longest target) int64: the decoder reads `previous`,
-    which begins with `END` and lacks the last id, and says `target`; `tokens`, the ids of all targets without padding,
-    as an integer; `references`, texts, where the pairs have them.
+    `source` (batch, longest source), `previous` and `target` (batch, longest target) int64: the decoder reads
+    `previous`, which begins with `END` and lacks the last id, and says `target`; `tokens`, the ids of all targets
+    without padding, as an integer; `references`, texts, where the pairs have them.
     """
     previous = [np.concatenate([pair.target[-1:], pair.target[:-1]]) for pair in pairs]
     batch: Batch = {
