@@ -29,8 +29,8 @@ def write_summaries(root: Path, **changed: Any) -> None:
 
     (root / "dataset").mkdir(parents=True)
     (root / "model").mkdir()
-    np.savez(root / "dataset/train_dataset.npz", **(arrays() | changed))
-    np.savez(root / "dataset/eval_dataset.npz", **arrays(2))
+    np.savez(root / "dataset/train_dataset.npz", allow_pickle=True, **(arrays() | changed))
+    np.savez(root / "dataset/eval_dataset.npz", allow_pickle=True, **arrays(2))
     tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="<unk>"))
     tokenizer.add_special_tokens(["<pad>", "</s>", "<unk>"])
     tokenizer.save(str(root / "model/tokenizer.json"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -11,16 +11,10 @@ LOOK_EVERY = 16
 """Steps between two looks whether every sentence is complete; each look waits for the device."""
 
 
-class NextWords(Protocol):
-    """A network that goes on with rows of words."""
-
-    def __call__(self, words: Tensor, origin: Tensor | None) -> Tensor:
-        """Logarithms of probabilities (rows, vocabulary), float32, of each row's next word.
-
-        Args:
-            words: the last word of each row, (rows,).
-            origin: which row of the call before each row goes on from; None at the first call.
-        """
+NextWords = Callable[[Tensor, Tensor | None], Tensor]
+"""A network that goes on with rows of words: logarithms of probabilities (rows, vocabulary), float32, of the next word
+of each row. It is given the last word of each row (rows,), and which row of the call before each goes on from (rows,),
+None at the first call."""
 
 
 def beam_search(

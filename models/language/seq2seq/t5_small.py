@@ -116,7 +116,7 @@ class T5(Trainable):
         targets = batch["targets"]
         references = self.decode(torch.where(targets == IGNORED, PAD, targets).tolist())
         for name, values in rouge(self.decode(self.summarise(batch).tolist()), references).items():
-            self.metrics[name].update(torch.tensor(values))
+            self.metrics[name].update(torch.tensor(values, device=targets.device))
 
     def summarise(self, batch: Batch) -> Tensor:
         """Ids of a summary of each text (batch, at most `target_length`); they begin with `PAD`."""

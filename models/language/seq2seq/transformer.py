@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,7 +18,7 @@ from models.datasets.language.translation.fairseq_pairs import LAYOUT, fairseq_p
 from models.datasets.language.translation.pairs import count_target_tokens, pair_batch, random_pair_batch
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
-from models.language.seq2seq.beam_search import beam_search
+from models.language.seq2seq.beam_search import NextWords, beam_search
 from models.language.seq2seq.scores import CorpusBleu
 from models.language.seq2seq.transformer_network import KeyValues, TransformerNetwork, TransformerSizes
 from models.recipe import Recipe
@@ -48,9 +47,15 @@ class Transformer(Trainable):
 
         Raises:
             pydantic.ValidationError: a `ValueError`; names what is unknown, missing or mistyped in `architecture`.
+            ValueError: there are fewer positions than a sentence may have ids.
         """
         super().__init__(recipe)
         self.sizes = TypeAdapter(TransformerArchitecture).validate_python(recipe.architecture)
+        if max(self.sizes.longest_translation + 1, self.sizes.synthetic_length) > self.sizes.positions:
+            raise ValueError(
+                f"model.architecture.positions={self.sizes.positions} is less than longest_translation + 1 or "
+                "synthetic_length"
+            )
         self.network = TransformerNetwork(self.sizes)
         self.metrics = {"bleu": CorpusBleu(lowercase=True)}
         self.dictionary: Dictionary | None = None
@@ -88,7 +93,7 @@ class Transformer(Trainable):
             device=source.device,
         )
 
-    def _next_words(self, source: Tensor) -> Callable[[Tensor, Tensor | None], Tensor]:
+    def _next_words(self, source: Tensor) -> NextWords:
         """The network on rows of `beam` translations of each source; it keeps what it has seen from call to call."""
         network: Any = self.network
         encoded, mask = network.encode(source)

@@ -52,10 +52,11 @@ class Attention(nn.Module):
     def __init__(self, sizes: TransformerSizes) -> None:
         super().__init__()
         self.heads, self.dropout = sizes.heads, sizes.attention_dropout
-        for name in ("query", "key", "value", "output"):
-            layer = nn.Linear(sizes.hidden, sizes.hidden, bias=False)
+        self.query, self.key, self.value, self.output = (
+            nn.Linear(sizes.hidden, sizes.hidden, bias=False) for _ in range(4)
+        )
+        for layer in (self.query, self.key, self.value, self.output):
             nn.init.xavier_uniform_(layer.weight)
-            self.add_module(name, layer)
 
     def look_at(self, x: Tensor) -> KeyValues:
         """Keys and values of `x` (batch, length, hidden)."""
@@ -70,7 +71,7 @@ class Attention(nn.Module):
         return mixed
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class FeedForward(nn.Sequential):
@@ -159,8 +160,8 @@ class TransformerNetwork(nn.Module):
         """
         encoded, mask = self.encode(source)
         x = self._embed(previous, _numbered(previous))
-        for layer in self.decoder:
-            x, _ = layer(x, layer.source_attention.look_at(encoded), mask)
+        for layer, seen in zip(self.decoder, self.look_at_source(encoded), strict=True):
+            x, _ = layer(x, seen, mask)
         return self._scores(x)
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor]:
@@ -173,7 +174,8 @@ class TransformerNetwork(nn.Module):
 
     def look_at_source(self, encoded: Tensor) -> list[KeyValues]:
         """The encoded source as each layer of the decoder sees it."""
-        return [layer.source_attention.look_at(encoded) for layer in self.decoder]
+        layers = (layer for layer in self.decoder if isinstance(layer, DecoderLayer))
+        return [layer.source_attention.look_at(encoded) for layer in layers]
 
     def next_word(
         self, words: Tensor, place: int, source: list[KeyValues], mask: Tensor, past: list[KeyValues]

@@ -82,9 +82,8 @@ def fairseq_pairs(
     if further := sorted(root.glob("train1.*.idx")):
         raise reader.error("Training data in several parts is not read; binarise it as one", further[0])
     references = reader.text(root / REFERENCES).removesuffix("\n").split("\n")
-    pairs = {"vocabulary": vocabulary, "longest": longest}
-    train = SentencePairs(*_split(root, "train", reader), **pairs)
-    test = SentencePairs(*_split(root, "test", reader), **pairs, references=references)
+    train = SentencePairs(*_split(root, "train", reader), vocabulary=vocabulary, longest=longest)
+    test = SentencePairs(*_split(root, "test", reader), vocabulary=vocabulary, longest=longest, references=references)
     if len(test.source) != len(references):
         raise reader.error(f"{len(references)} lines for {len(test.source)} test sentences", root / REFERENCES)
     for part, wanted in ((train, 1), (test, len(references))):

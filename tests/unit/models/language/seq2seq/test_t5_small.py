@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from summary_samples import WORDS, write_summaries
 from transformers import T5Config, T5ForConditionalGeneration
 
+from models.account import count
 from models.datasets.base import DataError
 from models.language.seq2seq.scores import rouge
 from models.language.seq2seq.t5_small import T5, UNUSED
@@ -44,6 +45,16 @@ def test_reference_is_the_published_network() -> None:
         if ours.config.to_dict().get(name) != value and name not in ("decoder_start_token_id", "dtype")
     }
     assert different == {}
+
+
+def test_reference_flops_are_those_of_its_products() -> None:
+    costs = count(T5, recipe("t5_small", "reference"), weights_dtype="float32", autocast_dtype=None, batch_size=1)
+    width, wide, words, source, target = 512, 2048, 32128, 1024, 128
+    feed_forward, square = 2 * width * wide, width**2
+    encoder = source * (4 * square + feed_forward) + 2 * source**2 * width
+    decoder = target * (6 * square + feed_forward) + source * 2 * square + 2 * (target**2 + target * source) * width
+    wanted = 2 * (6 * (encoder + decoder) + target * width * words)
+    assert costs.flops_forward_per_sample == pytest.approx(wanted, rel=1e-9)
 
 
 def test_the_recipe_is_the_published_one() -> None:

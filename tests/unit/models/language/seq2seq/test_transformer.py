@@ -125,6 +125,14 @@ def test_fairseqs_data_reaches_the_loss_and_bleu(tmp_path: Path) -> None:
     assert trainable.count(trainable.collate([train[0], train[1], train[2]])) == (9, 9)
 
 
+@pytest.mark.parametrize("field", ["longest_translation", "synthetic_length"])
+def test_more_words_than_positions_are_refused(field: str) -> None:
+    case = recipe("transformer")
+    case.architecture[field] = case.architecture["positions"] + 1
+    with pytest.raises(ValueError, match=r"model\.architecture\.positions=32 is less than"):
+        Transformer(case)
+
+
 def test_the_tiny_target_is_far_above_any_constant_answer() -> None:
     from models.language.seq2seq.scores import CorpusBleu
 

@@ -133,7 +133,7 @@ def test_weights_begin_as_fairseqs() -> None:
     assert network.embedding.weight.std().item() == pytest.approx(64**-0.5, rel=0.01)
     limit = math.sqrt(6 / (64 + 64))
     query = network.encoder[0].attention.query.weight
-    assert limit * 0.95 < float(query.abs().max()) <= limit
+    assert limit * 0.95 < query.abs().max().item() <= limit
     assert not network.decoder[1].feed_forward[0].bias.any()
     assert [name for name in network.state_dict() if "places" in name] == [], "places are no weights"
 
