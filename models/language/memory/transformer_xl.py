@@ -76,9 +76,7 @@ class TransformerXl(Trainable):
             train, evaluation = sample.train, sample.evaluation
         return Datasets(
             Sequences(train, sequence_length=sizes.sequence_length, vocabulary=sizes.vocabulary),
-            Passages(
-                evaluation, length=sizes.evaluation_segments * sizes.sequence_length, vocabulary=sizes.vocabulary
-            ),
+            Passages(evaluation, length=sizes.evaluation_segments * sizes.sequence_length, vocabulary=sizes.vocabulary),
         )
 
     def collate(self, examples: list[Any]) -> Batch:

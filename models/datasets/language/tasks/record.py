@@ -120,7 +120,9 @@ class RecordQuestions(Dataset[ClozeQuestion]):
             self._file = h5py.File(self.path, "r")
         starts = self.starts[name][first : stop + 1]
         data, indices = (self._file[name][key][starts[0] : starts[-1]] for key in ("data", "indices"))
-        if len(data) < starts[-1] - starts[0] or (len(indices) and not 0 <= indices.min() <= indices.max() < self.length):
+        if len(data) < starts[-1] - starts[0] or (
+            len(indices) and not 0 <= indices.min() <= indices.max() < self.length
+        ):
             raise ValueError(f"{name} ends too early, or names columns beyond {self.length}")
         rows = csr_matrix((data, indices, starts - starts[0]), shape=(stop - first, self.length))
         filled: Tokens = rows.toarray().astype(np.int64)

@@ -26,9 +26,7 @@ class Passages(Dataset[TokenExample]):
         """
         self.tokens, self.length, self.vocabulary = tokens, length, vocabulary
         if tokens.length < 2:  # noqa: PLR2004 - an input and its target
-            raise DataError(
-                f"{tokens.length} tokens are too few", where=tokens.path, expected="at least two token ids"
-            )
+            raise DataError(f"{tokens.length} tokens are too few", where=tokens.path, expected="at least two token ids")
 
     def __len__(self) -> int:
         return -(-(self.tokens.length - 1) // self.length)
