@@ -20,10 +20,10 @@ from models.datasets.reading import Reader
 
 FOLDER = "ReCoRD/glm_train_eval_hdf5_sparse"
 LAYOUT = (
-    f"<root>/{FOLDER}/train_hdf5/train_sparse.hdf5 and <root>/{FOLDER}/eval_hdf5/eval_sparse.hdf5, each with CSR groups "
-    "(data, indices, indptr; attributes h5sparse_format, h5sparse_shape) text, target, logit_mask [candidates, length], "
-    "position [2 x candidates, length], mask [candidates values] and choice_start_end [questions, 2]; the second also "
-    "answer_start_end [questions, 2] and answer_idx [answers values]"
+    f"<root>/{FOLDER}/train_hdf5/train_sparse.hdf5 and <root>/{FOLDER}/eval_hdf5/eval_sparse.hdf5, each with CSR "
+    "groups (data, indices, indptr; attributes h5sparse_format, h5sparse_shape): text, target and logit_mask "
+    "[candidates, length], position [2 x candidates, length], mask [candidates values], choice_start_end [questions, "
+    "2]; in the second file also answer_start_end [questions, 2] and answer_idx [answers values]"
 )
 WIDE = ("text", "position", "target", "logit_mask")
 

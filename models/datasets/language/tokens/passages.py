@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from torch.utils.data import Dataset
 
@@ -29,7 +31,7 @@ class Passages(Dataset[TokenExample]):
             raise DataError(f"{tokens.length} tokens are too few", where=tokens.path, expected="at least two token ids")
 
     def __len__(self) -> int:
-        return -(-(self.tokens.length - 1) // self.length)
+        return math.ceil((self.tokens.length - 1) / self.length)
 
     def __getitem__(self, index: int) -> TokenExample:
         """One passage.

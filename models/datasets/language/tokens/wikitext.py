@@ -1,7 +1,7 @@
 """WikiText-103 as Hugging Face's `datasets` keeps it: lines of text in Arrow files, read batch by batch.
 
-The corpus (Merity et al. 2016) comes split into words by spaces. As in Transformer-XL's own program, a line is its words
-and `<eos>`, capitals count, and ids are ranks by frequency. Ids are made once and kept in the cache.
+The corpus (Merity et al. 2016) comes split into words by spaces. As in Transformer-XL's own program, a line is its
+words and `<eos>`, capitals count, and ids are ranks by frequency. Ids are made once and kept in the cache.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from models.datasets.language.tokens.token_stream import TokenFile
 from models.datasets.reading import Reader
 
 LAYOUT = (
-    "<root>/train/*.arrow and <root>/test/*.arrow with state.json beside them, as datasets' save_to_disk writes them (or "
-    "<root>/data/wikitext-train*.arrow and <root>/data/wikitext-test*.arrow, its cache), each with a column text; the "
-    "vocabulary, if given, in <root>/vocab.txt: a word per line in the order of ids, <unk> and <eos> among them"
+    "<root>/train/*.arrow and <root>/test/*.arrow with state.json beside them, as datasets' save_to_disk writes them "
+    "(or <root>/data/wikitext-train*.arrow and <root>/data/wikitext-test*.arrow, its cache), each with a column text; "
+    "the vocabulary, if given, in <root>/vocab.txt: a word per line in the order of ids, with <unk> and <eos>"
 )
 PARTS = ("train", "test")
 END, UNKNOWN = "<eos>", "<unk>"
@@ -93,16 +93,19 @@ def arrow_lines(path: Path, reader: Reader) -> Iterator[str]:
     """
     import pyarrow as pa
 
-    with reader.reading(path, "Not a readable Arrow stream"), pa.OSFile(str(path)) as file:
-        with pa.ipc.open_stream(file) as stream:
-            kind = stream.schema.field(COLUMN).type
-            if kind not in (pa.string(), pa.large_string()):
-                raise reader.error(f"Column {COLUMN} is {kind}, not text", path)
-            for batch in stream:
-                column = batch.column(COLUMN)
-                if column.null_count:
-                    raise reader.error(f"Column {COLUMN} has {column.null_count} rows without text", path)
-                yield from column.to_pylist()
+    with (
+        reader.reading(path, "Not a readable Arrow stream"),
+        pa.OSFile(str(path)) as file,
+        pa.ipc.open_stream(file) as stream,
+    ):
+        kind = stream.schema.field(COLUMN).type
+        if kind not in (pa.string(), pa.large_string()):
+            raise reader.error(f"Column {COLUMN} is {kind}, not text", path)
+        for batch in stream:
+            column = batch.column(COLUMN)
+            if column.null_count:
+                raise reader.error(f"Column {COLUMN} has {column.null_count} rows without text", path)
+            yield from column.to_pylist()
 
 
 def words_of(line: str) -> list[str]:

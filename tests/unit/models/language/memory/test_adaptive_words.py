@@ -1,4 +1,4 @@
-"""Adaptive softmax: a distribution over all words, the same as torch's own, from tables that are shared with the input."""
+"""Adaptive softmax: a distribution over all words, the same as torch's own, from tables shared with the input."""
 
 from __future__ import annotations
 

@@ -15,7 +15,9 @@ from wikitext_samples import LINES, write_wikitext
 
 from models.datasets.base import evaluation_loader
 from models.datasets.batching import StreamSampler
-from models.datasets.language.tokens.next_token import IGNORED
+from models.datasets.language.tokens.next_token import IGNORED, TokenExample
+from models.datasets.language.tokens.passages import Passages
+from models.datasets.language.tokens.token_stream import open_npy
 from models.language.memory.transformer_xl import TransformerXl
 from models.schedules import rate_factor
 
@@ -40,16 +42,14 @@ def test_the_loss_goes_on_where_the_batch_before_ended(trainable: TransformerXl)
         trainable.reset_state()
         text = [np.concatenate([train[rows[n]].inputs for rows in chosen]) for n in range(2)]
         wanted = [np.concatenate([train[rows[n]].targets for rows in chosen]) for n in range(2)]
-        whole = trainable.collate([one for one in _examples(text, wanted)])
+        whole = trainable.collate(_examples(text, wanted))
         trainable.metrics["perplexity"].reset()
         trainable.evaluate(whole)
     assert np.mean(losses) == pytest.approx(math.log(float(trainable.metrics["perplexity"].compute())), rel=1e-5)
     assert trainable.memory is None, "evaluation leaves nothing behind"
 
 
-def _examples(text: list[Any], wanted: list[Any]) -> list[Any]:
-    from models.datasets.language.tokens.next_token import TokenExample
-
+def _examples(text: list[Any], wanted: list[Any]) -> list[TokenExample]:
     return [TokenExample(one, other, len(one)) for one, other in zip(text, wanted, strict=True)]
 
 
@@ -72,9 +72,6 @@ def test_evaluation_does_not_depend_on_batches_or_ranks(trainable: TransformerXl
 
 def test_perplexity_is_over_tokens_and_padding_counts_nothing(trainable: TransformerXl, tmp_path: Path) -> None:
     """Each token's probability by hand: a text of 150 tokens in passages of 128, the second mostly padding."""
-    from models.datasets.language.tokens.passages import Passages
-    from models.datasets.language.tokens.token_stream import open_npy
-
     np.save(tmp_path / "ids.npy", np.random.default_rng(0).integers(1024, size=150))
     passages = Passages(open_npy(tmp_path / "ids.npy"), length=128, vocabulary=1024)
     assert len(passages) == 2 and passages[1].tokens == 21

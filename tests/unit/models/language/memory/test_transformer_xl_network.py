@@ -98,7 +98,8 @@ def test_segments_with_memory_are_one_long_text(lengths: list[int]) -> None:
     with torch.no_grad():
         whole = read(network, ids, targets, [24])
         torch.testing.assert_close(read(network, ids, targets, lengths), whole)
-        alone = torch.cat([read(network, a, b, [6]) for a, b in zip(ids.split(6, 1), targets.split(6, 1))], dim=1)
+        parts = zip(ids.split(6, 1), targets.split(6, 1), strict=True)
+        alone = torch.cat([read(network, one, wanted, [6]) for one, wanted in parts], dim=1)
     torch.testing.assert_close(alone[:, :6], whole[:, :6])
     assert not torch.allclose(alone[:, 6:], whole[:, 6:], atol=1e-2)
 

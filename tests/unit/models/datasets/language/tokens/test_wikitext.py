@@ -15,7 +15,7 @@ from models.datasets.language.tokens.wikitext import wikitext_tokens
 
 TEXT = LINES * 3
 WORDS = ["<eos>", "the", "sat", "=", "cat", "A", "title", "on", "@-@", "mat", "The", ",", "<unk>"]
-"""By hand: per repetition `the` 4, `sat` 3, `=` and `cat` 2, the others once; nothing is unknown in three repetitions."""
+"""By hand: per repetition `the` 4, `sat` 3, `=` and `cat` 2, the others once; in three repetitions none is rare."""
 
 
 def ids(root: Path, cache: Path, vocabulary: int = 20) -> tuple[list[int], list[int]]:
