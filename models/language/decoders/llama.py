@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -39,7 +40,7 @@ class Perplexity(Mean):
 class Llama(Decoder):
     """Llama 2 with the training case of FlagPerf's `llama2_7b`."""
 
-    architecture = LlamaArchitecture
+    architecture: ClassVar[type[LlamaArchitecture]] = LlamaArchitecture
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from models.datasets.base import Batch, Datasets
-from models.datasets.language.samples.question_sample import sample_documents, sample_subject
 from models.datasets.language.samples.text_sample import text_sample
 from models.datasets.language.tasks import mmlu, samsum
 from models.datasets.language.tasks.mmlu import ChoiceExample, MultipleChoice, choice_batch, read_mmlu
+from models.datasets.language.tasks.question_sample import sample_documents, sample_subject
 from models.datasets.language.tasks.samsum import first_that_is_there, llama_tokenizer, samsum_documents
 from models.datasets.language.tokens.packed import Packed
 from models.datasets.root import dataset_root
@@ -43,7 +43,7 @@ class LlamaLoraArchitecture(LlamaArchitecture):
 class LlamaLora(Llama):
     """Llama 2 with the training case of FlagPerf's `llama2_7b_finetune`; only the updates are trained."""
 
-    architecture = LlamaLoraArchitecture
+    architecture: ClassVar[type[LlamaArchitecture]] = LlamaLoraArchitecture
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from models.datasets.base import Batch, Counts, Datasets
-from models.datasets.language.samples.cloze_sample import sample_questions
 from models.datasets.language.tasks.cloze import cloze_batch, random_cloze_batch
+from models.datasets.language.tasks.cloze_sample import sample_questions
 from models.datasets.language.tasks.record import LAYOUT, record_questions
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
@@ -54,7 +54,8 @@ class Glm(Trainable):
         words = self.network(*(batch[name].flatten(0, 1) for name in names)).float()
         targets, counted = batch["targets"], batch["counted"]
         found = -cross_entropy(words.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
-        return (found * counted).sum(dim=-1).masked_fill(~counted.any(dim=-1), -torch.inf)
+        scores: Tensor = (found * counted).sum(dim=-1).masked_fill(~counted.any(dim=-1), -torch.inf)
+        return scores
 
     def datasets(self, spec: DataSpec) -> Datasets:
         """ReCoRD's questions under `spec.root`, or made-up ones."""

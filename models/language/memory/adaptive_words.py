@@ -6,7 +6,7 @@ Adaptive softmax (Grave et al. 2016) and adaptive input (Baevski and Auli 2018),
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -71,13 +71,13 @@ class AdaptiveWords(nn.Module):
         """
         super().__init__()
         self.clusters, self.hidden = clusters, hidden
-        self.tables = nn.ModuleList(nn.Embedding(stop - first, width) for first, stop, width in clusters)
-        self.biases = nn.ParameterList(torch.zeros(stop - first) for first, stop, _ in clusters)
+        self.tables: Any = nn.ModuleList(nn.Embedding(stop - first, width) for first, stop, width in clusters)
+        self.biases: Any = nn.ParameterList(torch.zeros(stop - first) for first, stop, _ in clusters)
         self.cluster_rows = nn.Parameter(torch.empty(len(clusters) - 1, clusters[0].width))
         self.cluster_bias = nn.Parameter(torch.zeros(len(clusters) - 1))
         projected = any(one.width != hidden for one in clusters)
         shapes = [(hidden, one.width) for one in clusters] if projected else []
-        self.projections = nn.ParameterList(torch.empty(shape) for shape in shapes)
+        self.projections: Any = nn.ParameterList(torch.empty(shape) for shape in shapes)
         self.head_projection = nn.Parameter(torch.empty(shapes[0])) if projected else None
         """The first cluster's on the way out; the other clusters have one projection for both ways."""
 

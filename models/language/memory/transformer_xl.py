@@ -47,6 +47,7 @@ class TransformerXl(Trainable):
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean next-token cross entropy of one segment per row; its states become the memory of the next."""
+        losses: Tensor
         (tails,) = batch["tails"]
         losses, self.memory = self.network(batch["input_ids"], batch["targets"], tails, self.memory)
         return losses.mean()

@@ -94,7 +94,7 @@ class RelativeAttention(nn.Module):
         return output
 
     def _by_head(self, states: Tensor) -> Tensor:
-        return states.unflatten(-1, (self.heads, self.head_size)).transpose(1, 2)
+        return states.view(*states.shape[:-1], self.heads, self.head_size).transpose(1, 2)
 
 
 def shifted(scores: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from language_samples import recipe
 
-from models.datasets.language.samples.cloze_sample import ClozeSample, sample_questions
 from models.datasets.language.tasks.cloze import Marks, cloze_batch, cloze_question
+from models.datasets.language.tasks.cloze_sample import ClozeSample, sample_questions
 
 MARKS = Marks(begin=1, mask=2, end=0, start_of_blank=3, end_of_blank=4)
 

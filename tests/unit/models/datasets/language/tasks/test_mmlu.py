@@ -114,9 +114,8 @@ def test_too_few_solved_examples_or_letters_in_pieces_are_refused() -> None:
 
     with pytest.raises(DataError, match="3 solved examples"):
         MultipleChoice([COLOURS], byte_tokenizer(), shots=5, length=400, vocabulary=300)
-    plain = Tokenizer(
-        models.BPE(vocab={one: n for n, one in enumerate(pre_tokenizers.ByteLevel.alphabet())}, merges=[])
-    )
+    alphabet = {one: number for number, one in enumerate(pre_tokenizers.ByteLevel.alphabet())}
+    plain = Tokenizer(models.BPE(vocab=alphabet, merges=[]))
     plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     with pytest.raises(DataError, match="not one token each"):
         MultipleChoice([COLOURS], plain, shots=1, length=400, vocabulary=300)
