@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -68,23 +69,33 @@ class Gpt2(Decoder):
 
     def build(self) -> nn.Module:
         """Transformers' GPT-2 without its cache and its look at the mask."""
-        from transformers import GPT2Config, GPT2LMHeadModel
+        return gpt2_network(self.sizes, rows=self.sizes.padded_vocabulary, positions=self.sizes.sequence_length)
 
-        sizes = self.sizes
-        config = GPT2Config(
-            vocab_size=sizes.padded_vocabulary,
-            n_positions=sizes.sequence_length,
-            n_embd=sizes.hidden,
-            n_layer=sizes.layers,
-            n_head=sizes.heads,
-            n_inner=sizes.intermediate,
-            resid_pdrop=sizes.dropout,
-            embd_pdrop=sizes.dropout,
-            attn_pdrop=sizes.dropout,
-            bos_token_id=0,
-            eos_token_id=0,
-            use_cache=False,
-            attn_implementation=CAUSAL,
-        )
-        network: nn.Module = GPT2LMHeadModel(config)
-        return network
+
+def gpt2_network(sizes: Any, *, rows: int, positions: int) -> nn.Module:
+    """Transformers' GPT-2 without its cache and its look at the mask.
+
+    Args:
+        sizes: `DecoderSizes` with `dropout`.
+        rows: of the embedding of tokens.
+        positions: rows of the embedding of positions.
+    """
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(
+        vocab_size=rows,
+        n_positions=positions,
+        n_embd=sizes.hidden,
+        n_layer=sizes.layers,
+        n_head=sizes.heads,
+        n_inner=sizes.intermediate,
+        resid_pdrop=sizes.dropout,
+        embd_pdrop=sizes.dropout,
+        attn_pdrop=sizes.dropout,
+        bos_token_id=0,
+        eos_token_id=0,
+        use_cache=False,
+        attn_implementation=CAUSAL,
+    )
+    network: nn.Module = GPT2LMHeadModel(config)
+    return network
