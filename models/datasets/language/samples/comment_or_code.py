@@ -15,11 +15,12 @@ from models.datasets.base import Datasets
 from models.datasets.language.samples.text_sample import corpus_files, held_out, read_documents, text_sample
 from models.datasets.language.tasks.labelled_text import LabelledText
 
+LONG_STRINGS = re.compile(r"(\"\"\"|\'\'\').*?\1", re.DOTALL)
+"""Docstrings above all; they are prose within code and belong to neither kind."""
 COMMENTS = re.compile(r"(?m)^(?:[ \t]*#[^\n]*[A-Za-z][^\n]*\n){2,4}")
 """Two to four lines of nothing but a comment."""
 CODE = re.compile(r"(?m)^(?:[ \t]*[A-Za-z][^\n#\"']*\n){2,4}")
-"""Two to four lines without a comment and without strings, where prose might be; whether a docstring goes on there is
-not looked at, so that some of it is prose: labels are not clean, as those of people are not."""
+"""Two to four lines without a comment or a string."""
 MARKS = re.compile(r"[^A-Za-z]+")
 """What would give either away at a glance; words alone are left."""
 SNIPPETS = {"train": 2000, "evaluation": 256}
@@ -74,8 +75,9 @@ def _texts(documents: Iterable[str], count: int) -> list[str]:
     """As many of one kind as of the other, in turns and mixed order."""
     kinds: tuple[list[str], list[str]] = ([], [])
     for document in documents:
+        statements = LONG_STRINGS.sub("\n", document)
         for kind, pattern in zip(kinds, (CODE, COMMENTS), strict=True):
-            kind += [MARKS.sub(" ", match) for match in pattern.findall(document)]
+            kind += [MARKS.sub(" ", match) for match in pattern.findall(statements)]
     chosen = min(count, *map(len, kinds))
     for kind in kinds:
         random.Random(0).shuffle(kind)
