@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
+from models.datasets.visits import Visit
+
 Batch = dict[str, Any]
 """A batch is always a dict; its tensors lead with the batch dimension, its counts are Python integers."""
 
@@ -57,14 +59,16 @@ class EndlessSampler(Sampler[list[int]]):
         batches_per_pass = max(1, self.length // global_batch)
         done = self.start_batch
         while True:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + done // batches_per_pass)
+            number = done // batches_per_pass
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
             order = torch.randperm(self.length, generator=generator)
             if self.length < global_batch:
                 order = order.repeat(-(-global_batch // self.length))
             for batch in range(done % batches_per_pass, batches_per_pass):
                 first = batch * global_batch + self.rank * self.batch_size
                 done += 1
-                yield order[first : first + self.batch_size].tolist()
+                indices = order[first : first + self.batch_size].tolist()
+                yield [Visit(index, self.seed, number) for index in indices]
 
 
 def training_loader(
