@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from models.datasets.audio.speech import EVALUATION_CLIPS, TRAINING_CLIPS, spoken_clip
+from models.datasets.audio.speech import SAMPLE_CLIPS, spoken_clips
 from models.datasets.audio.waves import find_sound, read_sound
 from models.datasets.base import Datasets
 from models.datasets.catalogue import find_dataset
@@ -102,7 +102,7 @@ class SampleUtterances(Dataset[SpokenUtterance]):
     """Clips of the sample voice, all made at once; played as if they had 16 000 Hz, a little low."""
 
     def __init__(self, clips: range, *, symbols_per_clip: int, longest: int, whole: bool) -> None:
-        self.clips = [spoken_clip(index, symbols_per_clip)[1] for index in clips]
+        self.clips = spoken_clips(clips, symbols_per_clip)
         self.longest, self.whole = longest, whole
 
     def sizes(self) -> list[int]:
@@ -117,12 +117,11 @@ class SampleUtterances(Dataset[SpokenUtterance]):
 
 
 def sample_utterances(*, symbols_per_clip: int, longest: int) -> Datasets:
-    """512 training and 64 other, evaluation clips of the sample voice."""
-    train = SampleUtterances(
-        range(TRAINING_CLIPS), symbols_per_clip=symbols_per_clip, longest=longest, whole=False
+    """192 training and 32 other, evaluation clips of the sample voice."""
+    train, evaluation = (
+        SampleUtterances(part, symbols_per_clip=symbols_per_clip, longest=longest, whole=part is SAMPLE_CLIPS[1])
+        for part in SAMPLE_CLIPS
     )
-    held_out = range(TRAINING_CLIPS, TRAINING_CLIPS + EVALUATION_CLIPS)
-    evaluation = SampleUtterances(held_out, symbols_per_clip=symbols_per_clip, longest=longest, whole=True)
     return Datasets(train, evaluation)
 
 

@@ -25,6 +25,8 @@ from models.datasets.audio.mels import HOP, SAMPLE_RATE_HZ, log_mel
 VOWELS = "aeiou"
 TRAINING_CLIPS = 512
 EVALUATION_CLIPS = 64
+SAMPLE_CLIPS = range(192), range(192, 224)
+"""Training and evaluation clips where sound alone is wanted."""
 
 
 class Sound(NamedTuple):
@@ -103,6 +105,12 @@ def spoken_clip(index: int, symbols: int) -> tuple[str, Tensor]:
     random = np.random.default_rng([index, symbols])
     text = text_of(random, int(random.integers(max(3, symbols * 3 // 4), symbols * 5 // 4 + 1)))
     return text, torch.from_numpy(synthesise(text, random).astype(np.float32))
+
+
+@functools.cache
+def spoken_clips(clips: range, symbols: int) -> tuple[Tensor, ...]:
+    """How the clips of these numbers sound, made once for all who use them."""
+    return tuple(spoken_clip(index, symbols)[1] for index in clips)
 
 
 class SpeechSample(Dataset[Utterance]):

@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 from torch.utils.data import Dataset
 
 from models.datasets.audio.mels import SAMPLE_RATE_HZ, log_mel
-from models.datasets.audio.speech import EVALUATION_CLIPS, TRAINING_CLIPS, spoken_clip
+from models.datasets.audio.speech import SAMPLE_CLIPS, spoken_clips
 from models.datasets.audio.waves import find_sound, read_sound
 from models.datasets.base import Datasets
 from models.datasets.catalogue import find_dataset
@@ -88,7 +88,7 @@ class SpokenSegments(Dataset[Segment]):
     """Segments of the sample voice's clips, which are all made at once."""
 
     def __init__(self, clips: range, *, symbols_per_clip: int, length: int, mels: int) -> None:
-        self.clips = [spoken_clip(index, symbols_per_clip)[1] for index in clips]
+        self.clips = spoken_clips(clips, symbols_per_clip)
         self.length, self.mels = length, mels
 
     def __len__(self) -> int:
@@ -100,9 +100,8 @@ class SpokenSegments(Dataset[Segment]):
 
 
 def spoken_segments(*, symbols_per_clip: int, length: int, mels: int) -> Datasets:
-    """512 training and 64 other, evaluation clips of the sample voice."""
-    parts = range(TRAINING_CLIPS), range(TRAINING_CLIPS, TRAINING_CLIPS + EVALUATION_CLIPS)
-    train, evaluation = (
-        SpokenSegments(part, symbols_per_clip=symbols_per_clip, length=length, mels=mels) for part in parts
+    """192 training and 32 other, evaluation clips of the sample voice."""
+        train, evaluation = (
+        SpokenSegments(part, symbols_per_clip=symbols_per_clip, length=length, mels=mels) for part in SAMPLE_CLIPS
     )
     return Datasets(train, evaluation)
