@@ -1,4 +1,4 @@
-"""Random choices about an example, such as where a clip is cut: new in every pass, and the same again after a resume."""
+"""Random choices about an example, such as where a clip is cut: new in every pass, the same again after a resume."""
 
 from __future__ import annotations
 

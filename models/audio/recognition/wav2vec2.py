@@ -32,9 +32,9 @@ FEWEST_FRAMES = 4
 class Wav2Vec2Trainable(Trainable):
     """Utterances with hidden frames.
 
-    A training batch holds `audio` (B, N) float32, `masked` (B, M) int64 frames, `negatives` (B, M, K) int64 places among
-    these, `kept`, a boolean for each transformer layer, and `hidden_frames`, B x M as a Python integer. An evaluation
-    batch holds `utterances`, a list of such batches of one row each.
+    A training batch holds `audio` (B, N) float32, `masked` (B, M) int64 frames, `negatives` (B, M, K) int64 places
+    among these, `kept`, a boolean for each transformer layer, and `hidden_frames`, B x M as a Python integer. An
+    evaluation batch holds `utterances`, a list of such batches of one row each.
     """
 
     def __init__(self, recipe: Recipe) -> None:

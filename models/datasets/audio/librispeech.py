@@ -1,8 +1,8 @@
 """LibriSpeech as fairseq's manifests list it, and wav2vec 2.0's utterances.
 
 Root holds `train-full-960.tsv` and `dev-other.tsv`: the first line is the folder of the sound files, each other line
-`relative path<TAB>samples`. That folder is where the manifest's maker had the files: where it is not there, the paths are
-taken below the root. The transcriptions beside them (.ltr, .wrd) are not read: pre-training needs none.
+`relative path<TAB>samples`. That folder is where the manifest's maker had the files: where it is not there, the paths
+are taken below the root. The transcriptions beside them (.ltr, .wrd) are not read: pre-training needs none.
 """
 
 from __future__ import annotations

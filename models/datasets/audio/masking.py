@@ -1,7 +1,7 @@
 """What wav2vec 2.0 draws for each utterance: which frames are hidden, and which others each of them is told from.
 
-Drawn on the host, so that a training step never waits for the device. fairseq's way, `compute_mask_indices` (static spans
-that may overlap) and `sample_negatives`; written from what they do.
+Drawn on the host, so that a training step never waits for the device. fairseq's way, `compute_mask_indices` (static
+spans that may overlap) and `sample_negatives`; written from what they do.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ def masked_frames(
 ) -> NDArray[np.int64]:
     """Hidden frames (rows, masked) of utterances of one length, rising; every row has as many.
 
-    As many spans are drawn as would hide `share` of the frames if none overlapped, at least two, each beginning somewhere
-    else. Rows that then hide more than another give up some of their frames.
+    As many spans are drawn as would hide `share` of the frames if none overlapped, at least two, each beginning
+    somewhere else. Rows that then hide more than another give up some of their frames.
     """
     spans = max(FEWEST_SPANS, int(share * frames / length + random.random()))
     shortest = length if frames - length > spans else frames - spans - 1

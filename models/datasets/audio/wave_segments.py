@@ -101,7 +101,7 @@ class SpokenSegments(Dataset[Segment]):
 
 def spoken_segments(*, symbols_per_clip: int, length: int, mels: int) -> Datasets:
     """192 training and 32 other, evaluation clips of the sample voice."""
-        train, evaluation = (
+    train, evaluation = (
         SpokenSegments(part, symbols_per_clip=symbols_per_clip, length=length, mels=mels) for part in SAMPLE_CLIPS
     )
     return Datasets(train, evaluation)

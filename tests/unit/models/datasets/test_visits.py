@@ -24,7 +24,7 @@ def test_what_is_drawn_depends_on_seed_pass_and_index() -> None:
 def test_a_visit_is_its_index_and_survives_the_way_to_a_loader_process() -> None:
     visit = Visit(5, 7, 1)
     assert visit == 5 and [10, 11, 12, 13, 14, 15][visit] == 15
-    assert drawn(pickle.loads(pickle.dumps(visit))) == drawn(visit)  # noqa: S301
+    assert drawn(pickle.loads(pickle.dumps(visit))) == drawn(visit)
 
 
 @pytest.mark.parametrize("kind", ["rows", "size"])

@@ -89,7 +89,6 @@ def test_without_the_hourglass_it_is_transformers_wav2vec2() -> None:
     ).eval()  # fmt: skip
     theirs.load_state_dict(_renamed(ours.state_dict(), config), strict=True)
     batch = model.collate(utterances(6000, 7000))
-    hidden = torch.zeros(2, 0, dtype=torch.bool)
     frames = theirs._get_feat_extract_output_lengths(6000)
     hidden = torch.zeros(2, int(frames), dtype=torch.bool).scatter(1, batch["masked"], True)
     with torch.no_grad():
@@ -130,11 +129,15 @@ def _renamed(state: dict[str, Tensor], config: Any) -> dict[str, Tensor]:
             named["quantizer.codevectors"] = tensor.flatten(0, 1).unsqueeze(0)
         elif name != "quantiser.passes":
             for mine, known in (
-                ("encoder.positions.", f"{base}encoder.pos_conv_embed.conv."), ("encoder.norm", f"{base}encoder.layer_norm"),
-                ("norm", f"{base}feature_projection.layer_norm"), ("projection", f"{base}feature_projection.projection"),
-                ("hidden_frame", f"{base}masked_spec_embed"), ("quantiser.scores", "quantizer.weight_proj"),
-                ("target_projection", "project_q"), ("context_projection", "project_hid"),
-            ):  # fmt: skip
+                ("encoder.positions.", f"{base}encoder.pos_conv_embed.conv."),
+                ("encoder.norm", f"{base}encoder.layer_norm"),
+                ("norm", f"{base}feature_projection.layer_norm"),
+                ("projection", f"{base}feature_projection.projection"),
+                ("hidden_frame", f"{base}masked_spec_embed"),
+                ("quantiser.scores", "quantizer.weight_proj"),
+                ("target_projection", "project_q"),
+                ("context_projection", "project_hid"),
+            ):
                 if name.startswith(mine):
                     named[known + name.removeprefix(mine)] = tensor
                     break

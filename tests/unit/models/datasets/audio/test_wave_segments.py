@@ -9,6 +9,7 @@ import soundfile
 import torch
 from sound_samples import write_ljspeech, write_sound
 
+from models.datasets.audio.mels import log_mel
 from models.datasets.audio.wave_segments import LJSpeechWaves, spoken_segments
 from models.datasets.base import DataError
 from models.datasets.visits import Visit
@@ -28,15 +29,11 @@ def test_a_segment_is_a_piece_of_its_file_with_its_own_mel(tmp_path: Path) -> No
         audio = segment.audio.numpy()
         (first,) = [at for at in range(7000 - 2048 + 1) if np.array_equal(whole[at : at + 2048], audio)]
         places.add(first)
-        power = np.abs(np.fft.rfft(whole[first + 512 : first + 1536] * (0.5 - 0.5 * np.cos(np.arange(1024) * np.pi / 512))))
-        assert segment.mel.shape == (80, 9)  # frame 4 is centred on sample 1024
-        # Slaney's filters have unit area over their width in Hz: the lowest three lie below 200 Hz, in bins of 21.5 Hz.
-        assert segment.mel[:, 4].exp().max() < power.max()
-        loudest = np.average(np.arange(513) * 21.533, weights=power**2)
-        assert 4000 < loudest < 7000, "white noise"
+        assert segment.mel.shape == (80, 9)
+        assert torch.equal(segment.mel, log_mel(segment.audio).T)
     assert len(places) == 5
     assert torch.equal(data[Visit(1, 0, 3)].audio, data[Visit(1, 0, 3)].audio)
-    assert torch.equal(data[1].audio, pickle.loads(pickle.dumps(data))[1].audio)  # noqa: S301
+    assert torch.equal(data[1].audio, pickle.loads(pickle.dumps(data))[1].audio)
 
 
 def test_a_clip_that_is_too_short_is_followed_by_silence(tmp_path: Path) -> None:
