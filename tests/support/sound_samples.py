@@ -13,7 +13,8 @@ def write_sound(path: Path, samples: int, *, rate_hz: int, kind: str = "PCM_16",
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = np.random.default_rng(samples).integers(-9000, 9000, (samples, channels))
     soundfile.write(path, whole / 32768, rate_hz, subtype=kind, format=path.suffix[1:].upper())
-    return (whole / 32768).astype(np.float32).mean(1)
+    mean: np.ndarray = (whole / 32768).astype(np.float32).mean(1)
+    return mean
 
 
 def write_ljspeech(root: Path, lengths: list[int], *, split: str = "train", ending: str = ".wav") -> Path:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models.audio.recognition.contrast import contrast_logits, contrast_loss, told_apart
-from models.audio.recognition.wav2vec2_network import Prediction, Wav2Vec2, Wav2Vec2Architecture
+from models.audio.recognition.wav2vec2_network import HiddenPrediction, Wav2Vec2, Wav2Vec2Architecture
 from models.datasets.audio.librispeech import EVALUATION, TRAINING, LibriSpeech, SpokenUtterance, sample_utterances
 from models.datasets.audio.masking import distractors, frames_of, masked_frames
 from models.datasets.base import Batch, Counts, Datasets
@@ -49,19 +49,19 @@ class Wav2Vec2Trainable(Trainable):
         """Contrast, diversity and penalty, per hidden frame."""
         prediction = self._predict(batch)
         contrast = contrast_loss(self._logits(prediction, batch))
-        diversity = self.config.diversity_weight * prediction.targets.unused
-        return contrast + diversity + self.config.penalty_weight * prediction.penalty
+        diversity, penalty = self.config.loss_weights
+        return contrast + diversity * prediction.targets.unused + penalty * prediction.penalty
 
     def evaluate(self, batch: Batch) -> None:
         """Count the hidden frames of each utterance that are told from the others."""
         for utterance in batch["utterances"]:
             self.metrics["accuracy"].update(told_apart(self._logits(self._predict(utterance), utterance)))
 
-    def _predict(self, batch: Batch) -> Prediction:
-        prediction: Prediction = self.network(batch["audio"], batch["masked"], batch["kept"])
+    def _predict(self, batch: Batch) -> HiddenPrediction:
+        prediction: HiddenPrediction = self.network(batch["audio"], batch["masked"], batch["kept"])
         return prediction
 
-    def _logits(self, prediction: Prediction, batch: Batch) -> Tensor:
+    def _logits(self, prediction: HiddenPrediction, batch: Batch) -> Tensor:
         return contrast_logits(
             prediction.context, prediction.targets, batch["negatives"], self.config.logit_temperature
         )

@@ -31,11 +31,10 @@ class Wav2Vec2Architecture:
     hidden: int
     feed_forward: int
     heads: int
-    layers_before: int
-    layers_shortened: int
-    layers_after: int
+    depths: tuple[int, int, int]
+    """Layers before the hourglass's waist, in it and after it."""
     shortening: int
-    """Frames that become one inside the hourglass."""
+    """Frames that become one in the waist."""
     position_kernel: int
     position_groups: int
     dropout: float
@@ -52,8 +51,8 @@ class Wav2Vec2Architecture:
     mask_length: int
     negatives: int
     logit_temperature: float
-    diversity_weight: float
-    penalty_weight: float
+    loss_weights: tuple[float, float]
+    """Of the codes that are not made use of, and of the features' mean square."""
     longest: int
     """Samples that training utterances are cut to."""
     shortest: int
@@ -64,10 +63,10 @@ class Wav2Vec2Architecture:
     @property
     def layers(self) -> int:
         """Transformer layers in all."""
-        return self.layers_before + self.layers_shortened + self.layers_after
+        return sum(self.depths)
 
 
-class Prediction(NamedTuple):
+class HiddenPrediction(NamedTuple):
     """What the network says about the hidden frames."""
 
     context: Tensor
@@ -156,13 +155,14 @@ class Hourglass(nn.Module):
 
     def forward(self, frames: Tensor, kept: Sequence[bool]) -> Tensor:
         """(B, T, H) to the same; `kept` says for each layer whether it takes part."""
-        length, before = frames.shape[1], self.config.layers_before
-        after = before + self.config.layers_shortened
+        length = frames.shape[1]
+        before, waist, _ = self.config.depths
+        after = before + waist
         positions = self.positions(frames.transpose(1, 2))[:, :, :length]  # an even kernel gives one too many
         frames = self.norm(frames + F.gelu(positions).transpose(1, 2))
         frames = F.dropout(frames, self.config.dropout, self.training)
         frames = self._through(frames, kept, 0, before)
-        if after > before:
+        if waist:
             frames = frames + self._shortened(frames, kept, before, after)
         return self._through(frames, kept, after, len(self.layers))
 
@@ -203,7 +203,7 @@ class Wav2Vec2(nn.Module):
         self.target_projection = nn.Linear(config.final, config.final)
         self.context_projection = nn.Linear(config.hidden, config.final)
 
-    def forward(self, audio: Tensor, masked: Tensor, kept: Sequence[bool]) -> Prediction:
+    def forward(self, audio: Tensor, masked: Tensor, kept: Sequence[bool]) -> HiddenPrediction:
         """Predict.
 
         Args:
@@ -223,7 +223,7 @@ class Wav2Vec2(nn.Module):
         inputs = torch.where(hidden.unsqueeze(2), self.hidden_frame.to(inputs.dtype), inputs)
         context = self.context_projection(_at(self.encoder(inputs, kept), masked))
         vectors = self.target_projection(quantised.vectors)
-        return Prediction(context, quantised._replace(vectors=vectors), penalty)
+        return HiddenPrediction(context, quantised._replace(vectors=vectors), penalty)
 
 
 def _at(frames: Tensor, places: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.audio.synthesis.waveglow_network import WaveGlow, WaveGlowArchitecture
 from models.datasets.audio.mels import HOP
-from models.datasets.audio.wave_segments import LJSpeechWaves, Segment, spoken_segments
+from models.datasets.audio.wave_segments import LJSpeechWaves, SpeechSegment, spoken_segments
 from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
@@ -62,7 +62,7 @@ class WaveGlowTrainable(Trainable):
 
     def collate(self, examples: list[Any]) -> Batch:
         """Join segments, which are all of one length."""
-        segments: list[Segment] = examples
+        segments: list[SpeechSegment] = examples
         return {
             "audio": torch.stack([segment.audio for segment in segments]),
             "mels": torch.stack([segment.mel for segment in segments]),

@@ -23,7 +23,7 @@ from models.datasets.reading import Reader
 from models.datasets.visits import generator_of
 
 
-class Segment(NamedTuple):
+class SpeechSegment(NamedTuple):
     """A piece of a clip, cut at random."""
 
     audio: Tensor
@@ -38,13 +38,13 @@ def cut(index: int, samples: int, length: int) -> tuple[int, int]:
     return first, min(length, samples)
 
 
-def segment_of(audio: Tensor, length: int, mels: int) -> Segment:
+def segment_of(audio: Tensor, length: int, mels: int) -> SpeechSegment:
     """A segment of samples that are no more than `length`, padded with silence."""
     padded = F.pad(audio, (0, length - len(audio)))
-    return Segment(padded, log_mel(padded, mels=mels).T.contiguous())
+    return SpeechSegment(padded, log_mel(padded, mels=mels).T.contiguous())
 
 
-class LJSpeechWaves(Dataset[Segment]):
+class LJSpeechWaves(Dataset[SpeechSegment]):
     """One split. The list is read at once, of each file only the segment, when it is asked for."""
 
     expected: ClassVar[str] = (
@@ -76,7 +76,7 @@ class LJSpeechWaves(Dataset[Segment]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> Segment:
+    def __getitem__(self, index: int) -> SpeechSegment:
         path = self.root / self.names[index].decode()
         audio = read_sound(
             path, self.reader, rate_hz=SAMPLE_RATE_HZ, span=lambda samples: cut(index, samples, self.length)
@@ -84,7 +84,7 @@ class LJSpeechWaves(Dataset[Segment]):
         return segment_of(audio, self.length, self.mels)
 
 
-class SpokenSegments(Dataset[Segment]):
+class SpokenSegments(Dataset[SpeechSegment]):
     """Segments of the sample voice's clips, which are all made at once."""
 
     def __init__(self, clips: range, *, symbols_per_clip: int, length: int, mels: int) -> None:
@@ -94,7 +94,7 @@ class SpokenSegments(Dataset[Segment]):
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, index: int) -> Segment:
+    def __getitem__(self, index: int) -> SpeechSegment:
         first, wanted = cut(index, len(self.clips[index]), self.length)
         return segment_of(self.clips[index][first : first + wanted], self.length, self.mels)
 

@@ -48,7 +48,7 @@ def test_reference_is_the_published_case() -> None:
     rates = [rate_factor(train.schedule, step) for step in (0, 15_999, 31_999, 216_000, 400_000)]
     assert rates == pytest.approx([1 / 32_000, 0.5, 1, 0.5, 0])
     assert (sizes["temperature"], sizes["negatives"], sizes["mask_length"]) == ([2.0, 0.5, 0.999995], 100, 10)
-    assert [sizes[f"layers_{part}"] for part in ("before", "shortened", "after")] == [2, 8, 2]
+    assert (sizes["depths"], sizes["shortening"], sizes["loss_weights"]) == ([2, 8, 2], 4, [0.1, 10.0])
 
 
 def test_as_many_parameters_as_transformers_counts() -> None:
@@ -75,7 +75,7 @@ def test_a_batch_counts_its_hidden_frames() -> None:
 def test_without_the_hourglass_it_is_transformers_wav2vec2() -> None:
     from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
-    model = trainable(layers_before=2, layers_shortened=0, layers_after=0, dropout=0.0).eval()
+    model = trainable(depths=[2, 0, 0], dropout=0.0).eval()
     config, ours = model.config, model.network
     theirs = Wav2Vec2ForPreTraining(
         Wav2Vec2Config(
@@ -145,7 +145,7 @@ def _renamed(state: dict[str, Tensor], config: Any) -> dict[str, Tensor]:
 
 
 def test_the_hourglass_averages_and_repeats() -> None:
-    encoder: Any = trainable(layers_before=1, layers_shortened=2, layers_after=1, shortening=4).eval().network.encoder
+    encoder: Any = trainable(depths=[1, 2, 1], shortening=4).eval().network.encoder
     frames = torch.randn(2, 10, 64)
     x = F.gelu(encoder.positions(frames.transpose(1, 2))[:, :, :10]).transpose(1, 2) + frames
     x = encoder.layers[0](encoder.norm(x))
@@ -158,7 +158,7 @@ def test_the_hourglass_averages_and_repeats() -> None:
 
 
 def test_layers_that_are_left_out_change_nothing_and_still_have_gradients() -> None:
-    network: Any = trainable(layers_before=2, layers_shortened=0, layers_after=0).network
+    network: Any = trainable(depths=[2, 0, 0]).network
     frames = torch.randn(2, 10, 64)
     network.encoder.layers[1].output.weight.data.fill_(9.0)
     one = network.encoder(frames, [True, False])

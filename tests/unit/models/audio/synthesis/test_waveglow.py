@@ -157,7 +157,7 @@ def test_an_untouched_network_leaves_the_energy_of_the_signal() -> None:
 
 def test_validation_loss_does_not_depend_on_the_batch_size() -> None:
     trainable = built("WaveGlow").eval()
-    trainable.network = small(mels=20, flows=3)
+    trainable.network = small(mels=10, flows=3)
     data: Any = trainable.datasets(sample_spec()).evaluation
     examples = [data[index] for index in range(10)]
 
