@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
+from models.datasets.visits import Visit
+
 Batch = dict[str, Any]
 """A batch is always a dict; its tensors lead with the batch dimension, its counts are Python integers."""
 
@@ -68,7 +70,8 @@ class EndlessSampler(Sampler[list[int]]):
         batches_per_pass = max(1, self.length // global_batch)
         done = self.start_batch
         while True:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + done // batches_per_pass)
+            number = done // batches_per_pass
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
             order = torch.randperm(self.length, generator=generator)
             order = order[: -(-self.length // self.repeats)].repeat_interleave(self.repeats)[: self.length]
             if self.length < global_batch:
@@ -76,7 +79,8 @@ class EndlessSampler(Sampler[list[int]]):
             for batch in range(done % batches_per_pass, batches_per_pass):
                 first = batch * global_batch
                 done += 1
-                yield order[first + self.rank : first + global_batch : self.world].tolist()
+                indices = order[first + self.rank : first + global_batch : self.world].tolist()
+                yield [Visit(index, self.seed, number) for index in indices]
 
 
 def training_loader(
