@@ -4,6 +4,8 @@ A sample is a hidden frame: that is what FlagPerf and NVIDIA count as a token. T
 the contrast's cross-entropy, plus the weighted share of codes that are not made use of and the weighted mean square of
 the features. A training batch is cut to its shortest utterance, so there is no padding; evaluation takes each utterance
 whole and by itself, so that what comes together in a batch changes nothing.
+The published program joins four batches to one pass, hides as many frames in every row of one of them, and takes the
+codes that are made use of from the last. Here a pass is one batch in both respects.
 """
 
 from __future__ import annotations

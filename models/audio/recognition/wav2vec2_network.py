@@ -168,9 +168,9 @@ class Hourglass(nn.Module):
 
     def _shortened(self, frames: Tensor, kept: Sequence[bool], first: int, end: int) -> Tensor:
         """What layers make of the averages of neighbours; frames of zero fill up the last average."""
-        length, factor = frames.shape[1], self.config.shortening
+        (rows, length, width), factor = frames.shape, self.config.shortening
         filled = F.pad(frames, (0, 0, 0, -length % factor))
-        short = self._through(filled.unflatten(1, (-1, factor)).mean(2), kept, first, end)
+        short = self._through(filled.reshape(rows, -1, factor, width).mean(2), kept, first, end)
         return short.repeat_interleave(factor, dim=1)[:, :length]
 
     def _through(self, frames: Tensor, kept: Sequence[bool], first: int, end: int) -> Tensor:

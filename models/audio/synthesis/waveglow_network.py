@@ -97,7 +97,7 @@ class Flow(nn.Module):
     def forward(self, audio: Tensor, mels: Tensor) -> Noise:
         """Towards noise: `audio` is (B, channels, T)."""
         segments, _, groups = audio.shape
-        mixed = torch.linalg.slogdet(self.mixing.weight.squeeze(2).float()).logabsdet * (segments * groups)
+        mixed = torch.linalg.slogdet(self._matrix()).logabsdet * (segments * groups)
         kept, changed = self.mixing(audio).chunk(2, dim=1)
         log_scale, shift = self.coupling(kept, mels)
         values = torch.cat([kept, log_scale.exp() * changed + shift], dim=1)
@@ -108,8 +108,12 @@ class Flow(nn.Module):
         kept, changed = values.chunk(2, dim=1)
         log_scale, shift = self.coupling(kept, mels)
         mixed = torch.cat([kept, (changed - shift) * (-log_scale).exp()], dim=1)
-        unmixing = torch.linalg.inv(self.mixing.weight.squeeze(2).float()).to(mixed.dtype)
-        return F.conv1d(mixed, unmixing.unsqueeze(2))
+        return F.conv1d(mixed, torch.linalg.inv(self._matrix()).to(mixed.dtype).unsqueeze(2))
+
+    def _matrix(self) -> Tensor:
+        """How the channels are mixed, in float32 at least."""
+        weight = self.mixing.weight.squeeze(2)
+        return weight.to(torch.promote_types(weight.dtype, torch.float32))
 
 
 class WaveGlow(nn.Module):
