@@ -36,7 +36,7 @@ class Optimizer:
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
-    name: Literal["sgd", "adam", "adamw", "lamb", "adafactor", "rmsprop"]
+    name: Literal["sgd", "adam", "adamw", "lamb", "adafactor", "rmsprop", "adagrad"]
     lr: Positive
     weight_decay: NotNegative = 0.0
     decay: Literal["matrices", "all"] = "matrices"
@@ -97,8 +97,9 @@ class Batching:
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
-    by: Literal["rows", "size", "streams"] = "rows"
-    """`rows`: `batch_size` examples. `size`: examples of similar size, at most `max_size` together, padding included.
+    by: Literal["rows", "aspect", "size", "streams"] = "rows"
+    """`rows`: `batch_size` examples. `aspect`: `batch_size` images of similar width ÷ height.
+    `size`: examples of similar size, at most `max_size` together, padding included.
     `streams`: row i of a batch goes on where row i of the batch before ended."""
     max_size: Count | None = None
     """`size`: in the model's own measure, such as tokens or audio samples."""

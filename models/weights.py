@@ -58,7 +58,7 @@ def load_weights(network: nn.Module, weights: InitialWeights, *, path: Path) -> 
     Of parameters that are one tensor under several names, as tied embeddings are, one name is enough.
 
     Raises:
-        DataError: names the first parameters that are missing, unexpected or of another shape.
+        DataError: names the first parameters that are missing, unexpected, of another shape or not finite.
     """
     own, tensors = network.state_dict(), weights.tensors
     there = {own[name].data_ptr() for name in own if name in tensors}
@@ -71,6 +71,7 @@ def load_weights(network: nn.Module, weights: InitialWeights, *, path: Path) -> 
             for name, tensor in own.items()
             if name in tensors and tensors[name].shape != tensor.shape
         ],
+        "not finite": [name for name in own if name in tensors and not tensors[name].isfinite().all()],
     }
     problems = [f"{len(names)} {what} ({', '.join(names[:SHOWN])} …)" for what, names in wrong.items() if names]
     if problems:

@@ -59,7 +59,7 @@ def check(case: Case, changes: Division | None = None) -> None:
     _check_weights(case)
     _check_tracking(case)
     _check_numerics(case, task)
-    _check_topology(case)
+    _check_topology(case, task)
     _check_data(case, task)
     _check_meters(case, task)
     _check_hardware(case, task)
@@ -185,13 +185,20 @@ def _check_numerics(case: Case, task: Demands) -> None:
         )
 
 
-def _check_topology(case: Case) -> None:
-    devices = case.topology.devices
+def _check_topology(case: Case, task: Demands) -> None:
+    devices, fsdp = case.topology.devices, case.topology.fsdp
     assert isinstance(devices, int)
     if devices < 1:
         raise ConfigurationError(f"topology.devices={devices} must be at least 1.")
     if case.topology.name == "single" and devices != 1:
         raise ConfigurationError(f"topology=single has one device, not {devices}. Choose topology=node.")
+    if devices % fsdp:
+        raise ConfigurationError(f"topology.fsdp={fsdp} must divide topology.devices={devices}.")
+    if fsdp > 1 and task.on_device:
+        raise ConfigurationError(
+            f"topology.fsdp={fsdp} is planned by task=inspect; task={task.name} trains data parallel. "
+            "Leave topology.fsdp out."
+        )
     cores = os.cpu_count() or 1
     if on_host(case) and devices > cores:
         raise ConfigurationError(
@@ -210,7 +217,14 @@ def _check_data(case: Case, task: Demands) -> None:
             )
         if task.on_device:
             _check_layout(Path(data.root).expanduser(), case)
+        if data.on_error == "skip" and case.model.training.batching.by == "streams":
+            raise ConfigurationError(
+                f"model={case.model.name} reads one text on and on, and data.on_error=skip would leave holes in it. "
+                "Mend the data, or leave data.on_error out."
+            )
         return
+    if data.on_error == "skip":
+        raise ConfigurationError("data.on_error=skip belongs to data=dataset: other data has nothing that is damaged.")
     if data.root is not None:
         raise ConfigurationError(
             f"data.root has no effect with data={data.name}. Choose data=dataset, or leave data.root out."

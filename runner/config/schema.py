@@ -86,6 +86,8 @@ class Topology:
 
     name: Literal["single", "node"]
     devices: Devices | Literal["auto"] = 1
+    fsdp: Count = 1
+    """Devices over which one copy of weights, gradients and optimizer state is spread (FSDP, ZeRO-3); 1: none."""
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)

@@ -41,6 +41,18 @@ def test_a_few_steps_on_one_batch_lower_its_loss(model: str) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
+def test_the_same_seed_gives_the_same_loss(model: str) -> None:
+    losses = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        trainable = built(model).train()
+        batch = sample_batch(trainable)
+        trainable.reset_state()
+        losses.append(trainable.loss(batch).item())
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_batches_of_sample_and_synthetic_data_are_alike(model: str) -> None:
     trainable = built(model)
     synthetic = trainable.synthetic_batch(ROWS)
