@@ -28,7 +28,7 @@ def tiny_detector(name: str, *, seed: int = 0, **architecture: Any) -> Detector:
 def imagenet_weights(*, seed: int = 1) -> dict[str, Tensor]:
     """A state dict of torchvision's ResNet as small as the tiny detectors', its norms as if trained."""
     torch.manual_seed(seed)
-    weights = ResNet(BasicBlock, [1, 1, 1, 1]).state_dict()
+    weights: dict[str, Tensor] = ResNet(BasicBlock, [1, 1, 1, 1]).state_dict()
     for name, tensor in weights.items():
         if name.endswith(("running_mean", "bias")) and tensor.ndim == 1:
             tensor.normal_(std=0.1)

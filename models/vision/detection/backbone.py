@@ -33,7 +33,7 @@ def build_resnet(architecture: DetectorArchitecture) -> ResNet:
         for module in resnet.modules():
             if isinstance(module, BasicBlock | Bottleneck):
                 last = module.bn2 if isinstance(module, BasicBlock) else module.bn3
-                nn.init.constant_(last.weight, QUIET)  # type: ignore[arg-type]
+                nn.init.constant_(last.weight, QUIET)
     return resnet
 
 

@@ -25,13 +25,10 @@ class Detector(Trainable):
     """A network that finds boxes; quality is `box_map`, COCO's mAP@[.5:.95] as a fraction.
 
     A batch is `{"images": [float32 [3, H, W] in 0..1, …], "targets": [{"boxes", "labels", …}, …]}`; images may differ
-    in size. `network(images)` returns, in evaluation, `{"boxes", "labels", "scores", …}` for each image.
+    in size.
     """
 
     count_device = "cpu"
-    needs_float32: ClassVar[bool] = True
-    """Operators of torchvision (non-maximum suppression, region pooling) lack half-precision kernels, on the CPU at
-    least; under autocast it casts their inputs to float32."""
     with_masks: ClassVar[bool] = False
     body: ClassVar[str] = "backbone.body."
     """Prefix of the ResNet's names."""
@@ -41,7 +38,7 @@ class Detector(Trainable):
         """Detect once, for all metrics.
 
         Raises:
-            ValueError: the weights are not float32, and have to be.
+            ValueError: the weights are not float32.
         """
         self.require_float32()
         found = [self.on_host(one) for one in self.detect(batch["images"])]
@@ -58,25 +55,30 @@ class Detector(Trainable):
         found: dict[int, dict[str, Tensor]] = {}
         for size in dict.fromkeys(image.shape for image in images):
             alike = [number for number, image in enumerate(images) if image.shape == size]
-            found |= zip(alike, self.network([images[number] for number in alike]), strict=True)
+            found |= zip(alike, self.find([images[number] for number in alike]), strict=True)
         return [found[number] for number in range(len(images))]
+
+    def find(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
+        """`boxes` [N, 4] in pixels, `labels`, `scores` and perhaps more for each of some images of one size."""
+        found: list[dict[str, Tensor]] = self.network(images)
+        return found
 
     def on_host(self, found: dict[str, Tensor]) -> dict[str, Tensor]:
         """One image's detections, brought to the host."""
         return {name: values.cpu() for name, values in found.items()}
 
     def require_float32(self) -> None:
-        """Refuse weights in a type that the network's operators do not know.
+        """Refuse weights in half precision: the batch comes in their type, and half a pixel is lost beyond 256.
 
         Raises:
             ValueError: says which precisions work.
         """
         dtype = next(self.network.parameters()).dtype
-        if self.needs_float32 and dtype != torch.float32:
+        if dtype != torch.float32:
             raise ValueError(
-                f"{self.recipe.name} cannot hold its weights in {dtype}: torchvision's detection operators (nms,"
-                " roi_align) have no such kernel, on the CPU at least. Use precision=fp32, or fp16 or bf16, which keep"
-                " float32 weights."
+                f"{self.recipe.name} cannot hold its weights in {dtype}: boxes in pixels would be rounded with them,"
+                " and torchvision's detection operators (nms, roi_align) have no such kernel, on the CPU at least."
+                " Use precision=fp32, or fp16 or bf16, which keep float32 weights."
             )
 
     def initial_weights(self, weights: dict[str, Tensor]) -> InitialWeights:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 from torchvision.ops import box_convert
@@ -18,14 +17,13 @@ from models.datasets.vision.coco_map import CocoMeanAveragePrecision
 from models.datasets.vision.resized import evaluation_size, training_change
 from models.recipe import Recipe
 from models.vision.detection.detector import Detector
-from models.vision.detection.detr_loss import objects_of, set_loss
+from models.vision.detection.detr_loss import objects_of, set_loss, width_height
 from models.vision.detection.detr_network import Answers, Detr, DetrArchitecture
 
 
 class DetrDetector(Detector):
     """Boxes alone; every query is a detection, none is suppressed."""
 
-    needs_float32: ClassVar[bool] = False
     body: ClassVar[str] = "backbone.0.body."
 
     def __init__(self, recipe: Recipe) -> None:
@@ -40,22 +38,22 @@ class DetrDetector(Detector):
         self.metrics = {"box_map": CocoMeanAveragePrecision("bbox")}
 
     def loss(self, batch: Batch) -> Tensor:
-        """The set loss of every layer of the decoder, in float32."""
-        answers: Answers = self.network(batch["images"])
-        with torch.autocast(answers.boxes.device.type, enabled=False):
-            return set_loss(answers, objects_of(batch["images"], batch["targets"]))
+        """The set loss of every layer of the decoder, in float32.
 
-    def detect(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
+        Raises:
+            ValueError: the weights are not float32.
+        """
+        self.require_float32()
+        answers: Answers = self.network(batch["images"])
+        return set_loss(answers, objects_of(batch["images"], batch["targets"]))
+
+    def find(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
         """The last layer's answers: each query's likeliest object and its box in pixels."""
-        found: dict[int, dict[str, Tensor]] = {}
-        for size in dict.fromkeys(image.shape for image in images):
-            alike = [number for number, image in enumerate(images) if image.shape == size]
-            logits, boxes = (one[-1] for one in self.network([images[number] for number in alike]))
-            scores, labels = logits.softmax(dim=-1)[..., :-1].max(dim=-1)
-            corners = box_convert(boxes, "cxcywh", "xyxy") * boxes.new_tensor([size[2], size[1]] * 2)
-            for number, *one in zip(alike, scores, labels, corners, strict=True):
-                found[number] = dict(zip(("scores", "labels", "boxes"), one, strict=True))
-        return [found[number] for number in range(len(images))]
+        logits, boxes = (one[-1] for one in self.network(images))
+        scores, labels = logits.softmax(dim=-1)[..., :-1].max(dim=-1)
+        corners = box_convert(boxes, "cxcywh", "xyxy") * width_height(images[0])
+        rows = zip(scores, labels, corners, strict=True)
+        return [dict(zip(("scores", "labels", "boxes"), row, strict=True)) for row in rows]
 
     def coco(self, root: Any, split: Literal["train", "val"]) -> CocoInstances:
         """Resized by the data, and trained on images without an object too."""

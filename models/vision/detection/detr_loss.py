@@ -46,14 +46,14 @@ class Assignment(NamedTuple):
 def objects_of(images: list[Tensor], targets: list[dict[str, Tensor]]) -> Objects:
     """Labels, and boxes in pixels (x1, y1, x2, y2) as the network answers them."""
     boxes = [
-        box_convert(target["boxes"].float(), "xyxy", "cxcywh") / _width_height(image)
+        box_convert(target["boxes"].float(), "xyxy", "cxcywh") / width_height(image)
         for image, target in zip(images, targets, strict=True)
     ]
     labels = torch.cat([target["labels"] for target in targets])
     return Objects(labels, torch.cat(boxes), [len(one) for one in boxes])
 
 
-def _width_height(image: Tensor) -> Tensor:
+def width_height(image: Tensor) -> Tensor:
     """[width, height, width, height], filled on the device: a copy from the host would wait."""
     height, width = image.shape[-2:]
     sides = torch.full((4,), float(width), device=image.device)
@@ -74,7 +74,7 @@ def set_loss(answers: Answers, objects: Objects) -> Tensor:
     found, right = boxes[chosen.layer, chosen.image, chosen.query], objects.boxes[chosen.target]
     distance = l1_loss(found, right, reduction="sum")
     corners = (box_convert(one, "cxcywh", "xyxy") for one in (found, right))
-    apart = generalized_box_iou_loss(*corners, reduction="sum", eps=0.0)
+    apart: Tensor = generalized_box_iou_loss(*corners, reduction="sum", eps=0.0)
     return CLASS_COST * classes + (BOX_COST * distance + OVERLAP_COST * apart) / mean_objects(objects, boxes.device)
 
 

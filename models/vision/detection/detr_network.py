@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 from torchvision.models._utils import IntermediateLayerGetter
 
-from models.datasets.vision.images import normalise
+from models.datasets.vision.images import IMAGENET_MEAN, IMAGENET_STD
 from models.vision.detection.architecture import DetectorArchitecture
 from models.vision.detection.backbone import build_resnet, stage_channels
 from models.vision.detection.detr_transformer import DetrTransformer
@@ -57,6 +57,9 @@ class Answers(NamedTuple):
 class Detr(nn.Module):
     """The network: images of any sizes in, a class and a box for each query out."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, architecture: DetrArchitecture) -> None:
         super().__init__()
         hidden, channels = architecture.hidden, stage_channels(architecture, architecture.stage)
@@ -74,10 +77,12 @@ class Detr(nn.Module):
         self.query_embed = nn.Embedding(architecture.queries, hidden)
         self.class_embed = nn.Linear(hidden, architecture.classes + 1)
         self.bbox_embed = BoxHead(hidden)
+        for name, values in (("mean", IMAGENET_MEAN), ("deviation", IMAGENET_STD)):
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
     def forward(self, images: list[Tensor]) -> Answers:
         """Answers to images [3, H, W] with values in 0..1."""
-        pixels, padding = padded([normalise(image) for image in images])
+        pixels, padding = padded([(image - self.mean) / self.deviation for image in images])
         features = self.backbone[0]["body"](pixels)["0"]  # type: ignore[index]
         padding = interpolate(padding[None].float(), size=features.shape[-2:])[0].bool()
         places = sine_positions(padding, self.query_embed.embedding_dim).to(features.dtype)

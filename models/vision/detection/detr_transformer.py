@@ -41,12 +41,12 @@ class DetrTransformer(nn.Module):
         """
         memory, places = (one.flatten(2).transpose(1, 2) for one in (features, positions))
         unseen = padding.flatten(1)
-        for layer in self.encoder["layers"]:  # type: ignore[union-attr]
+        for layer in self.get_submodule("encoder.layers").children():
             memory = layer(memory, unseen, places)
         asked = queries.expand(len(features), -1, -1)
         state = torch.zeros_like(asked)
         states = []
-        for layer in self.decoder["layers"]:  # type: ignore[union-attr]
+        for layer in self.get_submodule("decoder.layers").children():
             state = layer(state, asked, memory, unseen, places)
             states.append(self.decoder["norm"](state))
         return torch.stack(states)

@@ -42,7 +42,7 @@ class RegionArchitecture(PyramidArchitecture):
             raise ValueError("model.architecture.anchor_sizes needs one size per level and one for the pooled level")
 
 
-class Float32Proposals(RPNHead):
+class Float32Proposals(RPNHead):  # type: ignore[misc]
     """torchvision's, with answers in float32: autocast would have boxes decoded in 8 or 11 bits."""
 
     def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -51,7 +51,7 @@ class Float32Proposals(RPNHead):
         return [one.float() for one in objectness], [one.float() for one in boxes]
 
 
-class Float32Predictor(FastRCNNPredictor):
+class Float32Predictor(FastRCNNPredictor):  # type: ignore[misc]
     """torchvision's, with answers in float32 for the same reason."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

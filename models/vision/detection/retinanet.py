@@ -40,7 +40,7 @@ class RetinaNetArchitecture(PyramidArchitecture):
             raise ValueError("model.architecture.anchor_sizes needs one size per level and two for those added")
 
 
-class Float32Head(RetinaNetHead):
+class Float32Head(RetinaNetHead):  # type: ignore[misc]
     """torchvision's, with answers in float32: half precision would overflow in the loss and shift boxes by pixels."""
 
     def forward(self, x: list[Tensor]) -> dict[str, Tensor]:
