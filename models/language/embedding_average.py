@@ -27,7 +27,8 @@ def embedding_averages(said: Tensor, targets: Tensor, embeddings: Tensor) -> Ten
     counted = targets != IGNORED
 
     def total(ids: Tensor) -> Tensor:
-        return (embeddings[ids.where(counted, 0)].float() * counted[:, :, None]).sum(dim=1)
+        vectors: Tensor = embeddings[ids.where(counted, 0)].float() * counted[:, :, None]
+        return vectors.sum(dim=1)
 
     first, second = total(said), total(targets)
     lengths, wanted = first.norm(dim=-1), second.norm(dim=-1)

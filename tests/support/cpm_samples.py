@@ -38,7 +38,7 @@ def cut(text: str, *, cut_all: bool) -> Iterator[str]:
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
     jieba: Any = SimpleNamespace(cut=cut, setLogLevel=lambda _: None)
     monkeypatch.setitem(sys.modules, "jieba", jieba)
-    monkeypatch.setitem(sys.modules, "sentencepiece", SimpleNamespace(SentencePieceProcessor=Pieces))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "sentencepiece", SimpleNamespace(SentencePieceProcessor=Pieces))
 
 
 def write(root: Path, train: str, valid: str = "ab\n") -> Path:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from models.datasets.base import Batch, Counts, Datasets
-from models.datasets.language.samples.comment_or_code import comment_or_code
+from models.datasets.language.tasks.comment_or_code import comment_or_code
 from models.datasets.language.tasks.labelled_text import labelled_batch, random_labelled_batch
 from models.datasets.language.tasks.sst2 import CLASSES, LAYOUT, sst2_datasets
 from models.datasets.language.tokens.next_token import count_sequences

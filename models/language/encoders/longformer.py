@@ -47,7 +47,9 @@ class Longformer(MaskedLanguageModel):
 
     def build(self) -> nn.Module:
         """Transformers' Longformer, told that attention is local."""
-        from models.language.encoders.longformer_network import LocalLongformer, LongformerConfig
+        from transformers import LongformerConfig
+
+        from models.language.encoders.longformer_network import LocalLongformer
 
         sizes = self.sizes
         config = LongformerConfig(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from models.datasets.base import Datasets
-from models.datasets.language.masked.masking import Block, MaskedBlocks, Masking
+from models.datasets.language.masked.masking import MaskedBlocks, Masking, TextBlock
 from models.datasets.language.tokens.npz_table import npz_columns
 from models.datasets.language.tokens.token_stream import check_vocabulary
 from models.datasets.reading import Reader
@@ -41,7 +41,7 @@ class NpzBlocks:
     def __len__(self) -> int:
         return self.columns["input_ids"].rows
 
-    def __getitem__(self, index: int) -> Block:
+    def __getitem__(self, index: int) -> TextBlock:
         """One block.
 
         Raises:
@@ -51,4 +51,4 @@ class NpzBlocks:
         check_vocabulary(ids, self.vocabulary, self.path, f"Block {index}: token")
         if (attended != 1).any():
             raise self.reader.error(f"Block {index} has places that are not attended to", self.path)
-        return Block(ids, special != 0)
+        return TextBlock(ids, special != 0)

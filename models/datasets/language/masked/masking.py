@@ -15,7 +15,7 @@ from models.datasets.language.tokens.next_token import IGNORED, TokenExample
 from models.datasets.language.tokens.token_stream import TokenFile, Tokens, check_vocabulary
 
 
-class Block(NamedTuple):
+class TextBlock(NamedTuple):
     """A stretch of text without padding."""
 
     ids: Tokens
@@ -24,12 +24,12 @@ class Block(NamedTuple):
     """(length,); true at places that are never hidden."""
 
 
-class Blocks(Protocol):
+class TextBlocks(Protocol):
     """Blocks of one length, read when they are asked for."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Block: ...
+    def __getitem__(self, index: int) -> TextBlock: ...
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -45,7 +45,7 @@ class Masking:
     """Of the hidden tokens 80 % become `mask_id`, 10 % any id, 10 % stay (Devlin et al. 2018); otherwise all become
     `mask_id`."""
 
-    def hide(self, block: Block, generator: np.random.Generator) -> TokenExample:
+    def hide(self, block: TextBlock, generator: np.random.Generator) -> TokenExample:
         """What the model reads, and the hidden tokens as its targets; `IGNORED` everywhere else."""
         ids = block.ids
         hidden = (generator.random(len(ids)) < self.share) & ~block.special
@@ -60,7 +60,7 @@ class Masking:
 class MaskedBlocks(Dataset[TokenExample]):
     """Blocks with tokens hidden; which ones depends on the index alone, or is drawn anew whenever one is read."""
 
-    def __init__(self, blocks: Blocks, masking: Masking, *, anew: bool) -> None:
+    def __init__(self, blocks: TextBlocks, masking: Masking, *, anew: bool) -> None:
         """Hide tokens of `blocks`.
 
         Args:
@@ -105,7 +105,7 @@ class FlatBlocks:
     def __len__(self) -> int:
         return self.tokens.length // self.length
 
-    def __getitem__(self, index: int) -> Block:
+    def __getitem__(self, index: int) -> TextBlock:
         """One block.
 
         Raises:
@@ -114,4 +114,4 @@ class FlatBlocks:
         start = index * self.length
         ids = self.tokens.read(start, start + self.length)
         check_vocabulary(ids, self.vocabulary, self.tokens.path, f"From token {start} on,")
-        return Block(ids, np.isin(ids, self.special))
+        return TextBlock(ids, np.isin(ids, self.special))

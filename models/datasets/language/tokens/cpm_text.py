@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from array import array
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -31,6 +31,9 @@ def cpm_datasets(root: Path, *, length: int, vocabulary: int, source: str) -> Da
         ModuleNotFoundError: jieba or sentencepiece is not installed.
     """
     reader = Reader(expected=LAYOUT, source=source)
+    for name in ("train.txt", "valid.txt", VOCABULARY, MODEL):
+        if not (root / name).is_file():
+            raise reader.error("No such file", root / name)
     tokenizer = CpmTokenizer(root, reader)
     parts = (Lines(root / name, tokenizer, reader, length, vocabulary) for name in ("train.txt", "valid.txt"))
     return Datasets(*parts)
@@ -49,18 +52,14 @@ class CpmTokenizer:
             DataError: one of the files is missing or malformed.
             ModuleNotFoundError: jieba or sentencepiece is not installed.
         """
-        import jieba
-        from sentencepiece import SentencePieceProcessor
-
+        jieba, sentencepiece = import_module("jieba"), import_module("sentencepiece")
         jieba.setLogLevel("WARNING")
         self.cut = jieba.cut
         ids = reader.json(root / VOCABULARY)
         with reader.reading(root / VOCABULARY, "Ids of <pad> and <eod> cannot be read"):
             self.padding, self.end = int(ids["<pad>"]), int(ids["<eod>"])
-        if not (root / MODEL).is_file():
-            raise reader.error("No such file", root / MODEL)
         with reader.reading(root / MODEL, "Not a model of sentencepiece"):
-            self.pieces: Any = SentencePieceProcessor(model_file=str(root / MODEL))
+            self.pieces = sentencepiece.SentencePieceProcessor(model_file=str(root / MODEL))
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text and the end of it."""

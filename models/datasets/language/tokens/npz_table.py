@@ -34,7 +34,7 @@ class Unpacked:
 
 
 @dataclass(kw_only=True, slots=True)
-class Column:
+class NpzColumn:
     """One array of the file: a row is one number or `width` of them."""
 
     numbers: TokenFile | Unpacked
@@ -51,7 +51,7 @@ class Column:
         return self.numbers.read(index * width, (index + 1) * width)
 
 
-def npz_columns(path: Path, widths: dict[str, int | None], reader: Reader) -> dict[str, Column]:
+def npz_columns(path: Path, widths: dict[str, int | None], reader: Reader) -> dict[str, NpzColumn]:
     """Arrays of an `.npz` by their names, with one number of rows.
 
     Stored members, as `numpy.savez` writes them, are read where they lie; compressed ones are unpacked into memory as
@@ -73,7 +73,7 @@ def npz_columns(path: Path, widths: dict[str, int | None], reader: Reader) -> di
     return columns
 
 
-def _column(archive: zipfile.ZipFile, path: Path, name: str, width: int | None, reader: Reader) -> Column:
+def _column(archive: zipfile.ZipFile, path: Path, name: str, width: int | None, reader: Reader) -> NpzColumn:
     if f"{name}.npy" not in archive.namelist():
         found = ", ".join(member.removesuffix(".npy") for member in archive.namelist()) or "none"
         raise reader.error(f"Array {name} is missing (found {found})", path)
@@ -89,9 +89,9 @@ def _column(archive: zipfile.ZipFile, path: Path, name: str, width: int | None, 
         if info.file_size != begin + count * dtype.itemsize:
             raise reader.error(f"{name} has {info.file_size - begin:,} bytes, not those of {shape} {dtype}", path)
         if info.compress_type != zipfile.ZIP_STORED:
-            return Column(numbers=_unpacked(member, path, dtype, count), rows=shape[0], width=width)
+            return NpzColumn(numbers=_unpacked(member, path, dtype, count), rows=shape[0], width=width)
     offset = _place(path, info) + begin
-    return Column(
+    return NpzColumn(
         numbers=TokenFile(path=path, dtype=dtype, offset_bytes=offset, length=count), rows=shape[0], width=width
     )
 

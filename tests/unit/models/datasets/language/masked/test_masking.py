@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from models.datasets.base import DataError
-from models.datasets.language.masked.masking import Block, FlatBlocks, MaskedBlocks, Masking
+from models.datasets.language.masked.masking import FlatBlocks, MaskedBlocks, Masking, TextBlock
 from models.datasets.language.tokens.next_token import IGNORED
 from models.datasets.language.tokens.token_stream import open_npy
 
@@ -64,7 +64,7 @@ def test_what_is_hidden_depends_on_the_index_alone_or_is_drawn_anew(blocks: Flat
 def test_blocks_follow_on_one_another_and_the_rest_is_left(blocks: FlatBlocks) -> None:
     read = np.concatenate([blocks[index].ids for index in range(len(blocks))])
     assert read.tolist() == blocks.tokens.read(0, 20_000).tolist()
-    assert isinstance(blocks[0], Block) and blocks[0].special[:8].tolist() == [True, *[False] * 6, True]
+    assert isinstance(blocks[0], TextBlock) and blocks[0].special[:8].tolist() == [True, *[False] * 6, True]
 
 
 def test_bad_ids_and_too_few_are_refused(tmp_path: Path) -> None:

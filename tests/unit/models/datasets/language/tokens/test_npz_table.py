@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from models.datasets.base import DataError
-from models.datasets.language.tokens.npz_table import Column, Unpacked, npz_columns
+from models.datasets.language.tokens.npz_table import NpzColumn, Unpacked, npz_columns
 from models.datasets.language.tokens.token_stream import TokenFile
 from models.datasets.reading import Reader
 
@@ -20,7 +20,7 @@ WIDTHS = {"input_ids": npz_samples.LENGTH, "attention_mask": npz_samples.LENGTH,
 READER = Reader(expected="the layout", source="the source")
 
 
-def columns(path: Path) -> dict[str, Column]:
+def columns(path: Path) -> dict[str, NpzColumn]:
     return npz_columns(path, WIDTHS, READER)
 
 

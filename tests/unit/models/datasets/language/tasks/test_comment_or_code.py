@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from language_samples import sample_spec
 
-from models.datasets.language.samples.comment_or_code import _texts, comment_or_code
+from models.datasets.language.tasks.comment_or_code import _texts, comment_or_code
 
 FILE = '''"""A module
 that tells
