@@ -11,7 +11,7 @@ from models.datasets.base import Batch, Datasets
 from models.datasets.language.samples.text_sample import text_sample
 from models.datasets.language.tasks import mmlu, samsum
 from models.datasets.language.tasks.mmlu import ChoiceExample, MultipleChoice, choice_batch, read_mmlu
-from models.datasets.language.tasks.question_sample import sample_documents, sample_subject
+from models.datasets.language.tasks.question_sample import sample_documents, sample_subjects
 from models.datasets.language.tasks.samsum import first_that_is_there, llama_tokenizer, samsum_documents
 from models.datasets.language.tokens.packed import Packed
 from models.datasets.root import dataset_root
@@ -24,8 +24,6 @@ from models.weights import InitialWeights
 LAYOUT = f"{samsum.LAYOUT}; {mmlu.LAYOUT.format(folder='<root>/mmlu_dataset', part='test')}"
 BASE, UPDATED = "base_model.model.", ("q_proj", "v_proj")
 """What peft puts before the names of the base model, and the projections that get an update."""
-QUESTIONS = 512
-"""Of the sample to evaluate on."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -36,12 +34,14 @@ class LlamaLoraArchitecture(LlamaArchitecture):
     lora_alpha: int
     """An update is scaled by this, divided by its rank."""
     lora_dropout: float
+    base_trained: bool
+    """Train the base model too: where there is no checkpoint to start from, updates of random weights learn nothing."""
     shots: int
     """Solved examples before each question of the evaluation."""
 
 
 class LlamaLora(Llama):
-    """Llama 2 with the training case of FlagPerf's `llama2_7b_finetune`; only the updates are trained."""
+    """Llama 2 with the training case of FlagPerf's `llama2_7b_finetune`: the updates alone are trained."""
 
     architecture: ClassVar[type[LlamaArchitecture]] = LlamaLoraArchitecture
 
@@ -50,7 +50,7 @@ class LlamaLora(Llama):
         self.metrics = {"mmlu_accuracy": Share()}
 
     def build(self) -> nn.Module:
-        """Transformers' Llama inside peft's wrapper, its own weights frozen.
+        """Transformers' Llama inside peft's wrapper, its own weights frozen or not.
 
         Raises:
             ImportError: peft is not installed.
@@ -66,7 +66,7 @@ class LlamaLora(Llama):
             task_type="CAUSAL_LM",
         )
         network: nn.Module = get_peft_model(super().build(), config)
-        return network
+        return network.requires_grad_() if self.sizes.base_trained else network
 
     def initial_weights(self, weights: dict[str, Tensor]) -> InitialWeights:
         """Llama 2 in Hugging Face's names under peft's; the updates begin as peft makes them, as nothing."""
@@ -99,7 +99,7 @@ class LlamaLora(Llama):
             sample = text_sample(spec.cache_path, "bpe", sizes.vocabulary)
             tokenizer, path = sample.tokenizer, sample.train.path
             documents = sample_documents(tokenizer)
-            subjects = [sample_subject(tokenizer, sizes.shots, QUESTIONS)]
+            subjects = sample_subjects(tokenizer, sizes.shots)
         return Datasets(
             Packed(documents, sequence_length=sizes.sequence_length, where=path, **limits),
             MultipleChoice(subjects, tokenizer, shots=sizes.shots, length=sizes.sequence_length, **limits),

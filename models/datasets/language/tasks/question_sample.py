@@ -9,14 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from models.datasets.language.tasks.mmlu import Problem, Subject
+from models.datasets.language.tasks.mmlu import LETTERS, Problem, Subject, prompt
 
 KINDS = ("keyword", "error", "function", "module")
 """The choices of every question, in this order."""
 MOST_PIECES = 2
 """Names of more tokens are left out."""
-HELD_OUT = "python_names"
-TRAINING = 4096
+HEADING = "python_names"
+"""Every prompt's subject: it does not give the answer away."""
+DOCUMENTS, TOGETHER = 1024, 1
+"""Documents to train on, and solved questions in each before the last."""
+ASKED = 64
+"""Questions to evaluate on, of each kind."""
 
 
 def python_names(tokenizer: Any) -> list[list[str]]:
@@ -34,23 +38,27 @@ def python_names(tokenizer: Any) -> list[list[str]]:
     return kinds
 
 
-def random_problems(tokenizer: Any, count: int, seed: int) -> list[Problem]:
-    """Questions about names drawn at random, every kind alike often."""
-    kinds, generator = python_names(tokenizer), np.random.default_rng(seed)
-    problems = []
-    for answer in generator.integers(len(KINDS), size=count).tolist():
-        name = kinds[answer][int(generator.integers(len(kinds[answer])))]
-        problems.append(Problem(f"What is {name}?", KINDS, answer))
-    return problems
+def _problems(names: list[str], kind: int, generator: np.random.Generator, count: int) -> list[Problem]:
+    """Questions about names of one kind, drawn at random."""
+    chosen = generator.integers(len(names), size=count).tolist()
+    return [Problem(f"What is {names[number]}?", KINDS, kind) for number in chosen]
+
+
+def _subject(names: list[str], kind: int, generator: np.random.Generator, solved: int, asked: int) -> Subject:
+    return Subject(HEADING, _problems(names, kind, generator, solved), asked=_problems(names, kind, generator, asked))
 
 
 def sample_documents(tokenizer: Any) -> list[list[int]]:
-    """Token ids of solved questions to train on."""
-    texts = [problem.text(solved=True) for problem in random_problems(tokenizer, TRAINING, 0)]
+    """Token ids to train on: each document is a prompt about one kind, with its answer."""
+    kinds, generator = python_names(tokenizer), np.random.default_rng(0)
+    texts = []
+    for kind in generator.integers(len(KINDS), size=DOCUMENTS).tolist():
+        subject = _subject(kinds[kind], kind, generator, TOGETHER, 1)
+        texts.append(prompt(subject, subject.asked[0], subject.solved) + f" {LETTERS[kind]}\n\n")
     return [encoded.ids for encoded in tokenizer.encode_batch(texts)]
 
 
-def sample_subject(tokenizer: Any, shots: int, count: int) -> Subject:
-    """Questions to evaluate on, with solved ones of their own."""
-    problems = random_problems(tokenizer, shots + count, 1)
-    return Subject(HELD_OUT, problems[:shots], problems[shots:])
+def sample_subjects(tokenizer: Any, shots: int) -> list[Subject]:
+    """Questions to evaluate on, a subject for each kind, whose solved questions have the asked ones' answer."""
+    generator = np.random.default_rng(1)
+    return [_subject(names, kind, generator, shots, ASKED) for kind, names in enumerate(python_names(tokenizer))]
