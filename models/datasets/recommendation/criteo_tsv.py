@@ -104,7 +104,7 @@ def _blocks(path: Path, reader: Reader) -> Iterator[dict[str, NDArray[Any]]]:
 def _columns(batch: Any, done: int, path: Path, reader: Reader) -> dict[str, NDArray[Any]]:
     """One block's columns; `done` rows were before it."""
     labels = batch.column(0).to_numpy(zero_copy_only=False)
-    _refuse(~np.isin(labels, (0, 1)), "the label is neither 0 nor 1", done, path, reader)
+    _refuse((labels != 0) & (labels != 1), "the label is neither 0 nor 1", done, path, reader)
     counts = np.stack([batch.column(1 + i).fill_null(0).to_numpy() for i in range(COUNTS)], axis=1)
     _refuse((counts < -SHIFT).any(axis=1), f"an integer is below {-SHIFT}", done, path, reader)
     ids = np.stack([_hexadecimal(batch.column(1 + COUNTS + i), done, path, reader) for i in range(IDS)], axis=1)
