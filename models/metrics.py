@@ -74,7 +74,8 @@ class Auc(Metric):
         # Twice the pairs in the right order: each positive with the negatives below it, and half with its equals.
         twice = (above * (2 * (below.cumsum(0) - below) + below)).sum()
         pairs = positives.sum() * (len(positives) - positives.sum())
-        return twice.cpu().double() / (2 * pairs.cpu().double())
+        area: Tensor = twice.cpu().double() / (2 * pairs.cpu().double())
+        return area
 
 
 class Mean(Metric):

@@ -6,6 +6,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 from torch.nn.functional import mse_loss
+from torch.utils.data import Dataset
 
 from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.multimodal.captioned import CaptionedLatent, FixedNoise, captioned_batch
@@ -92,6 +93,8 @@ class StableDiffusion(Trainable):
     def datasets(self, spec: DataSpec) -> Datasets:
         """Coloured figures (`sample`), or MLPerf's subset of LAION-400M as moments (`dataset`)."""
         text, size = self.sizes.text, self.sizes.latent_size
+        train: Dataset[CaptionedLatent]
+        evaluation: Dataset[CaptionedLatent]
         if spec.name == "dataset":
             root = dataset_root(spec, expected=LAYOUT, source=self.recipe.data_source)
             train, evaluation = laion_datasets(

@@ -74,8 +74,9 @@ class StableDiffusionNetwork(nn.Module):
             tokens: (batch, length), integers.
         """
         with torch.no_grad():
-            text = self.text_encoder(input_ids=tokens).last_hidden_state
-        predicted: Tensor = self.unet(noisy.to(self.unet.dtype), timesteps, text, return_dict=False)[0]
+            text: Tensor = self.text_encoder(input_ids=tokens).last_hidden_state
+        noisy = noisy.to(next(self.unet.parameters()).dtype)
+        predicted: Tensor = self.unet(noisy, timesteps, text, return_dict=False)[0]
         return predicted
 
 

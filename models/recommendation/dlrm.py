@@ -37,7 +37,8 @@ class Dlrm(Trainable):
 
     def logits(self, batch: Batch) -> Tensor:
         """Log odds of a click, float32 (batch,)."""
-        return self.network(batch["dense"], batch["ids"]).float()
+        logits: Tensor = self.network(batch["dense"], batch["ids"])
+        return logits.float()
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean binary cross entropy."""

@@ -57,12 +57,13 @@ class LowRankCross(nn.Module):
 
     def __init__(self, features: int, *, layers: int, rank: int) -> None:
         super().__init__()
-        self.down = nn.ModuleList([nn.Linear(features, rank, bias=False) for _ in range(layers)])
-        self.up = nn.ModuleList([nn.Linear(rank, features) for _ in range(layers)])
-        for down, up in zip(self.down, self.up, strict=True):
-            nn.init.xavier_normal_(down.weight)
-            nn.init.xavier_normal_(up.weight)
-            nn.init.zeros_(up.bias)
+        down = [nn.Linear(features, rank, bias=False) for _ in range(layers)]
+        up = [nn.Linear(rank, features) for _ in range(layers)]
+        for layer in (*down, *up):
+            nn.init.xavier_normal_(layer.weight)
+        for layer in up:
+            nn.init.zeros_(layer.bias)
+        self.down, self.up = nn.ModuleList(down), nn.ModuleList(up)
 
     def forward(self, first: Tensor) -> Tensor:
         """All layers in turn."""
@@ -78,11 +79,13 @@ class DlrmNetwork(nn.Module):
     def __init__(self, sizes: DlrmArchitecture) -> None:
         super().__init__()
         self.lookups = list(sizes.lookups)
-        self.tables = nn.ModuleList(
-            [nn.EmbeddingBag(rows, sizes.dimension, mode="sum", sparse=sizes.sparse_gradients) for rows in sizes.rows]
-        )
-        for table, rows in zip(self.tables, sizes.rows, strict=True):
-            nn.init.uniform_(table.weight, -(rows**-0.5), rows**-0.5)
+        tables = [
+            nn.EmbeddingBag(rows, sizes.dimension, mode="sum", sparse=sizes.sparse_gradients) for rows in sizes.rows
+        ]
+        for table in tables:
+            edge = table.num_embeddings**-0.5
+            nn.init.uniform_(table.weight, -edge, edge)
+        self.tables = nn.ModuleList(tables)
         self.bottom = _mlp((sizes.dense_features, *sizes.bottom))
         crossed = (1 + len(sizes.rows)) * sizes.dimension
         self.cross = LowRankCross(crossed, layers=sizes.cross_layers, rank=sizes.cross_rank)
@@ -95,7 +98,7 @@ class DlrmNetwork(nn.Module):
             dense: (batch, dense features), floating-point.
             ids: (batch, all lookups), integers; the tables' ids one after another, each within its table's rows.
         """
-        parts = ids.split(self.lookups, dim=1)
+        parts = torch.split(ids, self.lookups, dim=1)
         pooled = [table(part) for table, part in zip(self.tables, parts, strict=True)]
         logits: Tensor = self.top(self.cross(torch.cat([self.bottom(dense), *pooled], dim=1)))
         return logits.squeeze(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,8 @@ def write_days(root: Path, rows: list[int], *, sparse: str = "multi_hot") -> Pat
         np.save(root / f"day_{day}_dense.npy", dense(day, length))
         np.save(root / f"day_{day}_labels.npy", np.array([[label(day, row)] for row in range(length)], dtype=np.int32))
         if sparse == "multi_hot":
-            np.savez(root / f"day_{day}_sparse_multi_hot.npz", **multi_hot(day, length))
+            arrays: Any = multi_hot(day, length)
+            np.savez(root / f"day_{day}_sparse_multi_hot.npz", **arrays)
         else:
             np.save(root / f"day_{day}_sparse.npy", one_hot(day, length))
     return root

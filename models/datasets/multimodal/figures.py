@@ -42,7 +42,7 @@ class FigureSample(Dataset[CaptionedLatent]):
         chosen = random.integers(len(kinds), size=IMAGES[part])
         tokens = [tokenizer(f"a {colour} {figure} {place}") for colour, figure, place in kinds]
         self.captions = [tokens[kind] for kind in chosen]
-        self.latents = torch.stack([_painted(*kinds[kind], size, random) for kind in chosen])
+        self.latents = torch.stack([_painted(kinds[kind], size, random) for kind in chosen])
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -75,8 +75,9 @@ def figure_datasets(*, size: int, length: int, vocabulary: int) -> tuple[FigureS
     )
 
 
-def _painted(colour: str, figure: str, place: str, size: int, random: np.random.Generator) -> Tensor:
+def _painted(kind: tuple[str, str, str], size: int, random: np.random.Generator) -> Tensor:
     """A latent (4, size, size): even ground of chance brightness, and the figure in its quarter."""
+    colour, figure, place = kind
     latent = torch.full((4, size, size), float(random.uniform(-0.3, 0.3)))
     edge = size // 2 - 1
     top, left = (int(random.integers(2)) + offset for offset in _corner(place, size))

@@ -97,7 +97,8 @@ class ClickSample(Dataset[Clicks]):
         return [self._block(indices)]
 
     def _block(self, indices: list[int]) -> Clicks:
-        return Clicks(*(column[indices] for column in self.clicks))
+        dense, ids, clicked = self.clicks
+        return Clicks(dense[indices], ids[indices], clicked[indices])
 
 
 def _hidden(ids: Ids) -> NDArray[np.float64]:

@@ -104,9 +104,9 @@ def _blocks(path: Path, reader: Reader) -> Iterator[dict[str, NDArray[Any]]]:
 def _columns(batch: Any, done: int, path: Path, reader: Reader) -> dict[str, NDArray[Any]]:
     """One block's columns; `done` rows were before it."""
     labels = batch.column(0).to_numpy(zero_copy_only=False)
-    _refuse(~np.isin(labels, (0, 1)), "the label is neither 0 nor 1", done, path, reader)
+    _refuse((labels != 0) & (labels != 1), "the label is neither 0 nor 1", done, path, reader)
     counts = np.stack([batch.column(1 + i).fill_null(0).to_numpy() for i in range(COUNTS)], axis=1)
-    _refuse((counts < -SHIFT).any(axis=1), f"an integer is below {-SHIFT}", done, path, reader)
+    _refuse(np.any(counts < -SHIFT, axis=1), f"an integer is below {-SHIFT}", done, path, reader)
     ids = np.stack([_hexadecimal(batch.column(1 + COUNTS + i), done, path, reader) for i in range(IDS)], axis=1)
     return {"dense": np.log(np.maximum(counts + SHIFT, 1)), "labels": labels[:, None], "sparse": ids}
 
@@ -119,7 +119,7 @@ def _hexadecimal(texts: Any, done: int, path: Path, reader: Reader) -> NDArray[n
     _refuse(compute.binary_length(padded).to_numpy() != DIGITS, "an id is too long", done, path, reader)
     letters = np.frombuffer(b"".join(padded.cast(pa.binary()).to_pylist()), np.uint8).reshape(-1, DIGITS)
     digits = HEXADECIMAL[letters]
-    _refuse((digits == NO_DIGIT).any(axis=1), "an id is not hexadecimal", done, path, reader)
+    _refuse(np.any(digits == NO_DIGIT, axis=1), "an id is not hexadecimal", done, path, reader)
     pairs = (digits[:, ::2] << 4) | digits[:, 1::2]
     values: NDArray[np.uint32] = np.ascontiguousarray(pairs).view(">u4")[:, 0].astype(np.uint32)
     return values
