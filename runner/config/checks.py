@@ -14,9 +14,9 @@ from hardware.detect import device_nodes, visible_count
 from hardware.device import load_device
 from hardware.meters.registry import meter_names
 from hardware.sampling.exporter import PACKAGE
-from models.datasets.catalogue import find_dataset
 from runner.commandline.quoting import shown
 from runner.config.class_path import check_class
+from runner.config.data_checks import check_data
 from runner.config.division import Division
 from runner.config.kinds import check_kinds
 from runner.config.known import check_names, check_workable
@@ -60,7 +60,7 @@ def check(case: Case, changes: Division | None = None) -> None:
     _check_tracking(case)
     _check_numerics(case, task)
     _check_topology(case, task)
-    _check_data(case, task)
+    check_data(case, task)
     _check_meters(case, task)
     _check_hardware(case, task)
 
@@ -204,50 +204,6 @@ def _check_topology(case: Case, task: Demands) -> None:
         raise ConfigurationError(
             f"topology.devices={devices} ranks on a host CPU with {cores} cores. Choose at most {cores}."
         )
-
-
-def _check_data(case: Case, task: Demands) -> None:
-    data = case.data
-    if data.name == "dataset":
-        if case.model.dataset is None:
-            raise ConfigurationError(f"model={case.model.name} has no real data set. Choose data=sample.")
-        if data.root is None or not Path(data.root).expanduser().is_dir():
-            raise DataMissingError(
-                f"data.root={data.root} is not a folder. Give the folder that holds {case.model.data_source}."
-            )
-        if task.on_device:
-            _check_layout(Path(data.root).expanduser(), case)
-        if data.on_error == "skip" and case.model.training.batching.by == "streams":
-            raise ConfigurationError(
-                f"model={case.model.name} reads one text on and on, and data.on_error=skip would leave holes in it. "
-                "Mend the data, or leave data.on_error out."
-            )
-        return
-    if data.on_error == "skip":
-        raise ConfigurationError("data.on_error=skip belongs to data=dataset: other data has nothing that is damaged.")
-    if data.root is not None:
-        raise ConfigurationError(
-            f"data.root has no effect with data={data.name}. Choose data=dataset, or leave data.root out."
-        )
-
-
-def _check_layout(root: Path, case: Case) -> None:
-    """A first look: whether anything of what the data set consists of is there; the worker reads it."""
-    assert case.model.dataset is not None
-    missing = [needed for needed in find_dataset(case.model.dataset).files if not _is_there(root, needed)]
-    if missing:
-        raise DataMissingError(
-            f"data.root={root} lacks {', '.join(one.replace('|', ' or ') for one in missing)}. "
-            f"model={case.model.name} reads {case.model.data_source}; docs/data.md shows the layout."
-        )
-
-
-def _is_there(root: Path, needed: str) -> bool:
-    """Whether one of the patterns, `a|b`, matches something below `root`; a folder that may not be read does not."""
-    try:
-        return any(next(root.glob(pattern), None) is not None for pattern in needed.split("|"))
-    except OSError:
-        return False
 
 
 def _check_meters(case: Case, task: Demands) -> None:

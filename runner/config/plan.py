@@ -15,13 +15,13 @@ from pydantic import ValidationError
 from runner.commandline.arguments import Arguments
 from runner.commandline.explain import explain
 from runner.commandline.quoting import without_secrets
+from runner.commandline.suite import expanded
 from runner.config.checks import with_devices
 from runner.config.complete import check_sections, check_texts
 from runner.config.compose import compose_with_engine, plain_values, tuning_in_use
 from runner.config.division import Division
 from runner.config.fairness import division_of
 from runner.config.schema import NO_MODEL, Case, case_from_dict
-from runner.config.suite import expanded
 from runner.core.errors import ConfigurationError, TouchstoneError
 from runner.core.tasks import TASKS
 

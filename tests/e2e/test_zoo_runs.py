@@ -8,7 +8,7 @@ import pytest
 from command import run
 from zoo import MODELS
 
-from runner.config.suite import load_suite
+from runner.commandline.suite import load_suite
 
 pytestmark = pytest.mark.heavy
 

@@ -1,28 +1,14 @@
-"""What tests of several image classifiers build: a step without waiting, the quality of a trivial predictor."""
+"""The image classifiers, and the quality of trivial predictors."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.datasets.vision.images import DigitsOnPhotographs
 
 CLASSIFIERS = ("bigtransfer", "efficientnet", "mobilenetv2", "resnet50", "swin_transformer", "vit")
-
-
-class WaitingRefused(TorchDispatchMode):
-    """Fails on operators whose result the host needs, for which it would wait for the device."""
-
-    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero")
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.overloadpacket.__name__
-        assert name not in self.WAITING, f"{name} waits for the device"
-        return func(*args, **(kwargs or {}))
 
 
 def commonest_share(size: int) -> float:

@@ -12,10 +12,10 @@ from hydra import compose
 
 from runner.cli import TOOLS, with_vendor
 from runner.commandline.arguments import read_arguments
+from runner.commandline.suite import expanded
 from runner.config.checks import check
 from runner.config.compose import to_case
 from runner.config.schema import Case
-from runner.config.suite import expanded
 from runner.core.errors import BY_NAME
 from runner.doctor import __main__ as doctor
 from runner.peaks import __main__ as peaks

@@ -39,7 +39,8 @@ def grouped_experts(module: Any, hidden: Tensor, chosen: Tensor, shares: Tensor)
     gate, up = _product(hidden.to(dtype)[order // per_token], module.gate_up_proj, ends).chunk(2, dim=-1)
     outputs = _product(module.act_fn(gate) * up, module.down_proj, ends)
     outputs = outputs * shares.flatten()[order].unsqueeze(-1)
-    return outputs[order.argsort()].unflatten(0, (-1, per_token)).sum(dim=1).to(hidden.dtype)
+    of_token: Tensor = outputs[order.argsort()].view(-1, per_token, outputs.shape[-1])
+    return of_token.sum(dim=1).to(hidden.dtype)
 
 
 def _product(rows: Tensor, weights: Tensor, ends: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -50,13 +51,14 @@ def balancing_loss(scores: Sequence[Tensor], experts_per_token: int) -> Tensor:
 class Mixtral(Llama):
     """A Mixtral, trained from random weights with its balancing loss."""
 
-    architecture = MixtralArchitecture
+    architecture: ClassVar[type[MixtralArchitecture]] = MixtralArchitecture
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean next-token cross entropy, and the balancing loss times `balance`."""
         output = self.network(input_ids=batch["input_ids"], use_cache=False, output_router_logits=True)
         balance = balancing_loss(output.router_logits, self.sizes.experts_per_token)
-        return token_loss(output.logits, batch["targets"]) + self.sizes.balance * balance
+        loss: Tensor = token_loss(output.logits, batch["targets"]) + self.sizes.balance * balance
+        return loss
 
     def assemble(self) -> nn.Module:
         """Transformers' Mixtral without its cache, its look at the mask and its copies of experts."""

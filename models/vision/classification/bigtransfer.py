@@ -46,7 +46,8 @@ class BigTransfer(Classifier):
             num_classes=self.classes,
         )
         nn.init.zeros_(network.get_submodule(HEAD).weight)
-        return network
+        built: nn.Module = network
+        return built
 
     def views(self) -> Views:
         """Those of google-research/big_transfer."""

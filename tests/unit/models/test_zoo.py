@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 from language_samples import dataset_spec, recipe
+from no_waiting import NoWaiting
 from torch import Tensor
-from zoo import MODELS, ROWS, built, prepared
+from zoo import MODELS, ROWS, built, model_class, prepared
 
 from models.datasets.base import Batch, DataError
 from models.trainable import Trainable
@@ -51,6 +52,14 @@ def test_batches_of_sample_and_synthetic_data_are_alike(model: str) -> None:
         if isinstance(value, Tensor):
             assert batch[name].dtype == value.dtype and batch[name].ndim == value.ndim, name
     assert trainable.count(batch).samples > 0 and trainable.count(synthetic).samples > 0
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if model_class(model).count_device == "meta"])
+def test_a_training_step_never_waits_for_the_device(model: str) -> None:
+    """Detectors' work depends on what they find: they alone may."""
+    trainable, batch = trained(model), prepared(model).train
+    with NoWaiting():
+        loss_of(trainable, batch).backward()
 
 
 @pytest.mark.parametrize("model", MODELS)

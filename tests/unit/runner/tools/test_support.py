@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner.config.suite import load_suite
+from runner.commandline.suite import load_suite
 from runner.core import packages
 from runner.core.errors import ConfigurationError
 from runner.core.events import EventWriter, Name

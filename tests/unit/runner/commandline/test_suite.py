@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from runner.commandline import suite
 from runner.commandline.arguments import read_arguments
-from runner.config import suite
+from runner.commandline.suite import expanded, load_suite
 from runner.config.compose import composing
-from runner.config.suite import expanded, load_suite
 from runner.core import packages
 from runner.core.errors import ConfigurationError
 
