@@ -11,6 +11,7 @@ import pytest
 import torch
 from image_recipes import CLASSIFIERS, commonest_share, nearest_mean_share
 from language_samples import dataset_spec, recipe, sample_spec
+from no_waiting import NoWaiting
 from PIL import Image
 from zoo import built, model_class
 
@@ -51,6 +52,14 @@ def test_loss_is_the_cross_entropy_of_what_the_images_show(smoothing: float, alp
     one_hot = np.eye(10)[batch["label"].numpy()]
     targets = share * one_hot + (1 - share) * np.roll(one_hot, 1, axis=0)
     assert loss.item() == pytest.approx(hand_loss(logits, targets, smoothing), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_training_step_with_mixing_never_waits_for_the_device(name: str) -> None:
+    trainable = classifier(name, label_smoothing=0.1, mixup_alpha=0.2, cutmix_alpha=1.0).train()
+    batch = trainable.synthetic_batch(2)
+    with NoWaiting():
+        trainable.loss(batch).backward()
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
