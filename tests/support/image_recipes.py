@@ -14,7 +14,7 @@ from models.datasets.vision.images import DigitsOnPhotographs
 CLASSIFIERS = ("bigtransfer", "efficientnet", "mobilenetv2", "resnet50", "swin_transformer", "vit")
 
 
-class WaitingRefused(TorchDispatchMode):
+class WaitingRefused(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Fails on operators whose result the host needs, for which it would wait for the device."""
 
     WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero")

@@ -39,15 +39,16 @@ def random_crop(size: int, *, augment: Sequence[Any] = (), erase: float = 0.0) -
         erase: share of the images in which a random rectangle is set to 0 after normalisation.
     """
     last = [v2.RandomErasing(erase)] if erase else []
-    return v2.Compose(
-        [v2.RandomResizedCrop(size, antialias=True), v2.RandomHorizontalFlip(), *augment, *_to_tensor(), *last]
-    )
+    crop, flip = v2.RandomResizedCrop(size, antialias=True), v2.RandomHorizontalFlip()
+    view: View = v2.Compose([crop, flip, *augment, *_to_tensor(), *last])
+    return view
 
 
 def centre_crop(size: int, *, resize: int | None = None) -> View:
     """Evaluation in torchvision's reference: shorter edge resized, by default to 256 for 224 pixels; centre crop."""
     shorter = round(size / CROP_FRACTION) if resize is None else resize
-    return v2.Compose([v2.Resize(shorter, antialias=True), v2.CenterCrop(size), *_to_tensor()])
+    view: View = v2.Compose([v2.Resize(shorter, antialias=True), v2.CenterCrop(size), *_to_tensor()])
+    return view
 
 
 def swin_views(training_size: int, evaluation_size: int) -> Views:

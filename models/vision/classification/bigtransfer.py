@@ -36,8 +36,8 @@ class BigTransfer(Classifier):
     """
 
     def build(self, architecture: dict[str, Any]) -> nn.Module:
-        """Timm's network."""
-        network = ResNetV2(
+        """The network as timm has it."""
+        network: nn.Module = ResNetV2(
             layers=list(architecture["layers"]),
             channels=tuple(architecture["channels"]),
             width_factor=int(architecture["width"]),
@@ -45,7 +45,7 @@ class BigTransfer(Classifier):
             conv_layer=partial(StdConv2d, eps=EPS),
             num_classes=self.classes,
         )
-        nn.init.zeros_(network.get_submodule(HEAD).weight)
+        nn.init.zeros_(network.get_parameter(f"{HEAD}.weight"))
         return network
 
     def views(self) -> Views:

@@ -26,8 +26,8 @@ class EfficientNet(Classifier):
     """
 
     def build(self, architecture: dict[str, Any]) -> nn.Module:
-        """Torchvision's network."""
-        return efficientnet.EfficientNet(
+        """The network as torchvision has it."""
+        network: nn.Module = efficientnet.EfficientNet(
             [BLOCKS[kind](*sizes) for kind, *sizes in architecture["blocks"]],
             dropout=float(architecture["dropout"]),
             stochastic_depth_prob=float(architecture["stochastic_depth"]),
@@ -35,6 +35,7 @@ class EfficientNet(Classifier):
             norm_layer=partial(nn.BatchNorm2d, eps=EPS),
             last_channel=int(architecture["last_channels"]),
         )
+        return network
 
     def views(self) -> Views:
         """TrivialAugment, a tenth of the images erased in part; evaluation resizes to the very size it crops."""

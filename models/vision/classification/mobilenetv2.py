@@ -18,10 +18,11 @@ class MobileNetV2(Classifier):
     """
 
     def build(self, architecture: dict[str, Any]) -> nn.Module:
-        """Torchvision's network."""
-        return mobilenetv2.MobileNetV2(
+        """The network as torchvision has it."""
+        network: nn.Module = mobilenetv2.MobileNetV2(
             num_classes=self.classes,
             width_mult=float(architecture["width"]),
             inverted_residual_setting=[list(stage) for stage in architecture["blocks"]],
             dropout=float(architecture["dropout"]),
         )
+        return network

@@ -18,10 +18,11 @@ class ResNet50(Classifier):
     """
 
     def build(self, architecture: dict[str, Any]) -> nn.Module:
-        """Torchvision's network."""
-        return ResNet(
+        """The network as torchvision has it."""
+        network: nn.Module = ResNet(
             Bottleneck,
             list(architecture["layers"]),
             num_classes=self.classes,
             width_per_group=int(architecture["width_per_group"]),
         )
+        return network

@@ -19,8 +19,8 @@ class SwinTransformer(Classifier):
     """
 
     def build(self, architecture: dict[str, Any]) -> nn.Module:
-        """Torchvision's network."""
-        return swin_transformer.SwinTransformer(
+        """The network as torchvision has it."""
+        network: nn.Module = swin_transformer.SwinTransformer(
             patch_size=[int(architecture["patch_size"])] * 2,
             embed_dim=int(architecture["embedding"]),
             depths=list(architecture["depths"]),
@@ -29,6 +29,7 @@ class SwinTransformer(Classifier):
             stochastic_depth_prob=float(architecture["stochastic_depth"]),
             num_classes=self.classes,
         )
+        return network
 
     def views(self) -> Views:
         """Those of microsoft/Swin-Transformer."""

@@ -20,8 +20,8 @@ class VisionTransformerClassifier(Classifier):
     """
 
     def build(self, architecture: dict[str, Any]) -> nn.Module:
-        """Torchvision's network."""
-        return VisionTransformer(
+        """The network as torchvision has it."""
+        network: nn.Module = VisionTransformer(
             image_size=self.image_size,
             patch_size=int(architecture["patch_size"]),
             num_layers=int(architecture["layers"]),
@@ -30,6 +30,7 @@ class VisionTransformerClassifier(Classifier):
             mlp_dim=int(architecture["feed_forward"]),
             num_classes=self.classes,
         )
+        return network
 
     def views(self) -> Views:
         """RandAugment of torchvision's default strength: two operations of magnitude 9 of 30."""
