@@ -54,7 +54,8 @@ class Trainable(Model):
     def datasets(self, spec: DataSpec) -> Datasets:
         """Training and evaluation examples for `data=sample` and `data=dataset`.
 
-        With `model.train.batching.by=size` the training data has a method `sizes()`, the size of each example.
+        With `model.train.batching.by=size` the training data has a method `sizes()`, the size of each example; with
+        `by=aspect` a method `aspect_ratios()`, the width ÷ height of each image.
 
         Raises:
             DataError: a file is missing or malformed; names the file, the expected layout and where to get it.

@@ -58,7 +58,7 @@ def load_weights(network: nn.Module, weights: InitialWeights, *, path: Path) -> 
     Of parameters that are one tensor under several names, as tied embeddings are, one name is enough.
 
     Raises:
-        DataError: names the first parameters that are missing, unexpected or of another shape.
+        DataError: names the first parameters that are missing, unexpected, of another shape or not finite.
     """
     own, tensors = network.state_dict(), weights.tensors
     there = {own[name].data_ptr() for name in own if name in tensors}
@@ -71,6 +71,7 @@ def load_weights(network: nn.Module, weights: InitialWeights, *, path: Path) -> 
             for name, tensor in own.items()
             if name in tensors and tensors[name].shape != tensor.shape
         ],
+        "not finite": [name for name in own if name in tensors and not tensors[name].isfinite().all()],
     }
     problems = [f"{len(names)} {what} ({', '.join(names[:SHOWN])} …)" for what, names in wrong.items() if names]
     if problems:
@@ -120,7 +121,7 @@ def _read_file(path: Path) -> dict[str, Tensor]:
 
             return load_file(path)
         if path.suffix in PICKLED:
-            with torch.serialization.safe_globals([argparse.Namespace]):  # options of the program that wrote it
+            with torch.serialization.safe_globals(_beside_weights()):
                 return _state_dict(torch.load(path, map_location="cpu", weights_only=True))
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
@@ -128,6 +129,14 @@ def _read_file(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         raise DataError(f"the checkpoint cannot be read ({error})", where=path, expected=EXPECTED) from error
     raise DataError("the checkpoint is of an unknown kind", where=path, expected=EXPECTED)
+
+
+def _beside_weights() -> list[Any]:
+    """What training programs keep beside weights and what runs nothing: their options, states of NumPy's generator."""
+    rebuild = np.zeros(0).__reduce__()[0]
+    names = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
+    arrays = [np.ndarray, np.dtype, type(np.dtype(np.uint32)), *((rebuild, name) for name in names)]
+    return [argparse.Namespace, *arrays]
 
 
 def _state_dict(loaded: Any) -> dict[str, Tensor]:

@@ -33,5 +33,5 @@ def embedding_averages(said: Tensor, targets: Tensor, embeddings: Tensor) -> Ten
     first, second = total(said), total(targets)
     lengths, wanted = first.norm(dim=-1), second.norm(dim=-1)
     cosines = (first * second).sum(dim=-1) / (lengths * wanted)
-    values: Tensor = cosines.where(lengths >= EPSILON, 0)[wanted >= EPSILON]
-    return values
+    found: Tensor = cosines.where(lengths >= EPSILON, 0)[wanted >= EPSILON]
+    return found

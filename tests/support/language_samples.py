@@ -13,10 +13,10 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from models.datasets.spec import DataSpec
+from models.published import Published
 from models.recipe import Recipe
 from models.trainable import Trainable
 from runner.config import resolvers
-from runner.config.published import Published
 from runner.config.schema import Case, case_from_dict
 
 

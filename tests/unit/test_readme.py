@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,8 @@ import yaml
 from hydra import compose
 
 from runner.cli import TOOLS, with_vendor
+from runner.commandline.arguments import read_arguments
+from runner.commandline.suite import expanded
 from runner.config.checks import check
 from runner.config.compose import to_case
 from runner.config.schema import Case
@@ -51,10 +52,10 @@ NEEDED = (
 
 
 def cases(command: str) -> list[Case]:
-    """Every case of a command; a sweep's lists are expanded as Hydra does."""
-    words = [word for word in shlex.split(command)[1:] if word != "-m"]
-    choices = [[f"{key}={one}" for one in value.split(",")] for key, _, value in (w.partition("=") for w in words)]
-    return [to_case(compose("config", overrides=with_vendor(list(one)))) for one in product(*choices)]
+    """Every case of a command."""
+    read = read_arguments(shlex.split(command)[1:])
+    words = list(expanded(read)) if read.sweep else [tuple(read.overrides)]
+    return [to_case(compose("config", overrides=with_vendor(list(one)))) for one in words]
 
 
 def own(command: str) -> bool:

@@ -118,6 +118,10 @@ class DigitScenes(Dataset[dict[str, Any]]):
         image = torch.from_numpy(scene).permute(2, 0, 1).contiguous().float().div_(255)
         return {"image": image, "target": _target(index, boxes, labels, np.stack(masks))}
 
+    def aspect_ratios(self) -> list[float]:
+        """Width ÷ height of each scene: all the same."""
+        return [self.size[1] / self.size[0]] * self.length
+
     def _background(self, random: np.random.Generator) -> Bytes:
         """A darkened part of a photograph, uint8 [H, W, 3]."""
         photograph = self.sources.photographs[int(random.integers(len(self.sources.photographs)))]

@@ -13,8 +13,8 @@ from models.datasets.language.tokens.cpm_text import LAYOUT, cpm_datasets
 from models.datasets.language.tokens.next_token import Sequences
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
-from models.language.decoders.decoder import Decoder, DecoderSizes
-from models.language.decoders.gpt2 import gpt2_network
+from models.language.decoders.decoder import Decoder
+from models.language.decoders.gpt2 import Gpt2Architecture, gpt2_network
 from models.language.embedding_average import embedding_averages
 from models.metrics import Mean
 from models.recipe import Recipe
@@ -36,13 +36,10 @@ LAYER = re.compile(r"transformer\.layers\.(\d+)\.(.+)\.(weight|bias)")
 
 
 @dataclass(kw_only=True, slots=True)
-class CpmArchitecture(DecoderSizes):
+class CpmArchitecture(Gpt2Architecture):
     """Sizes of a CPM; the network is GPT-2's."""
 
-    positions: int
-    """Rows of the embedding of positions; texts may be shorter."""
-    dropout: float
-    checkpoint_activations: bool
+    checkpoint_activations: bool = False
     """Keep only what enters each layer, and compute the rest again in the backward pass."""
 
 
@@ -73,7 +70,7 @@ class Cpm(Decoder):
 
     def build(self) -> nn.Module:
         """Transformers' GPT-2, which is Megatron-LM's network in other words."""
-        network = gpt2_network(self.sizes, rows=self.sizes.vocabulary, positions=self.sizes.positions)
+        network = gpt2_network(self.sizes)
         if self.sizes.checkpoint_activations:
             network.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
         return network

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import torch
 from coco_samples import HEIGHT, WIDTH, crowd_rle, instances, write
 from PIL import Image
 from pycocotools import mask as rle
+from torch import Tensor
 
 from models.datasets.base import DataError
 from models.datasets.vision.coco import CocoInstances
@@ -107,6 +110,80 @@ def test_image_is_the_file(root: Path) -> None:
 def test_nothing_is_printed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     CocoInstances(root, "val")
     assert capsys.readouterr().out == ""
+
+
+def test_without_masks_nothing_is_decoded_or_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "rand", lambda *_: torch.tensor(0.1))  # mirrored
+    for split in ("train", "val"):
+        data = CocoInstances(root, split, masks=False)  # type: ignore[arg-type]
+        assert "masks" not in data[0]["target"] and len(data[0]["target"]["boxes"]) > 0
+        assert not any("segmentation" in annotation for annotation in data.coco.anns.values())
+
+
+def test_training_may_keep_images_without_objects(root: Path) -> None:
+    data = CocoInstances(root, "train", masks=False, keep_empty=True)
+    assert data.ids == [1, 2, 3, 4, 5]
+    assert data[1]["target"]["boxes"].shape == (0, 4)
+
+
+def test_aspect_ratios_come_from_the_annotations(root: Path) -> None:
+    content = instances()
+    content["images"][3]["width"] = 2 * WIDTH
+    write(root, "train", content)
+    data = CocoInstances(root, "train")
+    for file in (root / "train2017").iterdir():
+        file.write_bytes(b"never opened")
+    assert data.aspect_ratios() == [WIDTH / HEIGHT, 2 * WIDTH / HEIGHT, WIDTH / HEIGHT]
+
+
+def test_a_change_replaces_the_mirror(root: Path) -> None:
+    def darker(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        assert image.dtype == torch.uint8
+        return image[:, :10] // 2, {**target, "boxes": target["boxes"] + 1}
+
+    example = CocoInstances(root, "train", change=darker)[0]
+    assert example["image"].shape == (3, 10, WIDTH) and float(example["image"].max()) <= 0.5
+    assert example["target"]["boxes"].tolist() == [[11.0, 9.0, 31.0, 25.0]]
+
+
+def test_other_files_do_not_matter_and_endings_may_be_upper_case(root: Path) -> None:
+    folder = root / "val2017"
+    before = CocoInstances(root, "val")[0]["image"]
+    (folder / "000000000001.jpg").rename(folder / "000000000001.JPG")
+    for name in (".DS_Store", "._000000000001.jpg", "Thumbs.db", "000000000777.jpg"):
+        (folder / name).write_bytes(b"no image")
+    data = CocoInstances(root, "val")
+    assert data.ids == [1, 2, 3, 4, 5] and torch.equal(data[0]["image"], before)
+
+
+def test_workers_can_hold_it(root: Path) -> None:
+    copy = pickle.loads(pickle.dumps(CocoInstances(root, "val", masks=False)))
+    assert copy[0]["target"]["labels"].tolist() == [18, 90]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("bbox", [float("nan"), 8.0, 20.0, 16.0], "Annotation 11: bbox is"),
+        ("bbox", [10.0, 8.0, float("inf"), 16.0], "Annotation 11: bbox is"),
+        ("bbox", [10.0, 8.0, -20.0, 16.0], "Annotation 11: bbox is"),
+        ("area", float("nan"), "Annotation 11: area is nan"),
+        ("category_id", 0, "Annotation 11: category_id is 0"),
+        ("category_id", 18.5, "Annotation 11: category_id is 18.5"),
+    ],
+)
+def test_values_that_are_none_are_named(root: Path, key: str, value: Any, problem: str) -> None:
+    content = instances()
+    content["annotations"][0][key] = value
+    write(root, "val", content)
+    with pytest.raises(DataError, match=re.escape(problem)):
+        CocoInstances(root, "val", masks=False)
+
+
+def test_a_byte_order_mark_is_no_damage(root: Path) -> None:
+    file = root / "annotations" / "instances_val2017.json"
+    file.write_text("\ufeff" + file.read_text())
+    assert len(CocoInstances(root, "val")) == 5
 
 
 def delete_annotations(root: Path) -> None:
