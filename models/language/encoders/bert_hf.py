@@ -23,7 +23,7 @@ class BertMaskedLanguageModel(MaskedLanguageModel):
 
     architecture = EncoderSizes
     layout = LAYOUT
-    mixed, anew = False, False
+    anew = False
 
     def build(self) -> nn.Module:
         """Transformers' BERT with its head of masked tokens."""

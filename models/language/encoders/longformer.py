@@ -38,7 +38,7 @@ class Longformer(MaskedLanguageModel):
     """Longformer with the training case of FlagPerf's `longformer`; no token attends globally."""
 
     architecture = LongformerArchitecture
-    mixed, anew = True, True
+    anew = True
 
     @property
     def layout(self) -> str:  # type: ignore[override]

@@ -49,6 +49,8 @@ class EncoderSizes:
     """Probability with which a token is hidden."""
     mask_id: int
     """What stands in place of a hidden token."""
+    mixed: bool
+    """Whether some of the hidden tokens show another token, or themselves; see `Masking`."""
 
 
 class MaskedLanguageModel(Trainable):
@@ -62,8 +64,6 @@ class MaskedLanguageModel(Trainable):
     """The typed form of the recipe's `architecture`."""
     layout: ClassVar[str]
     """What `data.root` must hold."""
-    mixed: ClassVar[bool]
-    """Whether some of the hidden tokens show another token, or themselves; see `Masking`."""
     anew: ClassVar[bool]
     """Whether every pass of training hides other tokens."""
 
@@ -103,7 +103,7 @@ class MaskedLanguageModel(Trainable):
         """The real data set, or word pieces of the standard library."""
         sizes = self.sizes
         masking = Masking(
-            share=sizes.masked_share, mask_id=sizes.mask_id, vocabulary=sizes.vocabulary, mixed=self.mixed
+            share=sizes.masked_share, mask_id=sizes.mask_id, vocabulary=sizes.vocabulary, mixed=sizes.mixed
         )
         if spec.name == "dataset":
             return self.real_datasets(dataset_root(spec, expected=self.layout, source=self.recipe.data_source), masking)

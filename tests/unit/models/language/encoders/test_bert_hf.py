@@ -21,8 +21,9 @@ from models.weights import InitialWeights, load_weights, read_weights
 @pytest.fixture(scope="module")
 def trainable() -> BertMaskedLanguageModel:
     torch.manual_seed(0)
-    model = BertMaskedLanguageModel(recipe("bert_hf"))
-    return model.eval()
+    case = recipe("bert_hf")
+    case.architecture["mixed"] = False  # as published
+    return BertMaskedLanguageModel(case).eval()
 
 
 def test_scores_are_transformers_own_with_everything_attended(trainable: BertMaskedLanguageModel) -> None:
@@ -32,11 +33,11 @@ def test_scores_are_transformers_own_with_everything_attended(trainable: BertMas
     library.load_state_dict(trainable.network.state_dict())
     batch = trainable.synthetic_batch(3)
     with torch.no_grad():
-        whole = library(input_ids=batch["input_ids"], attention_mask=torch.ones(3, 64)).logits
+        whole = library(input_ids=batch["input_ids"], attention_mask=torch.ones(3, 32)).logits
         torch.testing.assert_close(trainable.logits(batch), whole)
 
 
-def write(root: Path, train: int = 300, evaluation: int = 130) -> None:
+def write(root: Path, train: int = 150, evaluation: int = 70) -> None:
     for name, count in (("openwebtext_bert_100M.npy", train), ("openwebtext_bert_10M.npy", evaluation)):
         np.save(root / name, np.arange(count, dtype=np.int64) % 500)
 
@@ -49,7 +50,7 @@ def test_files_are_cut_into_blocks_and_a_tenth_is_hidden(trainable: BertMaskedLa
         example = train[index]
         hidden = example.targets != IGNORED
         ids = np.where(hidden, example.targets, example.inputs)
-        assert ids.tolist() == (np.arange(64 * index, 64 * (index + 1)) % 500).tolist()
+        assert ids.tolist() == (np.arange(32 * index, 32 * (index + 1)) % 500).tolist()
         assert (example.inputs[hidden] == 4).all()
         assert train[index].inputs.tolist() == example.inputs.tolist()
     assert torch.isfinite(trainable.loss(trainable.collate([train[0], train[1]])))
@@ -66,8 +67,8 @@ def test_a_bad_file_is_named(trainable: BertMaskedLanguageModel, tmp_path: Path,
         arrays = {
             "float": np.zeros(99),
             "two dimensions": np.zeros((9, 99), dtype=int),
-            "short": np.zeros(63, dtype=int),
-            "beyond": np.full(64, 512),
+            "short": np.zeros(31, dtype=int),
+            "beyond": np.full(32, 512),
         }
         np.save(victim, arrays[kind])
     with pytest.raises(DataError) as refusal:
@@ -86,8 +87,8 @@ def checkpoint(network: torch.nn.Module, *, old: bool) -> dict[str, torch.Tensor
         name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): tensor
         for name, tensor in weights.items()
     }
-    both = {"bert.pooler.dense.weight": (128, 128), "bert.pooler.dense.bias": (128,)}
-    both |= {"cls.seq_relationship.weight": (2, 128), "cls.seq_relationship.bias": (2,)}
+    both = {"bert.pooler.dense.weight": (64, 64), "bert.pooler.dense.bias": (64,)}
+    both |= {"cls.seq_relationship.weight": (2, 64), "cls.seq_relationship.bias": (2,)}
     return weights | {name: torch.zeros(shape) for name, shape in both.items()}
 
 
@@ -106,7 +107,7 @@ def test_pretrained_weights_are_translated(tmp_path: Path, old: bool) -> None:
 def test_another_models_weights_are_refused(tmp_path: Path) -> None:
     trainable = built("bert_hf")
     weights = checkpoint(trainable.network, old=True)
-    weights["bert.embeddings.word_embeddings.weight"] = torch.zeros(9, 128)
+    weights["bert.embeddings.word_embeddings.weight"] = torch.zeros(9, 64)
     del weights["cls.predictions.bias"]
     translated = trainable.initial_weights(weights)
     assert isinstance(translated, InitialWeights)
@@ -122,6 +123,11 @@ def test_the_published_recipe() -> None:
     assert [
         rate_factor(training.schedule, step, per_epoch) for step in (0, round(1.5 * per_epoch), 6104)
     ] == pytest.approx([1, 0.5, 0], abs=1e-3)
-    (group, *_), _ = BertMaskedLanguageModel(recipe("bert_hf")).configure_optimizer()[0].param_groups, None
+    (group,) = BertMaskedLanguageModel(recipe("bert_hf")).configure_optimizer()[0].param_groups
     assert training.optimizer.decay == "all" and group["weight_decay"] == 0.01
+    assert (case.architecture["masked_share"], case.architecture["mask_id"], case.architecture["mixed"]) == (
+        0.1,
+        103,
+        False,
+    )
     assert case.initial_weights and recipe("bert_hf").initial_weights is None
