@@ -73,7 +73,7 @@ def _attention_backward(gradient: Any, query: Any, key: Any, value: Any, *_: Any
 def _grouped_product(left: Any, right: Any, *_: Any, **__: Any) -> int:
     """Every row, column or inner place belongs to one group: the number of groups counts only where both have it."""
     columns_are_shared_out = len(left) > len(right)
-    return 2 * prod(left[1:] if columns_are_shared_out else left) * int(right[-1])
+    return int(2 * prod(left[1:] if columns_are_shared_out else left) * right[-1])
 
 
 def _convolution_backward(  # noqa: PLR0917

@@ -39,7 +39,8 @@ def grouped_experts(module: Any, hidden: Tensor, chosen: Tensor, shares: Tensor)
     gate, up = _product(hidden.to(dtype)[order // per_token], module.gate_up_proj, ends).chunk(2, dim=-1)
     outputs = _product(module.act_fn(gate) * up, module.down_proj, ends)
     outputs = outputs * shares.flatten()[order].unsqueeze(-1)
-    return outputs[order.argsort()].unflatten(0, (-1, per_token)).sum(dim=1).to(hidden.dtype)
+    mixed: Tensor = outputs[order.argsort()].view(len(hidden), per_token, -1).sum(dim=1)
+    return mixed.to(hidden.dtype)
 
 
 def _product(rows: Tensor, weights: Tensor, ends: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -33,7 +33,7 @@ class LlamaArchitecture(DecoderSizes):
 class Llama(TextDecoder):
     """Llama 1, 2, 3 or a model of the same form, such as Aquila 2, trained from random weights."""
 
-    architecture = LlamaArchitecture
+    architecture: ClassVar[type[DecoderSizes]] = LlamaArchitecture
 
     def build(self) -> nn.Module:
         """The network with its initial weights."""

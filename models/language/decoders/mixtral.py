@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from models.datasets.base import Batch
+from models.language.decoders.decoder import DecoderSizes
 from models.language.decoders.experts import EXPERTS
 from models.language.decoders.llama import Llama, LlamaArchitecture
 from models.language.loss import token_loss
@@ -50,13 +52,14 @@ def balancing_loss(scores: Sequence[Tensor], experts_per_token: int) -> Tensor:
 class Mixtral(Llama):
     """A Mixtral, trained from random weights with its balancing loss."""
 
-    architecture = MixtralArchitecture
+    architecture: ClassVar[type[DecoderSizes]] = MixtralArchitecture
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean next-token cross entropy, and the balancing loss times `balance`."""
         output = self.network(input_ids=batch["input_ids"], use_cache=False, output_router_logits=True)
         balance = balancing_loss(output.router_logits, self.sizes.experts_per_token)
-        return token_loss(output.logits, batch["targets"]) + self.sizes.balance * balance
+        entropy = token_loss(output.logits, batch["targets"])
+        return entropy + balance * float(self.sizes.balance)
 
     def assemble(self) -> nn.Module:
         """Transformers' Mixtral without its cache, its look at the mask and its copies of experts."""
