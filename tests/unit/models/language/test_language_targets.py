@@ -15,7 +15,7 @@ from models.language.decoders.gpt2 import Gpt2
 from models.language.decoders.text_decoder import TextDecoder
 from models.language.encoders.bert import BertPretraining
 
-TEXT_DECODERS = [model for model in MODELS if issubclass(model_class(model), TextDecoder)]
+TEXT_DECODERS = [model for model in MODELS if getattr(model_class(model), "datasets", None) is TextDecoder.datasets]
 
 
 def test_mlm_target_is_above_the_most_frequent_word() -> None:

@@ -16,7 +16,7 @@ from models.datasets.language.tokens.corpora import CORPORA, MEGATRON, find_corp
 from models.language.decoders.text_decoder import TextDecoder
 
 IDS = (np.arange(130_000) % 1000).tolist()
-TEXT_DECODERS = [model for model in MODELS if issubclass(model_class(model), TextDecoder)]
+TEXT_DECODERS = [model for model in MODELS if getattr(model_class(model), "datasets", None) is TextDecoder.datasets]
 
 
 def write(folder: Path, corpus: str) -> None:
