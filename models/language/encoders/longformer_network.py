@@ -1,27 +1,86 @@
 """Transformers' Longformer where every token attends to its window and none to all, without a look at the data.
 
 The library asks the device before every forward pass whether any token attends globally: a wait inside the measured
-window, and impossible on the meta device. Here the answer is known, and the library's own layers are told.
+window, and impossible on the meta device. Here the answer is known, and the same result is computed in blocks of half a
+window, each with itself and its two neighbours as keys.
 """
 
 from __future__ import annotations
 
-from torch import Tensor
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout, pad
 from transformers import LongformerConfig, LongformerForMaskedLM
 
 GLOBAL = ("query_global", "key_global", "value_global")
 """Projections of globally attending tokens: parts of every Longformer, used by none here."""
 
 
+class WindowAttention(nn.Module):
+    """Attention of each token to half a window on either side, with the library's projections."""
+
+    query: nn.Linear
+    key: nn.Linear
+    value: nn.Linear
+
+    def __init__(self, library: Any) -> None:
+        """Take over.
+
+        Args:
+            library: transformers' `LongformerSelfAttention`; its parts keep their names.
+        """
+        super().__init__()
+        for name, part in library.named_children():
+            self.add_module(name, part.requires_grad_(requires_grad=name not in GLOBAL))
+        self.heads, self.half, self.dropout = library.num_heads, library.one_sided_attn_window_size, library.dropout
+
+    def forward(self, hidden: Tensor, *, attention_mask: Tensor, **_: Any) -> tuple[Tensor]:
+        """Mix the values of each token's window.
+
+        Args:
+            hidden: (batch, length, hidden); the length is a multiple of half a window.
+            attention_mask: bool (blocks, half window, 3 half windows), `seen_in_window`.
+        """
+        query, key, value = (self._blocks(part(hidden)) for part in (self.query, self.key, self.value))
+        scores = query / math.sqrt(query.shape[-1]) @ _with_neighbours(key).transpose(-1, -2)
+        scores = scores.masked_fill(~attention_mask, -math.inf)
+        shares = scores.softmax(dim=-1, dtype=torch.float32).type_as(scores)
+        mixed = dropout(shares, self.dropout, self.training) @ _with_neighbours(value)
+        return (mixed.movedim(1, 3).reshape(hidden.shape),)
+
+    def _blocks(self, projected: Tensor) -> Tensor:
+        """(batch, length, hidden) as (batch, heads, blocks, half window, head size)."""
+        batch, length, width = projected.shape
+        blocks = projected.view(batch, length // self.half, self.half, self.heads, width // self.heads)
+        return blocks.movedim(3, 1)
+
+
+def _with_neighbours(blocks: Tensor) -> Tensor:
+    """Each block between the one before and the one after it, zeros where there is none."""
+    wide = pad(blocks, (0, 0, 0, 0, 1, 1))
+    return torch.cat([wide[:, :, :-2], blocks, wide[:, :, 2:]], dim=3)
+
+
+def seen_in_window(length: int, half: int, device: torch.device) -> Tensor:
+    """Which keys of its block and the two beside it a place sees: bool (blocks, half, 3 half)."""
+    place = torch.arange(length, device=device).view(-1, half, 1)
+    key = torch.arange(3 * half, device=device) + place[:, :1] - half
+    return ((key - place).abs() <= half) & (key >= 0) & (key < length)
+
+
 class LocalLongformer(LongformerForMaskedLM):  # type: ignore[misc]
-    """The library's network with its parameters' names; full blocks in, scores out."""
+    """The library's network with its parameters' names; full blocks of text in, scores out.
+
+    What no gradient reaches is taken out of training: data parallelism would wait for it.
+    """
 
     def __init__(self, config: LongformerConfig) -> None:
-        """Build, and take what no gradient reaches out of training, so that data parallelism does not wait for it."""
         super().__init__(config)
         for layer in self.longformer.encoder.layer:
-            for name in GLOBAL:
-                getattr(layer.attention.self, name).requires_grad_(requires_grad=False)
+            layer.attention.self = WindowAttention(layer.attention.self)
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Scores of every token.
@@ -33,15 +92,8 @@ class LocalLongformer(LongformerForMaskedLM):  # type: ignore[misc]
             (batch, length, vocabulary).
         """
         hidden = self.longformer.embeddings(input_ids=input_ids)
-        local = hidden.new_zeros(input_ids.shape)
-        nowhere = local.bool()
         for layer in self.longformer.encoder.layer:
-            (hidden,) = layer(
-                hidden,
-                attention_mask=local,
-                is_index_masked=nowhere,
-                is_index_global_attn=nowhere,
-                is_global_attn=False,
-            )
+            seen = seen_in_window(input_ids.shape[1], layer.attention.self.half, input_ids.device)
+            (hidden,) = layer(hidden, attention_mask=seen)
         scores: Tensor = self.lm_head(hidden)
         return scores

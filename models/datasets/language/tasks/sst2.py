@@ -28,13 +28,15 @@ def sst2_datasets(root: Path, *, length: int, vocabulary: int, source: str) -> D
     """
     return Datasets(
         *(
-            Sentences(root / "dataset" / f"{part}_dataset.npz", length=length, vocabulary=vocabulary, source=source)
+            ReviewSentences(
+                root / "dataset" / f"{part}_dataset.npz", length=length, vocabulary=vocabulary, source=source
+            )
             for part in ("train", "eval")
         )
     )
 
 
-class Sentences(Dataset[LabelledText]):
+class ReviewSentences(Dataset[LabelledText]):
     """The sentences of one file."""
 
     def __init__(self, path: Path, *, length: int, vocabulary: int, source: str) -> None:
