@@ -15,8 +15,8 @@ from zoo import MODELS, ROWS, built, model_class, prepared
 from models.datasets.base import Batch, DataError
 from models.trainable import Trainable
 
-NEVER_WAITING = [model for model in MODELS if model_class(model).count_device == "meta" and model != "longformer"]
-"""Detectors' work depends on what they find. Longformer's library divides lengths as tensors, which are the host's."""
+NEVER_WAITING = [model for model in MODELS if model_class(model).count_device == "meta"]
+"""Detectors' work depends on what they find."""
 
 
 def trained(model: str) -> Trainable:
