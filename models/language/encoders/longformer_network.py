@@ -35,7 +35,8 @@ class WindowAttention(nn.Module):
         super().__init__()
         for name, part in library.named_children():
             self.add_module(name, part.requires_grad_(requires_grad=name not in GLOBAL))
-        self.heads, self.half, self.dropout = library.num_heads, library.one_sided_attn_window_size, library.dropout
+        self.heads, self.dropout = int(library.num_heads), float(library.dropout)
+        self.reach = int(library.one_sided_attn_window_size)
 
     def forward(self, hidden: Tensor, *, attention_mask: Tensor, **_: Any) -> tuple[Tensor]:
         """Mix the values of each token's window.
@@ -54,8 +55,9 @@ class WindowAttention(nn.Module):
     def _blocks(self, projected: Tensor) -> Tensor:
         """(batch, length, hidden) as (batch, heads, blocks, half window, head size)."""
         batch, length, width = projected.shape
-        blocks = projected.view(batch, length // self.half, self.half, self.heads, width // self.heads)
-        return blocks.movedim(3, 1)
+        blocks = projected.view(batch, length // self.reach, self.reach, self.heads, width // self.heads)
+        by_heads: Tensor = blocks.movedim(3, 1)
+        return by_heads
 
 
 def _with_neighbours(blocks: Tensor) -> Tensor:
@@ -64,11 +66,11 @@ def _with_neighbours(blocks: Tensor) -> Tensor:
     return torch.cat([wide[:, :, :-2], blocks, wide[:, :, 2:]], dim=3)
 
 
-def seen_in_window(length: int, half: int, device: torch.device) -> Tensor:
-    """Which keys of its block and the two beside it a place sees: bool (blocks, half, 3 half)."""
-    place = torch.arange(length, device=device).view(-1, half, 1)
-    key = torch.arange(3 * half, device=device) + place[:, :1] - half
-    return ((key - place).abs() <= half) & (key >= 0) & (key < length)
+def seen_in_window(length: int, reach: int, device: torch.device) -> Tensor:
+    """Which keys of its block and the two beside it a place sees: bool (blocks, reach, 3 reach)."""
+    place = torch.arange(length, device=device).view(-1, reach, 1)
+    key = torch.arange(3 * reach, device=device) + place[:, :1] - reach
+    return ((key - place).abs() <= reach) & (key >= 0) & (key < length)
 
 
 class LocalLongformer(LongformerForMaskedLM):  # type: ignore[misc]
@@ -93,7 +95,7 @@ class LocalLongformer(LongformerForMaskedLM):  # type: ignore[misc]
         """
         hidden = self.longformer.embeddings(input_ids=input_ids)
         for layer in self.longformer.encoder.layer:
-            seen = seen_in_window(input_ids.shape[1], layer.attention.self.half, input_ids.device)
+            seen = seen_in_window(input_ids.shape[1], layer.attention.self.reach, input_ids.device)
             (hidden,) = layer(hidden, attention_mask=seen)
         scores: Tensor = self.lm_head(hidden)
         return scores
