@@ -106,7 +106,7 @@ class FrameEncoder(nn.Sequential):
         super().__init__(*steps)
 
 
-class EncoderLayer(nn.Module):
+class ContextLayer(nn.Module):
     """A transformer layer that normalises after each of its two parts."""
 
     def __init__(self, config: Wav2Vec2Architecture) -> None:
@@ -147,7 +147,7 @@ class Hourglass(nn.Module):
         nn.init.zeros_(positions.bias)  # type: ignore[arg-type]
         self.positions = weight_norm(positions, dim=2)
         self.norm = nn.LayerNorm(config.hidden)
-        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(ContextLayer(config) for _ in range(config.layers))
         for module in self.layers.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.02)
