@@ -200,7 +200,7 @@ def _check_topology(case: Case, task: Demands) -> None:
             "Leave topology.fsdp out."
         )
     cores = os.cpu_count() or 1
-    if on_host(case) and devices > cores:
+    if task.on_device and on_host(case) and devices > cores:
         raise ConfigurationError(
             f"topology.devices={devices} ranks on a host CPU with {cores} cores. Choose at most {cores}."
         )
