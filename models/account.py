@@ -76,14 +76,17 @@ class Account:
     """
 
 
+FLOPS = ("forward_flops", "backward_flops")
+
+
 class _Step(NamedTuple):
     """One training step's counts, for the whole batch."""
 
     trainable: Trainable
     batch: Batch
     footprint: Footprint
-    forward_flops: int
-    backward_flops: int
+    forward_flops: float
+    backward_flops: float
 
 
 def count(
@@ -112,13 +115,14 @@ def count(
     cast = Cast.of(weights_dtype, autocast_dtype)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.default_generator.manual_seed(0)  # what depends on the data, as a detector's proposals do, is repeatable
-        step = _train_once(*_build(trainable_class, recipe, device, rows, cast), cast)
+        trainable, batches = _build(trainable_class, recipe, device, rows, cast)
+        step = _mean([(share, _train_once(trainable, batch, cast)) for share, batch in batches])
         kept = step.footprint
         if device == "meta":
             # Autocast knows no meta device and fused attention is not chosen there: fake tensors stand for the CPU's.
-            trainable, batch = _build(trainable_class, recipe, device, rows, cast)
+            trainable, batches = _build(trainable_class, recipe, device, rows, cast)
             with FakeTensorMode():
-                _, kept = _forward(_place(trainable), tree_map_only(Tensor, _fake, batch), cast)
+                _, kept = _forward(_place(trainable), tree_map_only(Tensor, _fake, batches[0][1]), cast)
     return _account(step, recipe, rows=rows, kept=kept, autocast=autocast_dtype)
 
 
@@ -158,12 +162,18 @@ def _account(step: _Step, recipe: Recipe, *, rows: int, kept: Footprint, autocas
 
 def _build(
     trainable_class: type[Trainable], recipe: Recipe, device: str, rows: int, cast: Cast
-) -> tuple[Trainable, Batch]:
+) -> tuple[Trainable, list[tuple[float, Batch]]]:
     with torch.device(device):
         trainable = trainable_class(recipe)
-        batch = trainable.synthetic_batch(rows)
+        batches = trainable.counted_batches(rows)
     cast.module(trainable)
-    return trainable.train(), cast.batch(batch)
+    return trainable.train(), [(share, cast.batch(batch)) for share, batch in batches]
+
+
+def _mean(steps: list[tuple[float, _Step]]) -> _Step:
+    """The first step with the mean FLOPs of all."""
+    forward, backward = (sum(share * getattr(step, name) for share, step in steps) for name in FLOPS)
+    return steps[0][1]._replace(forward_flops=forward, backward_flops=backward)
 
 
 def _fake(tensor: Tensor) -> Tensor:

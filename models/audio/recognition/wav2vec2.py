@@ -124,6 +124,12 @@ class Wav2Vec2Trainable(Trainable):
             **self._hidden(np.random.default_rng(0), batch_size, samples),
         }
 
+    def counted_batches(self, batch_size: int) -> list[tuple[float, Batch]]:
+        """With all layers and with none, as often as layer dropout has it: a layer's cost is its own."""
+        whole, share = self.synthetic_batch(batch_size), self.config.layer_dropout
+        without = whole | {"kept": [False] * self.config.layers}
+        return [(1 - share, whole), (share, without)] if share else [(1.0, whole)]
+
     def count(self, batch: Batch) -> Counts:
         """Hidden frames."""
         return Counts(samples=sum(one["hidden_frames"] for one in batch.get("utterances", [batch])))

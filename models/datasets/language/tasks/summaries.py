@@ -11,8 +11,8 @@ import torch
 from torch.utils.data import Dataset
 
 from models.datasets.base import Batch
-from models.datasets.language.tasks.stored_arrays import stored_arrays
 from models.datasets.language.tokens.next_token import IGNORED
+from models.datasets.language.tokens.npz_table import npz_columns
 from models.datasets.language.tokens.token_stream import Tokens, check_vocabulary
 from models.datasets.language.translation.pairs import Pair
 from models.datasets.reading import Reader
@@ -42,14 +42,10 @@ class StoredSummaries(Dataset[SummaryExample]):
     """The examples of one `.npz`, read when they are asked for."""
 
     def __init__(self, path: Path, *, source_length: int, target_length: int, vocabulary: int, reader: Reader) -> None:
-        self.inputs, self.mask, self.labels = stored_arrays(path, ARRAYS, reader=reader)
+        lengths = zip(ARRAYS, (source_length, source_length, target_length), strict=True)
+        columns = npz_columns(path, dict(lengths), reader)
+        self.inputs, self.mask, self.labels = (columns[name] for name in ARRAYS)
         self.path, self.vocabulary, self.reader = path, vocabulary, reader
-        columns = tuple(one.columns for one in (self.inputs, self.mask, self.labels))
-        if columns != (source_length, source_length, target_length):
-            problem = (
-                f"{', '.join(ARRAYS)} have {columns} columns, not {source_length}, {source_length}, {target_length}"
-            )
-            raise reader.error(problem, path)
 
     def __len__(self) -> int:
         return self.inputs.rows

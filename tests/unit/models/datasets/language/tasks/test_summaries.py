@@ -77,13 +77,13 @@ def test_an_example_that_cannot_be_is_named_when_it_is_read(tmp_path: Path, chan
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"labels": arrays()["labels"].astype("f4")}, "labels has shape"),
-        ({"labels": arrays()["labels"][0]}, "labels has shape"),
-        ({"labels": arrays()["labels"][:2]}, "different numbers of rows"),
-        ({"labels": arrays()["labels"][:, :7]}, "7\\) columns"),
-        ({"input_ids": np.asfortranarray(arrays()["input_ids"])}, "input_ids has shape"),
-        ({"input_ids": np.array([["a"]], dtype=object)}, "input_ids has shape"),
-        ({name: values[:0] for name, values in arrays().items()}, "no or of different"),
+        ({"labels": arrays()["labels"].astype("f4")}, "labels is float32"),
+        ({"labels": arrays()["labels"][0]}, r"of the shape \(20,\)"),
+        ({"labels": arrays()["labels"][:2]}, "rows instead of one number"),
+        ({"labels": arrays()["labels"][:, :7]}, r"of the shape \(3, 7\)"),
+        ({"input_ids": np.asfortranarray(arrays()["input_ids"])}, "column by column"),
+        ({"input_ids": np.array([["a"]], dtype=object)}, "input_ids is object"),
+        ({name: values[:0] for name, values in arrays().items()}, "'input_ids': 0"),
     ],
 )
 def test_arrays_of_another_form_are_refused(tmp_path: Path, change: dict[str, np.ndarray], said: str) -> None:
@@ -101,8 +101,6 @@ def spoil(root: Path, kind: str) -> str:
         path.write_bytes(b"")
     elif kind == "missing":
         path.unlink()
-    elif kind == "compressed":
-        np.savez_compressed(path, **arrays(2))
     elif kind == "without labels":
         np.savez(path, **{name: values for name, values in arrays(2).items() if name != "labels"})
     else:
@@ -112,7 +110,7 @@ def spoil(root: Path, kind: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "kind", ["truncated", "empty", "missing", "compressed", "without labels", "no tokenizer", "missing tokenizer"]
+    "kind", ["truncated", "empty", "missing", "without labels", "no tokenizer", "missing tokenizer"]
 )
 def test_a_damaged_file_is_named(tmp_path: Path, kind: str) -> None:
     write_summaries(tmp_path)
