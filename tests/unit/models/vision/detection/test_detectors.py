@@ -139,7 +139,7 @@ def test_targets_are_far_above_predictors_that_see_nothing(name: str) -> None:
     answer = {"boxes": box.repeat(classes - 1, 1), "labels": torch.arange(1, classes), "scores": frequency}
     assert blind_map(truths, {key: one[:0] for key, one in answer.items()}, detector) == 0.0
     assert blind_map(truths, answer, detector) < 0.001
-    assert detector.recipe.training.quality.targets["box_map"] >= 0.2
+    assert detector.recipe.training.quality.targets["box_map"] >= 0.15
 
 
 @pytest.mark.parametrize("name", DETECTORS)
