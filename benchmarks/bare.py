@@ -134,12 +134,12 @@ def _set_device(plan: BarePlan) -> None:
 
 
 def _batches(plan: BarePlan, trainable: Trainable, device: torch.device) -> Iterator[Batch]:
-    size = plan.recipe.training.batch_size
+    size, repeats = plan.recipe.training.batch_size, plan.recipe.training.batching.repeats
     if plan.data.name == "synthetic":
         with device:
             return repeat(trainable.synthetic_batch(size))
     examples = trainable.datasets(plan.data).train
-    order = EndlessSampler(length=len(examples), batch_size=size, seed=plan.seed)  # type: ignore[arg-type]
+    order = EndlessSampler(length=len(examples), batch_size=size, seed=plan.seed, repeats=repeats)  # type: ignore[arg-type]
     loader = training_loader(examples, order, trainable.collate, workers=plan.data.workers, pin=device.type != "cpu")
     return ({key: _moved(value, device) for key, value in batch.items()} for batch in loader)
 

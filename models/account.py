@@ -32,8 +32,16 @@ class Account:
     """All, trained or not; a tied one once."""
     trainable_parameters: int
     parameter_bytes: int
+    largest_unit_bytes: int
+    """Parameters of the largest block of layers: what sharded training gathers at once, beside `root_unit_bytes`."""
+    root_unit_bytes: int
+    """Parameters outside all blocks, such as embeddings and the head; 0 where the network has no list of blocks."""
     gradient_bytes: int
-    """Of the parameters that a training step gives a gradient. Data parallel keeps as much again in its buckets."""
+    """Of the parameters that a training step gives a gradient. Data parallel keeps as much again in its buckets.
+
+    Of a sparse gradient, the rows that one pass at the recipe's batch size looks up, as often as it does, and their
+    numbers.
+    """
     weight_copy_bytes: int
     """Autocast's copies of weights that autograd keeps from forward to backward, whatever the batch size.
 
@@ -62,9 +70,13 @@ class Account:
 
     Parameters read by forward and backward in the narrower of the weights' and autocast's types, gradients written and
     read, weights and optimizer state read and written once a step, shared among the step's samples; and the inputs.
-    Tables that are only looked up count nothing in forward. A model whose weights stay in a chip's cache from one pass
+    Tables that are only looked up count nothing in forward, and those with sparse gradients nothing at all: how many
+    different rows a step touches depends on the data. A model whose weights stay in a chip's cache from one pass
     to the next can do with less.
     """
+
+
+FLOPS = ("forward_flops", "backward_flops")
 
 
 class _Step(NamedTuple):
@@ -73,8 +85,8 @@ class _Step(NamedTuple):
     trainable: Trainable
     batch: Batch
     footprint: Footprint
-    forward_flops: int
-    backward_flops: int
+    forward_flops: float
+    backward_flops: float
 
 
 def count(
@@ -103,35 +115,41 @@ def count(
     cast = Cast.of(weights_dtype, autocast_dtype)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.default_generator.manual_seed(0)  # what depends on the data, as a detector's proposals do, is repeatable
-        step = _train_once(*_build(trainable_class, recipe, device, rows, cast), cast)
+        trainable, batches = _build(trainable_class, recipe, device, rows, cast)
+        step = _mean([(share, _train_once(trainable, batch, cast)) for share, batch in batches])
         kept = step.footprint
         if device == "meta":
             # Autocast knows no meta device and fused attention is not chosen there: fake tensors stand for the CPU's.
-            trainable, batch = _build(trainable_class, recipe, device, rows, cast)
+            trainable, batches = _build(trainable_class, recipe, device, rows, cast)
             with FakeTensorMode():
-                _, kept = _forward(_place(trainable), tree_map_only(Tensor, _fake, batch), cast)
+                _, kept = _forward(_place(trainable), tree_map_only(Tensor, _fake, batches[0][1]), cast)
     return _account(step, recipe, rows=rows, kept=kept, autocast=autocast_dtype)
 
 
 def _account(step: _Step, recipe: Recipe, *, rows: int, kept: Footprint, autocast: str | None) -> Account:
     samples = step.trainable.count(step.batch).samples
     parameters = list(step.trainable.network.parameters())
+    optimizer = recipe.training.optimizer
     updated = [parameter for parameter in parameters if parameter.grad is not None]
-    gradient_bytes = _bytes([parameter.grad for parameter in updated])
-    stepped = _stepped(recipe.training.optimizer, step.trainable.network, updated)
-    state_bytes = _optimizer_state_bytes(recipe.training.optimizer, stepped)
+    dense = [parameter for parameter in updated if parameter.grad is not None and not parameter.grad.is_sparse]
+    dense_bytes = _bytes([parameter.grad for parameter in dense])
+    sparse_bytes = _sparse_bytes(updated, step.footprint) * recipe.training.batch_size // rows
+    stepped = _stepped(optimizer, step.trainable.network, dense)
     input_bytes = _bytes(tree_leaves(step.batch)) / samples
-    pass_bytes = _read_bytes(parameters, step.footprint, autocast) + 2 * gradient_bytes
+    pass_bytes = _read_bytes(parameters, step.footprint, autocast) + 2 * dense_bytes
     passes = recipe.training.gradient_accumulation_steps
-    step_bytes = passes * pass_bytes + 2 * (_bytes(stepped) + state_bytes)
+    step_bytes = passes * pass_bytes + 2 * (_bytes(stepped) + _optimizer_state_bytes(optimizer, stepped))
+    largest_unit, root_unit = _units(step.trainable.network)
     samples_per_pass = recipe.training.batch_size * samples / rows
     return Account(
         parameters=sum(parameter.numel() for parameter in parameters),
         trainable_parameters=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
         parameter_bytes=_bytes(parameters),
-        gradient_bytes=gradient_bytes,
+        largest_unit_bytes=largest_unit,
+        root_unit_bytes=root_unit,
+        gradient_bytes=dense_bytes + sparse_bytes,
         weight_copy_bytes=kept.weight_copy_bytes,
-        optimizer_state_bytes=state_bytes,
+        optimizer_state_bytes=_optimizer_state_bytes(optimizer, _stepped(optimizer, step.trainable.network, updated)),
         weight_average_bytes=_average_bytes(recipe.training.regularisation, step.trainable.network),
         flops_forward_per_sample=step.forward_flops / samples,
         flops_per_sample=(step.forward_flops + step.backward_flops) / samples,
@@ -144,12 +162,18 @@ def _account(step: _Step, recipe: Recipe, *, rows: int, kept: Footprint, autocas
 
 def _build(
     trainable_class: type[Trainable], recipe: Recipe, device: str, rows: int, cast: Cast
-) -> tuple[Trainable, Batch]:
+) -> tuple[Trainable, list[tuple[float, Batch]]]:
     with torch.device(device):
         trainable = trainable_class(recipe)
-        batch = trainable.synthetic_batch(rows)
+        batches = trainable.counted_batches(rows)
     cast.module(trainable)
-    return trainable.train(), cast.batch(batch)
+    return trainable.train(), [(share, cast.batch(batch)) for share, batch in batches]
+
+
+def _mean(steps: list[tuple[float, _Step]]) -> _Step:
+    """The first step with the mean FLOPs of all."""
+    forward, backward = (sum(share * getattr(step, name) for share, step in steps) for name in FLOPS)
+    return steps[0][1]._replace(forward_flops=forward, backward_flops=backward)
 
 
 def _fake(tensor: Tensor) -> Tensor:
@@ -189,6 +213,31 @@ def _train_once(trainable: Trainable, batch: Batch, cast: Cast) -> _Step:
 
 def _bytes(values: list[Any]) -> int:
     return sum(value.nbytes for value in values if isinstance(value, Tensor))
+
+
+def _units(network: nn.Module) -> tuple[int, int]:
+    """Bytes of the largest block and of what is in none: a block is a member of an outermost `nn.ModuleList`.
+
+    A network without such a list is one block.
+    """
+    total = _bytes(list(network.parameters()))
+    lists: list[nn.ModuleList] = []
+    inside: set[nn.Module] = set()
+    for module in network.modules():
+        if isinstance(module, nn.ModuleList) and module not in inside:
+            lists.append(module)
+            inside |= set(module.modules())
+    blocks = [_bytes(list(block.parameters())) for blocks in lists for block in blocks]
+    return (max(blocks), total - sum(blocks)) if blocks else (total, 0)
+
+
+def _sparse_bytes(updated: list[nn.Parameter], footprint: Footprint) -> int:
+    """Values and row numbers of the sparse gradients among these, before rows that stand twice are added up.
+
+    Counted in the forward pass: on the meta device a sparse gradient has no rows.
+    """
+    tables = (one for one in updated if one.grad is not None and one.grad.is_sparse)
+    return sum(footprint.rows_looked_up(one) * (one[0].nbytes + torch.int64.itemsize) for one in tables)
 
 
 def _read_bytes(parameters: list[nn.Parameter], footprint: Footprint, autocast: str | None) -> int:

@@ -35,6 +35,13 @@ class Model(nn.Module, ABC):
         For `data=synthetic` and for counting; on the meta device it holds shapes alone.
         """
 
+    def counted_batches(self, batch_size: int) -> list[tuple[float, Batch]]:
+        """Synthetic batches, each with the share of training steps that cost what it costs; the costliest first.
+
+        Of models that leave layers out at random: FLOPs are the mean over these, everything else that of the first.
+        """
+        return [(1.0, self.synthetic_batch(batch_size))]
+
     @abstractmethod
     def count(self, batch: Batch) -> Counts:
         """Samples and tokens in a batch, from its shapes and host integers: never waits for the device."""

@@ -54,8 +54,8 @@ def _formulas() -> dict[Any, Callable[..., int]]:
         "_scaled_dot_product_flash_attention_for_cpu_backward",
     ):
         formulas |= _if_known(name, _attention_backward)
-    for name in ("mkldnn_rnn_layer", "_grouped_mm"):
-        formulas |= _if_known(name, _refuse(name))
+    formulas |= _if_known("_grouped_mm", _grouped_product)
+    formulas |= _if_known("mkldnn_rnn_layer", _refuse("mkldnn_rnn_layer"))
     return formulas
 
 
@@ -68,6 +68,12 @@ def _attention_backward(gradient: Any, query: Any, key: Any, value: Any, *_: Any
     """Twice forward. Fused kernels compute the scores once more, which torch's formula includes (2.5 times forward)."""
     forward = 2 * prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
     return int(2 * forward)
+
+
+def _grouped_product(left: Any, right: Any, *_: Any, **__: Any) -> int:
+    """Every row, column or inner place belongs to one group: the number of groups counts only where both have it."""
+    columns_are_shared_out = len(left) > len(right)
+    return int(2 * prod(left[1:] if columns_are_shared_out else left) * right[-1])
 
 
 def _convolution_backward(  # noqa: PLR0917

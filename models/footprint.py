@@ -15,6 +15,9 @@ ATEN = torch.ops.aten
 LOOKUPS = (ATEN.embedding, ATEN._embedding_bag, ATEN.index_select, ATEN.index, ATEN.gather)
 """Read rows of a table by number; how many different ones depends on the data."""
 
+TABLES = (ATEN.embedding, ATEN._embedding_bag)
+"""Those whose gradient may be sparse: as many rows as were looked up."""
+
 
 class Footprint(TorchDispatchMode):
     """Reads and saved tensors of the operators that run inside it, by storage: a view is what it is a view of.
@@ -28,6 +31,7 @@ class Footprint(TorchDispatchMode):
         self._state = {_storage(tensor): _storage(tensor) for tensor in (*module.parameters(), *module.buffers())}
         """Storage of each parameter, buffer or copy to the storage of the original."""
         self._read: dict[int, int] = {}
+        self._rows: dict[int, int] = {}
         self._saved_state: dict[int, int] = {}
         self._activations: dict[int, int] = {}
         self._copies: dict[int, int] = {}
@@ -49,6 +53,9 @@ class Footprint(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator and note which parameters it read."""
         out = func(*args, **(kwargs or {}))
+        if func.overloadpacket in TABLES:
+            table, numbers, *_ = args
+            self._rows[_storage(table)] = self._rows.get(_storage(table), 0) + numbers.numel()
         if func.is_view or func.overloadpacket in LOOKUPS:
             return out
         for tensor in tree_leaves((args, kwargs)):
@@ -83,6 +90,10 @@ class Footprint(TorchDispatchMode):
     def elements_read(self, parameter: Tensor) -> int:
         """Elements of `parameter` that the forward pass reads; 0 where rows are looked up, since they may repeat."""
         return self._read.get(_storage(parameter), 0)
+
+    def rows_looked_up(self, table: Tensor) -> int:
+        """Rows that the forward pass takes from an embedding table, each as often as it does."""
+        return self._rows.get(_storage(table), 0)
 
     def elements_saved(self, parameter: Tensor) -> int:
         """Elements of `parameter` that the backward pass reads again."""

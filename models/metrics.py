@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 
 class Share(Metric):
@@ -35,6 +36,46 @@ class Share(Metric):
     def compute(self) -> Tensor:
         """The share, a float64 scalar on the host."""
         return self.right.cpu().double() / self.counted.cpu().double()
+
+
+class Auc(Metric):
+    """Area under the ROC curve: how often a positive scores above a negative, ties half, over all batches and ranks.
+
+    Every score is kept and sorted at the end, so that nothing is binned: 8 bytes an example, on each rank those of all.
+    Pairs are counted in whole numbers. NaN where a score was, or where one of the two classes is missing.
+    """
+
+    higher_is_better = True
+    full_state_update = False
+    scores: list[Tensor]
+    positives: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("scores", [], dist_reduce_fx="cat")
+        self.add_state("positives", [], dist_reduce_fx="cat")
+
+    def update(self, scores: Tensor, positives: Tensor) -> None:
+        """Add examples: any increasing function of their probability, and 1 or 0, both of one shape."""
+        self.scores.append(scores.detach().float().flatten())
+        self.positives.append(positives.detach().float().flatten())
+
+    def compute(self) -> Tensor:
+        """The area, a float64 scalar on the host."""
+        nothing = torch.tensor(float("nan"), dtype=torch.float64)
+        if len(self.scores) == 0:
+            return nothing
+        scores, positives = dim_zero_cat(self.scores), dim_zero_cat(self.positives).long()
+        if bool(scores.isnan().any()):
+            return nothing
+        _, place, counts = torch.unique(scores, return_inverse=True, return_counts=True)
+        above = torch.zeros_like(counts).index_add_(0, place, positives)
+        below = counts - above
+        # Twice the pairs in the right order: each positive with the negatives below it, and half with its equals.
+        twice = (above * (2 * (below.cumsum(0) - below) + below)).sum()
+        pairs = positives.sum() * (len(positives) - positives.sum())
+        area: Tensor = twice.cpu().double() / (2 * pairs.cpu().double())
+        return area
 
 
 class Mean(Metric):

@@ -61,7 +61,14 @@ def _optimizer_class(name: str) -> Any:
         from timm.optim import Lamb
 
         return Lamb
-    classes = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "adafactor": "Adafactor", "rmsprop": "RMSprop"}
+    classes = {
+        "sgd": "SGD",
+        "adam": "Adam",
+        "adamw": "AdamW",
+        "adafactor": "Adafactor",
+        "rmsprop": "RMSprop",
+        "adagrad": "Adagrad",
+    }
     return getattr(torch.optim, classes[name])
 
 

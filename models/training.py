@@ -36,7 +36,7 @@ class Optimizer:
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
-    name: Literal["sgd", "adam", "adamw", "lamb", "adafactor", "rmsprop"]
+    name: Literal["sgd", "adam", "adamw", "lamb", "adafactor", "rmsprop", "adagrad"]
     lr: Positive
     weight_decay: NotNegative = 0.0
     decay: Literal["matrices", "all"] = "matrices"
@@ -103,12 +103,16 @@ class Batching:
     `streams`: row i of a batch goes on where row i of the batch before ended."""
     max_size: Count | None = None
     """`size`: in the model's own measure, such as tokens or audio samples."""
+    repeats: Count = 1
+    """`rows`: how often an example is taken in a row, to be augmented each time anew; a pass takes as many fewer."""
 
     def __post_init__(self) -> None:
         if (self.by == "size") != (self.max_size is not None):
             raise ValueError(
                 "model.train.batching.max_size belongs to model.train.batching.by=size, and is needed there"
             )
+        if self.repeats > 1 and self.by != "rows":
+            raise ValueError("model.train.batching.repeats belongs to model.train.batching.by=rows")
 
 
 @dataclass(kw_only=True, slots=True)

@@ -121,7 +121,7 @@ def _read_file(path: Path) -> dict[str, Tensor]:
 
             return load_file(path)
         if path.suffix in PICKLED:
-            with torch.serialization.safe_globals([argparse.Namespace]):  # options of the program that wrote it
+            with torch.serialization.safe_globals(_beside_weights()):
                 return _state_dict(torch.load(path, map_location="cpu", weights_only=True))
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
@@ -129,6 +129,14 @@ def _read_file(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         raise DataError(f"the checkpoint cannot be read ({error})", where=path, expected=EXPECTED) from error
     raise DataError("the checkpoint is of an unknown kind", where=path, expected=EXPECTED)
+
+
+def _beside_weights() -> list[Any]:
+    """What training programs keep beside weights and what runs nothing: their options, states of NumPy's generator."""
+    rebuild = np.zeros(0).__reduce__()[0]
+    names = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
+    arrays = [np.ndarray, np.dtype, type(np.dtype(np.uint32)), *((rebuild, name) for name in names)]
+    return [argparse.Namespace, *arrays]
 
 
 def _state_dict(loaded: Any) -> dict[str, Tensor]:

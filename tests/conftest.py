@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 
+# Two test processes on two cores: with a thread each they do not wait for one another. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
+
+SAMPLES = "TOUCHSTONE_TEST_SAMPLES"
+"""Environment variable: where prepared samples are kept for as long as the tests run, for all their processes."""
+OWN = SAMPLES not in os.environ
+if OWN:
+    os.environ[SAMPLES] = tempfile.mkdtemp(prefix="touchstone-tests-")
+
+
+def pytest_unconfigure() -> None:
+    """Remove the samples: the process that made their folder is the last to end."""
+    if OWN:
+        shutil.rmtree(os.environ[SAMPLES], ignore_errors=True)
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
+from models.datasets.visits import Visit
+
 Batch = dict[str, Any]
 """A batch is always a dict; its tensors lead with the batch dimension, its counts are Python integers."""
 
@@ -44,27 +46,41 @@ class EndlessSampler(Sampler[list[int]]):
 
     The order depends on (seed, pass) alone, so a resumed run skips to where it was by `start_batch`.
     A pass ends with the last full global batch; a data set smaller than one global batch is repeated within it.
+
+    With `repeats` each drawn example comes so often in a row, which the ranks share out among themselves, and a pass
+    draws so many times fewer: repeated augmentation (Hoffer et al., arXiv:1901.09335) as in torchvision's RASampler.
     """
 
     def __init__(
-        self, *, length: int, batch_size: int, rank: int = 0, world: int = 1, seed: int = 0, start_batch: int = 0
+        self,
+        *,
+        length: int,
+        batch_size: int,
+        rank: int = 0,
+        world: int = 1,
+        seed: int = 0,
+        start_batch: int = 0,
+        repeats: int = 1,
     ) -> None:
         self.length, self.batch_size, self.rank, self.world, self.seed = length, batch_size, rank, world, seed
-        self.start_batch = start_batch
+        self.start_batch, self.repeats = start_batch, repeats
 
     def __iter__(self) -> Iterator[list[int]]:
         global_batch = self.batch_size * self.world
         batches_per_pass = max(1, self.length // global_batch)
         done = self.start_batch
         while True:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + done // batches_per_pass)
+            number = done // batches_per_pass
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
             order = torch.randperm(self.length, generator=generator)
+            order = order[: -(-self.length // self.repeats)].repeat_interleave(self.repeats)[: self.length]
             if self.length < global_batch:
                 order = order.repeat(-(-global_batch // self.length))
             for batch in range(done % batches_per_pass, batches_per_pass):
-                first = batch * global_batch + self.rank * self.batch_size
+                first = batch * global_batch
                 done += 1
-                yield order[first : first + self.batch_size].tolist()
+                indices = order[first + self.rank : first + global_batch : self.world].tolist()
+                yield [Visit(index, self.seed, number) for index in indices]
 
 
 def training_loader(

@@ -9,6 +9,8 @@ from itertools import islice
 import torch
 from torch.utils.data import Sampler
 
+from models.datasets.visits import Visit
+
 SPREAD = 0.1
 """Sizes are shuffled by so much before they are sorted, so that batches differ from pass to pass."""
 ASPECT_BINS = tuple(2 ** (third / 3) for third in range(-3, 4))
@@ -100,7 +102,8 @@ class SizedSampler(Sampler[list[int]]):
         while True:
             batches = self.batches_of(number)
             own = batches[self.rank : len(batches) - len(batches) % self.world : self.world]
-            yield from own[skipped:]
+            for indices in own[skipped:]:
+                yield [Visit(index, self.seed, number) for index in indices]
             number, skipped = number + 1, max(0, skipped - len(own))
 
     def batches_of(self, number: int) -> list[list[int]]:

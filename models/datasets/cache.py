@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -37,3 +38,30 @@ def temporary_folder() -> Path:
     alone = Path(tempfile.mkdtemp(prefix="touchstone-"))
     atexit.register(shutil.rmtree, alone, ignore_errors=True)
     return alone
+
+
+def prepared(folder: Path, prepare: Callable[[Path], None]) -> Path:
+    """`folder`, filled by `prepare` first where it is missing.
+
+    Several ranks may ask at once: each prepares its own draft, the first to finish puts it in place, all read that one.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}_"))
+        try:
+            prepare(draft)
+            _put_in_place(draft, folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return folder
+
+
+def _put_in_place(draft: Path, folder: Path) -> None:
+    try:
+        draft.rename(folder)
+    except OSError:
+        if not folder.exists():  # otherwise another rank was first, and its files serve as well
+            raise

@@ -50,13 +50,15 @@ class Reader:
         except Exception as error:
             raise self.error(f"{problem} ({_said(error)})", where) from error
 
-    def only(self, folder: Path, suffix: str) -> Path:
-        """The one file in `folder` that ends so."""
+    def only(self, folder: Path, suffix: str, *, containing: str = "") -> Path:
+        """The one file in `folder` that ends so, with `containing` in its name; hidden files do not count."""
         with self.reading(folder):
-            found = sorted(path for path in folder.iterdir() if path.suffix == suffix)
+            paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        found = [path for path in paths if path.name.endswith(suffix) and containing in path.name]
         if len(found) != 1:
             names = ", ".join(path.name for path in found) or "none"
-            raise self.error(f"Need exactly one {suffix} file, found {names}", folder)
+            kind = f"{suffix} file with {containing} in its name" if containing else f"{suffix} file"
+            raise self.error(f"Need exactly one {kind}, found {names}", folder)
         return found[0]
 
     def text(self, path: Path, problem: str = "Cannot read") -> str:

@@ -24,6 +24,8 @@ class DataSpec:
     """Folder of the real data set (`data=dataset` only)."""
     workers: Workers = 0
     """Data-loader processes per rank."""
+    on_error: Literal["fail", "skip"] = "fail"
+    """What an example that cannot be read does: ends the run, or is left out and counted."""
     cache: str = CACHE
     """Where prepared samples and trained tokenizers are kept between runs; empty, as an empty variable is: `CACHE`."""
 

@@ -163,8 +163,10 @@ def _check_choice(word: str, override: Override) -> None:
 
 
 def _check_lists(found: Arguments) -> None:
-    """Several values need `-m`, and Hydra's own settings have one."""
+    """Several values need `-m`, and so does a suite; Hydra's own settings have one."""
     for word, override in zip(found.overrides, found.parsed, strict=True):
+        if override.key_or_group == "suite" and not found.sweep:
+            raise ConfigurationError(f"A suite is a sweep. Add -m: python -m runner -m {shown(word)} …")
         if not override.is_sweep_override():
             continue
         key, _, value = word.partition("=")

@@ -23,6 +23,8 @@ from runner.core.packages import SHIPPED as CONF
 _EXPLAINED = re.compile(r"^  - (\w+): \w+ +# (.+)$", re.M)
 FOLLOWING = ("published", "tuning")
 """Groups whose choice follows from the model and the vendor."""
+SUITE = {"suite": "a list of cases, run as a sweep: with -m alone"}
+"""The one group that is no part of a case."""
 NEAR = 0.6
 """How alike two words are, as difflib counts it, before one is proposed for the other."""
 TYPED = {"model": Recipe, "vendor": VendorSpec, "precision": PrecisionSpec, "data": DataSpec}
@@ -48,7 +50,7 @@ def groups() -> list[str]:
 @cache
 def explanations() -> dict[str, str]:
     """What each group decides, from the comments of `conf/config.yaml`."""
-    return dict(_EXPLAINED.findall((CONF / "config.yaml").read_text()))
+    return SUITE | dict(_EXPLAINED.findall((CONF / "config.yaml").read_text()))
 
 
 def group_lines() -> str:

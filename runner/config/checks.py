@@ -14,9 +14,9 @@ from hardware.detect import device_nodes, visible_count
 from hardware.device import load_device
 from hardware.meters.registry import meter_names
 from hardware.sampling.exporter import PACKAGE
-from models.datasets.catalogue import find_dataset
 from runner.commandline.quoting import shown
 from runner.config.class_path import check_class
+from runner.config.data_checks import check_data
 from runner.config.division import Division
 from runner.config.kinds import check_kinds
 from runner.config.known import check_names, check_workable
@@ -59,8 +59,8 @@ def check(case: Case, changes: Division | None = None) -> None:
     _check_weights(case)
     _check_tracking(case)
     _check_numerics(case, task)
-    _check_topology(case)
-    _check_data(case, task)
+    _check_topology(case, task)
+    check_data(case, task)
     _check_meters(case, task)
     _check_hardware(case, task)
 
@@ -185,55 +185,25 @@ def _check_numerics(case: Case, task: Demands) -> None:
         )
 
 
-def _check_topology(case: Case) -> None:
-    devices = case.topology.devices
+def _check_topology(case: Case, task: Demands) -> None:
+    devices, fsdp = case.topology.devices, case.topology.fsdp
     assert isinstance(devices, int)
     if devices < 1:
         raise ConfigurationError(f"topology.devices={devices} must be at least 1.")
     if case.topology.name == "single" and devices != 1:
         raise ConfigurationError(f"topology=single has one device, not {devices}. Choose topology=node.")
+    if devices % fsdp:
+        raise ConfigurationError(f"topology.fsdp={fsdp} must divide topology.devices={devices}.")
+    if fsdp > 1 and task.on_device:
+        raise ConfigurationError(
+            f"topology.fsdp={fsdp} is planned by task=inspect; task={task.name} trains data parallel. "
+            "Leave topology.fsdp out."
+        )
     cores = os.cpu_count() or 1
-    if on_host(case) and devices > cores:
+    if task.on_device and on_host(case) and devices > cores:
         raise ConfigurationError(
             f"topology.devices={devices} ranks on a host CPU with {cores} cores. Choose at most {cores}."
         )
-
-
-def _check_data(case: Case, task: Demands) -> None:
-    data = case.data
-    if data.name == "dataset":
-        if case.model.dataset is None:
-            raise ConfigurationError(f"model={case.model.name} has no real data set. Choose data=sample.")
-        if data.root is None or not Path(data.root).expanduser().is_dir():
-            raise DataMissingError(
-                f"data.root={data.root} is not a folder. Give the folder that holds {case.model.data_source}."
-            )
-        if task.on_device:
-            _check_layout(Path(data.root).expanduser(), case)
-        return
-    if data.root is not None:
-        raise ConfigurationError(
-            f"data.root has no effect with data={data.name}. Choose data=dataset, or leave data.root out."
-        )
-
-
-def _check_layout(root: Path, case: Case) -> None:
-    """A first look: whether anything of what the data set consists of is there; the worker reads it."""
-    assert case.model.dataset is not None
-    missing = [needed for needed in find_dataset(case.model.dataset).files if not _is_there(root, needed)]
-    if missing:
-        raise DataMissingError(
-            f"data.root={root} lacks {', '.join(one.replace('|', ' or ') for one in missing)}. "
-            f"model={case.model.name} reads {case.model.data_source}; docs/data.md shows the layout."
-        )
-
-
-def _is_there(root: Path, needed: str) -> bool:
-    """Whether one of the patterns, `a|b`, matches something below `root`; a folder that may not be read does not."""
-    try:
-        return any(next(root.glob(pattern), None) is not None for pattern in needed.split("|"))
-    except OSError:
-        return False
 
 
 def _check_meters(case: Case, task: Demands) -> None:

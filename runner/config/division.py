@@ -18,6 +18,7 @@ ALLOWED = {
     "model.train.gradient_accumulation_steps": "gradient accumulation",
     "model.memory_format": "memory format",
     "data.workers": "data-loader workers",
+    "topology.fsdp": "parallel layout",
     "seed": "another draw of the same case",
     "compiler.*": "compiler",
     "vendor.communication_backend": "communication",

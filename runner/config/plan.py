@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
@@ -17,6 +15,7 @@ from pydantic import ValidationError
 from runner.commandline.arguments import Arguments
 from runner.commandline.explain import explain
 from runner.commandline.quoting import without_secrets
+from runner.commandline.suite import expanded
 from runner.config.checks import with_devices
 from runner.config.complete import check_sections, check_texts
 from runner.config.compose import compose_with_engine, plain_values, tuning_in_use
@@ -86,28 +85,10 @@ def plan(arguments: Arguments, added: Sequence[str] = ()) -> list[Planned]:
     """
     if not arguments.sweep:
         return [_planned((*arguments.overrides, *added))]
-    found = list(itertools.islice(_expanded(arguments), MOST_CASES + 1))
+    found = list(itertools.islice(expanded(arguments), MOST_CASES + 1))
     if len(found) > MOST_CASES:
         raise ConfigurationError(f"This sweep has more than {MOST_CASES:,} cases. Make it several sweeps.")
     return [_planned((*overrides, *added)) for overrides in found]
-
-
-def _expanded(arguments: Arguments) -> Iterator[tuple[str, ...]]:
-    """The overrides of each case: the product of all lists, the last one changing fastest."""
-    loader = GlobalHydra.instance().config_loader()
-    parsed = OverridesParser.create(config_loader=loader).parse_overrides(arguments.overrides)
-    lists: dict[str, list[str]] = {}
-    for text, override in zip(arguments.overrides, parsed, strict=True):
-        key = override.get_key_element()
-        if not override.is_sweep_override():
-            lists[key] = [text]
-        elif override.is_discrete_sweep():
-            lists[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
-        else:
-            raise ConfigurationError(f"{text}: a sweep needs single values. Write them as a list: {key}=1,2,3")
-        if not lists[key]:
-            raise ConfigurationError(f"This sweep is empty: {text} names nothing.")
-    return itertools.product(*lists.values())
 
 
 def added_model(overrides: Sequence[str]) -> list[str]:

@@ -19,9 +19,9 @@ from pydantic.dataclasses import dataclass
 
 from hardware.spec import PrecisionSpec, VendorSpec
 from models.datasets.spec import DataSpec
+from models.published import Published
 from models.ranges import Count, Devices, Port, Positive, Repeats, Retries, Seconds, Seed
 from models.recipe import Recipe
-from runner.config.published import Published
 from runner.core.redact import public_uri
 from runner.core.tasks import TASKS
 
@@ -86,6 +86,8 @@ class Topology:
 
     name: Literal["single", "node"]
     devices: Devices | Literal["auto"] = 1
+    fsdp: Count = 1
+    """Devices over which one copy of weights, gradients and optimizer state is spread (FSDP, ZeRO-3); 1: none."""
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)

@@ -71,7 +71,8 @@ def _model(case: Case) -> str:
         return about
     passes = train.gradient_accumulation_steps
     several = f", {passes} passes per step" if passes > 1 else ""
-    return f"{about}, {train.batch_size} {case.model.unit} per device and pass{several}"
+    held = f"batches of at most {train.batching.max_size:,}" if train.batching.max_size else f"batch {train.batch_size}"
+    return f"{about}, {held} per device and pass{several}"
 
 
 def _devices(devices: int | str) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
-from torch.utils.data import Sampler
+import numpy as np
+from torch.utils.data import Dataset, Sampler
 
 from models.datasets.base import Batch, Datasets, EndlessSampler, evaluation_loader, training_loader
 from models.datasets.batching import AspectSampler, SizedSampler, StreamSampler
+from models.datasets.skipping import Part, ReadableBatches, TolerantCollate, TolerantDataset, skipped
 from models.trainable import Trainable
 from runner.core.errors import ConfigurationError
+from runner.core.events import Name
 from runner.measure.context import Context
 
 
@@ -28,14 +32,23 @@ class SyntheticLoader:
 def build_training_loader(
     context: Context, trainable: Trainable, datasets: Datasets | None, *, done_steps: int = 0
 ) -> Iterable[Batch]:
-    """Endless batches of this rank's share, from where an earlier part stopped; `datasets` None means synthetic."""
+    """Endless batches of this rank's share, from where an earlier part stopped; `datasets` None means synthetic.
+
+    From here on each rank has random numbers of its own, and a part that was resumed has others than the one before it:
+    dropout, augmentation and mixing are neither the same on all ranks nor begin again.
+    """
     case = context.case
+    if context.rank or done_steps:
+        own = np.random.SeedSequence([case.seed, context.rank, done_steps])
+        context.device.seed(int(own.generate_state(1)[0]))
     if datasets is None:
         with context.device.torch_device(context.local_rank):
             return SyntheticLoader(trainable.synthetic_batch(case.model.training.batch_size))
     sampler = _sampler(context, datasets, done_steps * case.model.training.gradient_accumulation_steps)
     pin = context.device.pins_memory()
-    return training_loader(datasets.train, sampler, trainable.collate, workers=case.data.workers, pin=pin)
+    data, collate = _tolerant(context, datasets.train, trainable, "train")
+    loader = training_loader(data, sampler, collate, workers=case.data.workers, pin=pin)
+    return ReadableBatches(loader) if isinstance(collate, TolerantCollate) else loader
 
 
 def _sampler(context: Context, datasets: Datasets, start_batch: int) -> Sampler[list[int]]:
@@ -63,18 +76,45 @@ def _sampler(context: Context, datasets: Datasets, start_batch: int) -> Sampler[
     except ValueError as error:
         by = training.batching.by
         raise ConfigurationError(f"model.train.batching.by={by} is not possible here: {error}.") from error
-    return EndlessSampler(length=len(data), batch_size=training.batch_size, seed=context.case.seed, **place)
+    size, repeats = training.batch_size, training.batching.repeats
+    return EndlessSampler(length=len(data), batch_size=size, seed=context.case.seed, repeats=repeats, **place)
 
 
 def build_evaluation_loader(context: Context, trainable: Trainable, datasets: Datasets) -> Iterable[Batch]:
     """This rank's share of the evaluation examples."""
     training = context.case.model.training
-    return evaluation_loader(
-        datasets.evaluation,
-        trainable.collate,
+    data, collate = _tolerant(context, datasets.evaluation, trainable, "evaluation")
+    loader = evaluation_loader(
+        data,
+        collate,
         batch_size=training.batch_size,
         limit=training.quality.samples,
         rank=context.rank,
         world=context.world,
         workers=context.case.data.workers,
     )
+    return ReadableBatches(loader) if isinstance(collate, TolerantCollate) else loader
+
+
+def _tolerant(
+    context: Context, dataset: Dataset[Any], trainable: Trainable, part: Part
+) -> tuple[Dataset[Any], Callable[[list[Any]], Any]]:
+    """A data set and its collation as `data.on_error` asks for them."""
+    if context.case.data.on_error == "fail":
+        return dataset, trainable.collate
+    return TolerantDataset(dataset, part=part, notes=_notes(context)), TolerantCollate(trainable.collate)
+
+
+def tell_skipped(context: Context) -> None:
+    """Tell how many of this rank's examples were left out, and what was wrong with the first."""
+    if context.case.data.on_error == "fail":
+        return
+    found = skipped(_notes(context))
+    context.events.emit(Name.SKIPPED, {"train": found.train, "evaluation": found.evaluation})
+    if found.problems:
+        message = f"{found.train + found.evaluation} examples could not be read and were left out, among them: "
+        context.events.emit(Name.WARNING, {"message": message + " ".join(found.problems)})
+
+
+def _notes(context: Context) -> Path:
+    return context.folder / "skipped" / f"rank{context.rank}.jsonl"

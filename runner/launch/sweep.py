@@ -14,7 +14,7 @@ from runner.launch.folder import claim_sweep
 from runner.launch.refused import record, record_invalid, say
 from runner.launch.submit import refusal, run_case
 
-SHOWN = ("task=", "model=", "vendor=", "precision=", "topology=", "compiler=", "scale=")
+SHOWN = ("suite=", "task=", "model=", "vendor=", "precision=", "topology=", "compiler=", "scale=")
 """Choices that the name of a sweep's MLflow run tells."""
 
 

@@ -126,6 +126,8 @@ _DEFINITIONS = (
         "GiB/sample",
     ),
     _define("estimate/total_gib", "Memory estimate, total per device", "GiB"),
+    _define("estimate/chip_memory_gib", "Memory of the chip", "GiB"),
+    _define("estimate/fits", "Fits into the chip's memory", "bool", form="yes_no"),
     _define(
         "memory/device_peak_allocated_gib",
         "Device memory, allocated peak",
@@ -167,6 +169,10 @@ _DEFINITIONS = (
     _define("device/temperature_max_c", "Device temperature, highest", "°C", highest=True),
     _define("device/utilisation_mean", "Device utilisation, mean", "1", form="percent"),
     _define("overhead/fraction", "Cost of measuring", "1", "lower", form="percent"),
+    _define("data/skipped_train_examples", "Training examples that could not be read", "examples", form="integer"),
+    _define(
+        "data/skipped_evaluation_examples", "Evaluation examples left out as unreadable", "examples", form="integer"
+    ),
     _define("run/window_s", "Measured window", "s"),
     _define("run/skipped_steps", "Steps skipped by the gradient scaler", "steps", "lower", form="integer"),
     _define("run/steady", "Speed was steady", "bool", form="yes_no"),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hardware.chip_identity import KnownChip, identify
 from hardware.chips import peak_flops
 from runner.core.events import Name
 from runner.record.measured_peaks import peak_of_run
 from runner.record.run_record import RunRecord
 from runner.record.task import task_of
-from runner.record.values import GIB, Impossible, Missing, Value, Values, add, at_most_one, divide, known, multiply
+from runner.record.values import Impossible, Missing, Value, Values, at_most_one, divide, known, multiply
 
 WRONG_CHIP = "the chip is another one than the catalogue's, its entry is wrong, or the work was counted wrongly"
 WRONG_MEASURED = (
@@ -89,39 +87,3 @@ def _slower(one: Value, other: Value) -> Value:
     if isinstance(one, Missing):
         return one
     return other if isinstance(other, Missing) else min(one, other)
-
-
-def memory_estimate(run_record: RunRecord) -> Values:
-    """`estimate/*` of `task=inspect`: per device, data parallel, at the case's batch size.
-
-    The total is what stands when the backward pass begins, gradients of an earlier pass included:
-
-        weights + gradients + buckets + optimizer state + autocast's copies of weights + average of weights
-        + batch x activations
-
-    Buckets are the gradients once more, with more than one device alone. Llama-2-7B in bf16, n = 6,738,415,616
-    parameters: weights and gradients 4n, AdamW's state 8n, activations 28.4 GiB, in all 128.8 GiB; copies of
-    6,607,077,376 weights at 2 bytes, 12.3 GiB, make 141; buckets of 4n, 25.1 GiB, make 166.
-    """
-    account: dict[str, Any] | None = run_record.last(Name.ACCOUNT)
-    keys = {
-        "weights": "parameter_bytes",
-        "gradients": "gradient_bytes",
-        "gradient_buckets": "gradient_bytes",
-        "weight_copies": "weight_copy_bytes",
-        "optimizer": "optimizer_state_bytes",
-        "weight_average": "weight_average_bytes",
-        "activations_per_sample": "saved_activation_bytes_per_sample",
-    }
-    if account is None:
-        none = Missing("the run ended before the model was counted")
-        return {f"estimate/{name}_gib": none for name in (*keys, "total")}
-    uncounted = "the version that counted the model did not count this"
-    parts = {name: divide(known(account.get(key), uncounted), GIB) for name, key in keys.items()}
-    if run_record.case.topology.devices == 1:
-        parts["gradient_buckets"] = 0.0
-    if run_record.case.model.training.regularisation.ema_decay is None:
-        parts["weight_average"] = 0.0
-    batch = multiply(parts["activations_per_sample"], float(account["samples_per_pass"]))
-    fixed = [value for name, value in parts.items() if name != "activations_per_sample"]
-    return {f"estimate/{name}_gib": value for name, value in parts.items()} | {"estimate/total_gib": add(batch, *fixed)}

@@ -7,9 +7,9 @@ fine. A further rule is one more entry in RULES; what it looks at comes from the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import Any
 
 from hardware.base import PrecisionUnsupportedError
 from hardware.energy.energy import FULL_COVERAGE
@@ -18,47 +18,12 @@ from hardware.spec import PrecisionSpec
 from hardware.stacks.host import ISOLATED
 from runner.record.report import Figure, Report
 from runner.record.task import matches, task_named
+from runner.results.rule import KEPT, Finding, Judgement, Rule
 from runner.results.speed import UNEVEN
 
-Outcome = Literal["ok", "failed", "unknown", "not applicable"]
-KEPT = ("ok", "not applicable")
 PUBLISHABLE = "run/publishable"
 DOUBTED = ("low_coverage", "counter_disagrees", "few_samples")
 """Flags of an energy that is not fit to be published; the others are said and are no fault."""
-
-
-@dataclass(slots=True, frozen=True)
-class Finding:
-    """What became of one rule, and what was found, in a phrase."""
-
-    outcome: Outcome
-    text: str
-
-
-@dataclass(slots=True, frozen=True)
-class Rule:
-    """One thing that is asked of a run that shall be published."""
-
-    name: str
-    asks: str
-    judge: Callable[[Report], Finding]
-    always: bool = False
-    """Whether it applies to every task, whatever the task says."""
-
-
-@dataclass(kw_only=True, slots=True, frozen=True)
-class Judgement:
-    """A rule's finding as `report.json` keeps it."""
-
-    rule: str
-    asks: str
-    outcome: Outcome
-    text: str
-
-    @property
-    def kept(self) -> bool:
-        """Whether the rule stands in nobody's way."""
-        return self.outcome in KEPT
 
 
 def judge(report: Report) -> list[Judgement]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from runner.core.events import Name
 from runner.record.run_record import RunRecord
-from runner.record.values import Values
+from runner.record.values import Missing, Values
 from runner.results.compute import chip_of, compute
 from runner.results.power import memory, power
 from runner.results.speed import speed, steps, times
@@ -16,4 +17,15 @@ def training(run_record: RunRecord) -> tuple[Values, list[str]]:
     values = speed(run_record, devices) | times(run_record) | steps(run_record)
     values |= compute(run_record, chip_of(run_record), values["throughput/steady"], devices)
     energy, notes = power(run_record)
-    return values | energy | memory(run_record), notes
+    return values | energy | memory(run_record) | skipped(run_record), notes
+
+
+def skipped(run_record: RunRecord) -> Values:
+    """Examples that could not be read, over all ranks; a run that does not skip them would have ended."""
+    parts = ("train", "evaluation")
+    if run_record.case.data.on_error == "fail":
+        return {f"data/skipped_{part}_examples": 0.0 for part in parts}
+    told = [[event.value for event in rank if event.name == Name.SKIPPED] for rank in run_record.ranks]
+    if not told or not all(told):
+        return {f"data/skipped_{part}_examples": Missing("the run ended before it was counted") for part in parts}
+    return {f"data/skipped_{part}_examples": float(sum(rank[-1][part] for rank in told)) for part in parts}

@@ -63,7 +63,7 @@ class Converge(TrainingTask):
         """
         from runner.frameworks.base import EvaluationPlan
         from runner.frameworks.implementations import build_trainable, framework_of
-        from runner.frameworks.loaders import build_evaluation_loader, build_training_loader
+        from runner.frameworks.loaders import build_evaluation_loader, build_training_loader, tell_skipped
 
         case, options = context.case, context.case.task
         assert isinstance(options, ConvergeOptions)
@@ -87,6 +87,7 @@ class Converge(TrainingTask):
             plan=plan,
             next_segment=lambda step_s, *_: max(1, math.ceil(options.segment_s / step_s)),
         )
+        tell_skipped(context)
         if not outcome.reached:
             quality = case.model.training.quality
             best = "no number" if outcome.best is None else f"{outcome.best:.4g}"

@@ -28,6 +28,7 @@ class Inspect(Task):
         *("compute/parameters", "compute/flops_per_sample", "compute/peak_flops_per_second"),
         *("roofline/throughput_samples_per_second", "estimate/weights_gib", "estimate/gradients_gib"),
         *("estimate/optimizer_gib", "estimate/activations_per_sample_gib", "estimate/total_gib"),
+        *("estimate/chip_memory_gib", "estimate/fits"),
     )
     table_title = "Computed"
     stages = Stages(first=Stage.COUNTING)
@@ -54,9 +55,12 @@ class Inspect(Task):
     def values(self, run_record: RunRecord) -> tuple[Values, list[str]]:
         """What was counted, and what follows from it for the chip."""
         from runner.record.values import Missing
-        from runner.results.compute import chip_of, compute, memory_estimate
+        from runner.results.compute import chip_of, compute
+        from runner.results.memory_estimate import memory_estimate
 
         devices = run_record.case.topology.devices
         assert isinstance(devices, int)
         no_throughput = Missing("task=inspect measures nothing")
-        return compute(run_record, chip_of(run_record), no_throughput, devices) | memory_estimate(run_record), []
+        chip = chip_of(run_record)
+        estimate, notes = memory_estimate(run_record, chip)
+        return compute(run_record, chip, no_throughput, devices) | estimate, notes

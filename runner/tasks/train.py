@@ -19,7 +19,7 @@ class Train(TrainingTask):
     def run(self, context: Context) -> None:
         """Train until the window is complete."""
         from runner.frameworks.implementations import build_trainable, framework_of
-        from runner.frameworks.loaders import build_training_loader
+        from runner.frameworks.loaders import build_training_loader, tell_skipped
         from runner.measure.window import steps_for
 
         case = context.case
@@ -32,3 +32,4 @@ class Train(TrainingTask):
             return steps_for(case.measure.window, step_s, done_steps=done_steps, done_s=done_s)
 
         framework_of(context).train(trainable, loader, next_segment=next_segment)
+        tell_skipped(context)

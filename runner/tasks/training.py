@@ -16,7 +16,7 @@ class TrainingTask(Task):
     counts_model = True
     figures: ClassVar[tuple[str, ...]] = (
         *("throughput/*", "compute/*", "roofline/*", "time/e2e_s", "time/init_s", "time/train_s", "step/*"),
-        *("memory/*", "energy/*", "power/*", "host/*", "device/*", "overhead/*", "run/*"),
+        *("memory/*", "energy/*", "power/*", "host/*", "device/*", "overhead/*", "run/*", "data/*"),
     )
     headline: ClassVar[tuple[str, ...]] = (
         *("throughput/steady", "roofline/throughput_samples_per_second", "memory/device_peak_allocated_gib"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
@@ -23,6 +23,7 @@ from runner.core.errors import ConfigurationError
 from runner.record.names import FIGURES, unit_of
 from runner.record.task import task_named
 from runner.tools.choices import choice_rows
+from runner.tools.coverage import coverage_rows
 from runner.tools.evidence import Index, read_index, renew_index, status
 
 CORE = "throughput/core"
@@ -88,7 +89,7 @@ def model_table(index: Index, *, outside: bool = False) -> str:
                 status(mine, emulated=model.name in emulated, with_scale=True),
             )
         )
-    return _table(("`model=`", "Unit", "Data set", "Target", "Published (FlagPerf)", "Tasks", "Status"), rows)
+    return _table(("`model=`", "Unit", "Data set", "Target", "Published", "Tasks", "Status"), rows)
 
 
 def _fits(task: str, model: Recipe) -> bool:
@@ -135,13 +136,30 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
-def support_tables(*, outside: bool = False) -> str:
-    """Both support tables, vendors first; with `outside` what installed packages bring, too."""
-    index = read_index()
-    return f"{vendor_table(index, outside=outside)}\n\n{model_table(index, outside=outside)}"
+def zoo_table() -> str:
+    """The models by what they are, a line for each kind: what README has room for."""
+    kinds: dict[str, list[str]] = {}
+    for case in cases("model"):
+        area, _, rest = case.model.implementations["pytorch"].removeprefix("models.").partition(".")
+        kind = rest.rpartition(".")[0].partition(".")[0]
+        folder = area if kind == case.model.name or "." not in rest.rpartition(".")[0] else f"{area}, {kind}"
+        kinds.setdefault(folder, []).append(f"`{case.model.name}`")
+    return _table(("Kind", "`model=`"), [(kind, " ".join(names)) for kind, names in sorted(kinds.items())])
 
 
-SECTIONS = {"support": support_tables, "figures": figure_table}
+def coverage_table(index: Index) -> str:
+    """FlagPerf's training list: every model, framework and vendor of it."""
+    head, rows = coverage_rows(index)
+    return _table(head, rows)
+
+
+SECTIONS: dict[str, Callable[[], str]] = {
+    "vendors": lambda: vendor_table(read_index()),
+    "zoo": zoo_table,
+    "models": lambda: model_table(read_index()),
+    "coverage": lambda: coverage_table(read_index()),
+    "figures": figure_table,
+}
 """Name of the markers to what stands between them."""
 
 
@@ -174,7 +192,9 @@ def main(argv: list[str] | None = None) -> int:
             for problem in packages.problems():
                 sys.stderr.write(f"Warning: {problem}\n")
             others = _table(("Further choices", "What", "Status"), choice_rows())
-            sys.stdout.write(f"{support_tables(outside=True)}\n\n{others}\n\n{figure_table()}\n")
+            index = read_index()
+            tables = (vendor_table(index, outside=True), model_table(index, outside=True), others)
+            sys.stdout.write("\n\n".join([*tables, coverage_table(index), figure_table()]) + "\n")
         for path in options.write:
             path.write_text(fill(path.read_text()))
     except (ConfigurationError, OSError) as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from runner.record.report import Report
-from runner.results.rules import KEPT, PUBLISHABLE, Judgement, judge
+from runner.results.rule import KEPT, Judgement
+from runner.results.rules import PUBLISHABLE, judge
 from runner.verify.verdict import About, Check, Outcome, failed, not_applicable, passed
 
 ABOUT: About = "publication"

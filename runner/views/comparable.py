@@ -10,9 +10,10 @@ from runner.core.errors import ConfigurationError
 from runner.record.names import LAST, is_quality
 from runner.record.report import Report
 from runner.record.task import task_named
+from runner.views.meanings import known
 from runner.views.page import NULL
 from runner.views.ranking import value_of
-from runner.views.tables import emulated, known
+from runner.views.tables import emulated
 
 
 @dataclass(kw_only=True, slots=True)

@@ -13,9 +13,10 @@ from runner.record.values import known as value_known
 from runner.results.host import OTHERS, isolated
 from runner.results.rules import reasons
 from runner.views.comparable import RunResult, differing_fields
+from runner.views.meanings import known
 from runner.views.page import BEST, NULL, UNRANKED, Grid, Page
 from runner.views.ranking import Column, best_of, ratio, rule_changes, value_of, verdict
-from runner.views.tables import emulated, first_line, known, marks, measures, on_first_screen, order, publishable
+from runner.views.tables import emulated, first_line, marks, measures, on_first_screen, order, publishable
 
 _ABOUT = (
     "task",

@@ -10,11 +10,13 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from runner.record.names import FIGURES, LAST, Definition, is_quality, number, written
+from runner.record.names import FIGURES, LAST, is_quality, number, written
 from runner.record.report import Figure, Report
-from runner.record.task import meaning, task_named
+from runner.record.task import task_named
 from runner.results.rules import reasons
+from runner.views.meanings import known
 from runner.views.page import NULL, WIDTH, Grid, Page, to_rich
+from runner.views.published import published_grid
 
 EMULATED = "EMULATED on the host CPU: says nothing about this vendor's chips; never compare with real runs."
 TINY = "TINY: the same code path at a size for a small CPU; never compare with reference results."
@@ -92,14 +94,6 @@ def on_first_screen(name: str, report: Report) -> bool:
     if task is not None:
         return task.on_first_screen(name)
     return name in report.figures and report.figures[name].value is not None
-
-
-def known(name: str, report: Report) -> Definition:
-    """What a figure means; one that this version does not know is shown under its own name."""
-    try:
-        return meaning(name, report.case.get("task"), quality_mode=report.case.get("quality_mode"))
-    except KeyError:
-        return Definition(name=name, title=name, unit=report.figures[name].unit if name in report.figures else "")
 
 
 def first_line(reason: str) -> str:
@@ -253,20 +247,9 @@ def _not_publishable(made: Page, report: Report) -> None:
 
 
 def _published(made: Page, report: Report) -> None:
-    if not report.published:
-        return
-    made.note("Published by others, for orientation: not measured here, other hardware and software", "heading")
-    rows = []
-    for item in report.published:
-        name = str(item.get("figure", ""))
-        meaning = known(name, report)
-        unit = meaning.unit.format(unit=report.case.get("unit", "samples"))
-        value, shown_unit = written(item["value"], unit, meaning.form) if item.get("value") is not None else (NULL, "")
-        shown_unit += " per device" if item.get("per") == "device" else ""
-        chip = f"{item.get('devices', '?')} x {item.get('chip', '?')}"
-        rows.append([name, value, shown_unit, chip, str(item.get("precision", "")), str(item.get("source", ""))])
-    header = ["Figure", "Value", "Unit", "Chip", "Precision", "Source"]
-    made.blocks.append(Grid(header=header, rows=rows, right=frozenset({1})))
+    if report.published:
+        made.note("Published by others, for orientation: other hardware and software", "heading")
+        made.blocks.append(published_grid(report))
 
 
 def _division(made: Page, report: Report) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -13,10 +13,10 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from models.datasets.spec import DataSpec
+from models.published import Published
 from models.recipe import Recipe
 from models.trainable import Trainable
 from runner.config import resolvers
-from runner.config.published import Published
 from runner.config.schema import Case, case_from_dict
 
 
@@ -41,19 +41,16 @@ def published(model: str) -> Published:
     return _case(model, "reference").published
 
 
-@cache
-def _cache_folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory()
-
-
 def sample_spec() -> DataSpec:
-    """`data=sample` with a cache that lives as long as the test run."""
-    return DataSpec(name="sample", cache=_cache_folder().name)
+    """`data=sample` with the cache of this test run, which `tests/conftest.py` makes and removes."""
+    return DataSpec(name="sample", cache=os.environ["TOUCHSTONE_TEST_SAMPLES"])
 
 
 def dataset_spec(root: Path | None) -> DataSpec:
     """`data=dataset` under `root`."""
-    return DataSpec(name="dataset", root=None if root is None else str(root), cache=_cache_folder().name)
+    return DataSpec(
+        name="dataset", root=None if root is None else str(root), cache=os.environ["TOUCHSTONE_TEST_SAMPLES"]
+    )
 
 
 def evaluate(trainable: Trainable, batches: list[dict[str, Any]]) -> dict[str, float]:

@@ -1,16 +1,30 @@
-"""Every model of `conf/model`, built as the command line composes it."""
+"""Every model of `conf/model`, built as the command line composes it, with the first rows of its sample data."""
 
 from __future__ import annotations
 
 import importlib
+from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from language_samples import recipe
+import torch
+from language_samples import recipe, sample_spec
 
+from models.datasets.base import Batch
 from models.trainable import Trainable
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 MODELS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "none")
+ROWS = 4
+
+
+class Prepared(NamedTuple):
+    """A tiny model and its sample data as a loader would give it."""
+
+    trainable: Trainable
+    """In evaluation; nobody trains it."""
+    train: Batch
+    evaluation: Batch
 
 
 def model_class(name: str) -> type[Trainable]:
@@ -20,6 +34,20 @@ def model_class(name: str) -> type[Trainable]:
     return found
 
 
-def built(name: str, scale: str = "tiny") -> Trainable:
+def built(name: str, scale: str = "tiny", *, seed: int = 0) -> Trainable:
     """The model with random weights, on torch's default device."""
+    torch.manual_seed(seed)
     return model_class(name)(recipe(name, scale))
+
+
+@cache
+def prepared(name: str) -> Prepared:
+    """The tiny model with its batches; made once for all tests of a process."""
+    trainable = built(name).eval()
+    train, evaluation = (_first_rows(trainable, data) for data in trainable.datasets(sample_spec()))
+    return Prepared(trainable, train, evaluation)
+
+
+def _first_rows(trainable: Trainable, data: Any) -> Batch:
+    torch.manual_seed(0)
+    return trainable.collate([data[index] for index in range(ROWS)])

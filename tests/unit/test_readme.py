@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
-from itertools import product
 from pathlib import Path
 
 import pytest
 import yaml
 from hydra import compose
+from zoo import MODELS, model_class
 
 from runner.cli import TOOLS, with_vendor
+from runner.commandline.arguments import read_arguments
+from runner.commandline.suite import expanded
 from runner.config.checks import check
 from runner.config.compose import to_case
 from runner.config.schema import Case
@@ -51,10 +53,10 @@ NEEDED = (
 
 
 def cases(command: str) -> list[Case]:
-    """Every case of a command; a sweep's lists are expanded as Hydra does."""
-    words = [word for word in shlex.split(command)[1:] if word != "-m"]
-    choices = [[f"{key}={one}" for one in value.split(",")] for key, _, value in (w.partition("=") for w in words)]
-    return [to_case(compose("config", overrides=with_vendor(list(one)))) for one in product(*choices)]
+    """Every case of a command."""
+    read = read_arguments(shlex.split(command)[1:])
+    words = list(expanded(read)) if read.sweep else [tuple(read.overrides)]
+    return [to_case(compose("config", overrides=with_vendor(list(one)))) for one in words]
 
 
 def own(command: str) -> bool:
@@ -160,5 +162,12 @@ def test_the_table_of_groups_is_that_of_conf() -> None:
 
 
 def test_every_model_has_its_data_described() -> None:
-    for model in support.choices("model"):
-        assert f"| `{model}` |" in PAGES["data.md"] and f"### {model}:" in PAGES["data.md"]
+    """By a row of its own, or a decoder or classifier in that of all; by a section, which several may share."""
+    page = PAGES["data.md"]
+    sections = {name for heads in re.findall(r"^### ([^:\n]+):", page, re.M) for name in heads.split(", ")}
+    rows = {name for cell in re.findall(r"^\| (`[^|]+) \|", page, re.M) for name in re.findall(r"`([\w.]+)`", cell)}
+    shared = {"TextDecoder", "Classifier"}
+    for model in MODELS:
+        bases = {base.__name__ for base in model_class(model).__mro__}
+        assert model in sections, model
+        assert model in rows or bases & shared, model

@@ -20,17 +20,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from models.datasets.audio.ljspeech import Utterance, encode
-
-SAMPLE_RATE_HZ = 22050
-FFT_SIZE = 1024
-HOP = 256
-MAX_MEL_HZ = 8000.0
-FLOOR = 1e-5
-"""Smallest mel amplitude before the logarithm. These five are the published case's (FlagPerf, NVIDIA's Tacotron 2)."""
+from models.datasets.audio.mels import HOP, SAMPLE_RATE_HZ, log_mel
 
 VOWELS = "aeiou"
 TRAINING_CLIPS = 512
 EVALUATION_CLIPS = 64
+SAMPLE_CLIPS = range(192), range(192, 224)
+"""Training and evaluation clips where sound alone is wanted."""
 
 
 class Sound(NamedTuple):
@@ -104,31 +100,17 @@ def _through_formants(source: NDArray[np.float64], formants_hz: tuple[float, ...
     return total
 
 
+def spoken_clip(index: int, symbols: int) -> tuple[str, Tensor]:
+    """Text of about `symbols` characters (give or take a quarter) and how it sounds: float32 samples (N,)."""
+    random = np.random.default_rng([index, symbols])
+    text = text_of(random, int(random.integers(max(3, symbols * 3 // 4), symbols * 5 // 4 + 1)))
+    return text, torch.from_numpy(synthesise(text, random).astype(np.float32))
+
+
 @functools.cache
-def _filters(mels: int) -> Tensor:
-    from transformers.audio_utils import mel_filter_bank
-
-    bank = mel_filter_bank(
-        num_frequency_bins=FFT_SIZE // 2 + 1,
-        num_mel_filters=mels,
-        min_frequency=0.0,
-        max_frequency=MAX_MEL_HZ,
-        sampling_rate=SAMPLE_RATE_HZ,
-        norm="slaney",
-        mel_scale="slaney",
-    )
-    return torch.from_numpy(np.asarray(bank, dtype=np.float32))
-
-
-def log_mel(audio: Tensor, *, mels: int = 80) -> Tensor:
-    """Natural log of mel amplitudes: (T, mels) float32 for samples (N,), with T = 1 + N // 256.
-
-    The published front end: magnitude of a 1024-point Fourier transform with a Hann window every 256 samples, reflected
-    at the ends, through Slaney's mel filters from 0 to 8 kHz (librosa's default), not below 1e-5.
-    """
-    window = torch.hann_window(FFT_SIZE, device=audio.device)
-    spectrum = torch.stft(audio, FFT_SIZE, HOP, window=window, center=True, pad_mode="reflect", return_complex=True)
-    return (spectrum.abs().T @ _filters(mels)).clamp(min=FLOOR).log()
+def spoken_clips(clips: range, symbols: int) -> tuple[Tensor, ...]:
+    """How the clips of these numbers sound, made once for all who use them."""
+    return tuple(spoken_clip(index, symbols)[1] for index in clips)
 
 
 class SpeechSample(Dataset[Utterance]):
@@ -138,10 +120,7 @@ class SpeechSample(Dataset[Utterance]):
         self.texts: list[str] = []
         self.utterances: list[Utterance] = []
         for index in range(first_clip, first_clip + clips):
-            random = np.random.default_rng([index, symbols_per_clip])
-            length = int(random.integers(max(3, symbols_per_clip * 3 // 4), symbols_per_clip * 5 // 4 + 1))
-            text = text_of(random, length)
-            audio = torch.from_numpy(synthesise(text, random).astype(np.float32))
+            text, audio = spoken_clip(index, symbols_per_clip)
             self.texts.append(text)
             self.utterances.append(Utterance(encode(text), log_mel(audio, mels=mels)))
 

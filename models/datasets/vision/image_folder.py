@@ -2,60 +2,70 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any
 
-from PIL import Image
-from torchvision.datasets import ImageFolder
-from torchvision.transforms import v2
+import numpy as np
+from torch.utils.data import Dataset
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from models.datasets.base import DataError, Datasets
 from models.datasets.reading import Reader
-from models.datasets.vision.images import IMAGENET_MEAN, IMAGENET_STD, LabelledImage
+from models.datasets.vision.images import LabelledImage
+from models.datasets.vision.views import View, Views
 
 LAYOUT = "train/<class>/*.JPEG and val/<class>/*.JPEG, the same class folders in both"
-CROP_FRACTION = 224 / 256
-"""Evaluation looks at the centre 224 pixels of an image whose shorter edge was resized to 256."""
+NAMED = 5
+"""Folders that an error names; the others are an ellipsis."""
 
 
-class LabelledFolder(ImageFolder):  # type: ignore[misc]
-    """`ImageFolder` whose errors say which file or folder is at fault, what was expected and where to get it."""
+class LabelledFolder(Dataset[LabelledImage]):
+    """Images by class and by name, both in alphabetical order; hidden files and folders are left out.
 
-    def __init__(self, folder: Path, *, transform: Any, source: str) -> None:
+    1.28 million names lie in one block of bytes, not in as many Python objects: loader processes share it.
+    """
+
+    def __init__(self, folder: Path, *, view: View, source: str) -> None:
+        """List the images.
+
+        Raises:
+            DataError: the folder is missing, or it or one of its classes is empty.
+        """
+        self.folder, self.view = folder, view
         self.files = Reader(expected="a whole JPEG or PNG file", source=source)
+        layout = Reader(expected=LAYOUT, source=source)
         if not folder.is_dir():
-            raise DataError("Image folder not found", where=folder, expected=LAYOUT, source=source)
-        with Reader(expected=LAYOUT, source=source).reading(folder):
-            try:
-                super().__init__(str(folder), transform=transform, loader=self._read)
-            except FileNotFoundError as error:  # torchvision says which class has no image
-                raise DataError(str(error), where=folder, expected=LAYOUT, source=source) from error
+            raise layout.error("Image folder not found", folder)
+        with layout.reading(folder):
+            self.classes = _listed(folder, folders=True)
+            names = [[os.fsencode(name) for name in _listed(folder / one, folders=False)] for one in self.classes]
+        if not self.classes:
+            raise layout.error("No class folders", folder)
+        if empty := [one for one, found in zip(self.classes, names, strict=True) if not found]:
+            raise layout.error(f"No images of class {_few(empty)}", folder)
+        self._labels = np.repeat(np.arange(len(names), dtype=np.int32), [len(found) for found in names])
+        self._ends = np.cumsum([len(name) for found in names for name in found])
+        self._names = b"".join(name for found in names for name in found)
+
+    def __len__(self) -> int:
+        return len(self._ends)
 
     def __getitem__(self, index: int) -> LabelledImage:
-        return LabelledImage(*super().__getitem__(index))
+        label = int(self._labels[index])
+        image = self.files.image(self.folder / self.classes[label] / self._name(index), "Cannot read an image")
+        return LabelledImage(self.view(image), label)
 
-    def _read(self, path: str) -> Image.Image:
-        image: Image.Image = self.files.image(path, "Cannot read an image")
-        return image
-
-
-def training_transform(image_size: int) -> Any:
-    """Random crop of 8 to 100 % of the area, resized; flip; ImageNet's mean and deviation: float32 [3, size, size]."""
-    return v2.Compose([v2.RandomResizedCrop(image_size, antialias=True), v2.RandomHorizontalFlip(), *_to_tensor()])
+    def _name(self, index: int) -> str:
+        begin = self._ends[index - 1] if index else 0
+        return os.fsdecode(self._names[begin : self._ends[index]])
 
 
-def evaluation_transform(image_size: int) -> Any:
-    """Shorter edge resized to 256 for 224 pixels, in proportion for other sizes; centre crop; mean and deviation."""
-    resize = v2.Resize(round(image_size / CROP_FRACTION), antialias=True)
-    return v2.Compose([resize, v2.CenterCrop(image_size), *_to_tensor()])
-
-
-def image_folders(root: Path, *, image_size: int, classes: int, source: str) -> Datasets:
+def image_folders(root: Path, *, views: Views, classes: int, source: str) -> Datasets:
     """Training and evaluation images under `root`.
 
     Args:
         root: folder that holds `train` and `val`.
-        image_size: edge of the square the network sees, in pixels.
+        views: what the network sees of an image in training and evaluation.
         classes: outputs of the network; there must be as many class folders.
         source: where the data set is to be had, for error messages.
 
@@ -63,11 +73,11 @@ def image_folders(root: Path, *, image_size: int, classes: int, source: str) -> 
         DataError: a folder is missing or holds no images, or the class folders differ or are not `classes`. An
             unreadable image raises it when it is reached.
     """
-    train = LabelledFolder(root / "train", transform=training_transform(image_size), source=source)
-    evaluation = LabelledFolder(root / "val", transform=evaluation_transform(image_size), source=source)
+    train = LabelledFolder(root / "train", view=views.training, source=source)
+    evaluation = LabelledFolder(root / "val", view=views.evaluation, source=source)
     if differing := sorted(set(train.classes) ^ set(evaluation.classes)):
-        named = ", ".join(differing[:5]) + (" …" if len(differing) > 5 else "")  # noqa: PLR2004
-        raise DataError(f"train and val hold different classes ({named})", where=root, expected=LAYOUT, source=source)
+        problem = f"train and val hold different classes ({_few(differing)})"
+        raise DataError(problem, where=root, expected=LAYOUT, source=source)
     if len(train.classes) != classes:
         problem = f"Found {len(train.classes)} class folders for a network of {classes} classes"
         expected = f"{classes} class folders in each of train and val"
@@ -75,8 +85,14 @@ def image_folders(root: Path, *, image_size: int, classes: int, source: str) -> 
     return Datasets(train, evaluation)
 
 
-def _to_tensor() -> list[Any]:
-    """From a PIL image to a normalised float32 tensor."""
-    import torch
+def _listed(folder: Path, *, folders: bool) -> list[str]:
+    """Names of the visible folders or images in a folder, sorted; no file is opened or asked about by itself."""
+    with os.scandir(folder) as entries:
+        visible = (entry for entry in entries if not entry.name.startswith("."))
+        if folders:
+            return sorted(entry.name for entry in visible if entry.is_dir())
+        return sorted(entry.name for entry in visible if entry.name.lower().endswith(IMG_EXTENSIONS))
 
-    return [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)]
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:NAMED]) + (" …" if len(names) > NAMED else "")

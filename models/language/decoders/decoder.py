@@ -30,6 +30,13 @@ class DecoderSizes:
     heads: int
     intermediate: int
     sequence_length: int
+    vocabulary_multiple: int = 1
+    """The embedding is padded to a multiple of this, as Megatron does for its kernels."""
+
+    @property
+    def padded_vocabulary(self) -> int:
+        """Rows of the embedding."""
+        return -(-self.vocabulary // self.vocabulary_multiple) * self.vocabulary_multiple
 
 
 class Decoder(Trainable):

@@ -27,14 +27,11 @@ LAYOUT = f"{megatron.LAYOUT} to train on; {lambada.LAYOUT} to evaluate on"
 class Gpt2Architecture(DecoderSizes):
     """Sizes of a GPT-2 (Radford et al. 2019; learned positions, LayerNorm before each block, GELU)."""
 
-    vocabulary_multiple: int
-    """The embedding is padded to a multiple of this, as Megatron does for its kernels."""
     dropout: float
-
-    @property
-    def padded_vocabulary(self) -> int:
-        """Rows of the embedding."""
-        return -(-self.vocabulary // self.vocabulary_multiple) * self.vocabulary_multiple
+    positions: int | None = None
+    """Rows of the positions' embedding; None for `sequence_length`."""
+    initial_std: float = 0.02
+    """Standard deviation of the initial weights; by sqrt(2 x layers) less for what writes onto the residual stream."""
 
 
 class Gpt2(Decoder):
@@ -67,24 +64,29 @@ class Gpt2(Decoder):
         return Datasets(Sequences(tokens, sequence_length=length, vocabulary=vocabulary), evaluation)
 
     def build(self) -> nn.Module:
-        """Transformers' GPT-2 without its cache and its look at the mask."""
-        from transformers import GPT2Config, GPT2LMHeadModel
+        """Transformers' GPT-2."""
+        return gpt2_network(self.sizes)
 
-        sizes = self.sizes
-        config = GPT2Config(
-            vocab_size=sizes.padded_vocabulary,
-            n_positions=sizes.sequence_length,
-            n_embd=sizes.hidden,
-            n_layer=sizes.layers,
-            n_head=sizes.heads,
-            n_inner=sizes.intermediate,
-            resid_pdrop=sizes.dropout,
-            embd_pdrop=sizes.dropout,
-            attn_pdrop=sizes.dropout,
-            bos_token_id=0,
-            eos_token_id=0,
-            use_cache=False,
-            attn_implementation=CAUSAL,
-        )
-        network: nn.Module = GPT2LMHeadModel(config)
-        return network
+
+def gpt2_network(sizes: Gpt2Architecture) -> nn.Module:
+    """Transformers' GPT-2 without its cache and its look at the mask."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(
+        vocab_size=sizes.padded_vocabulary,
+        n_positions=sizes.positions or sizes.sequence_length,
+        n_embd=sizes.hidden,
+        n_layer=sizes.layers,
+        n_head=sizes.heads,
+        n_inner=sizes.intermediate,
+        resid_pdrop=sizes.dropout,
+        embd_pdrop=sizes.dropout,
+        attn_pdrop=sizes.dropout,
+        initializer_range=sizes.initial_std,
+        bos_token_id=0,
+        eos_token_id=0,
+        use_cache=False,
+        attn_implementation=CAUSAL,
+    )
+    network: nn.Module = GPT2LMHeadModel(config)
+    return network

@@ -1,83 +1,74 @@
-"""Llama: a decoder trained on the next token, judged by the perplexity of held-out text."""
+"""Llama: rotary positions, RMSNorm before each block, SwiGLU; of every generation and of those built like it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from torch import Tensor, nn
+import torch
+from torch import nn
 
-from models.datasets.base import Batch, Datasets
-from models.datasets.language.samples.text_sample import text_sample
-from models.datasets.language.tokens.flat_tokens import LAYOUT, flat_token_datasets
-from models.datasets.language.tokens.next_token import Sequences
-from models.datasets.root import dataset_root
-from models.datasets.spec import DataSpec
 from models.language.decoders.attention import CAUSAL
-from models.language.decoders.decoder import Decoder, DecoderSizes
-from models.language.loss import sequence_losses
-from models.metrics import Mean
-from models.recipe import Recipe
+from models.language.decoders.decoder import DecoderSizes
+from models.language.decoders.text_decoder import TextDecoder
+
+ONTO_RESIDUAL = ("o_proj.weight", "down_proj.weight", "down_proj")
+"""Ends of the names of what writes onto the residual stream."""
 
 
 @dataclass(kw_only=True, slots=True)
 class LlamaArchitecture(DecoderSizes):
-    """Sizes of a Llama 2 (Touvron et al. 2023; rotary positions, RMSNorm before each block, SwiGLU, untied head)."""
+    """Sizes of a Llama (Touvron et al. 2023; no biases, untied head)."""
 
     key_value_heads: int
-    """As many as `heads` in the 7B model; fewer are shared by groups of heads."""
+    """As many as `heads`, or fewer that groups of heads share."""
     norm_epsilon: float
+    rope_base: float = 1.0e4
+    initial_std: float = 0.02
+    """Standard deviation of the initial weights."""
+    scaled_residuals: bool = False
+    """Divide it by sqrt(2 x layers) for what writes onto the residual stream, as Megatron-LM and PaddleNLP do."""
 
 
-class Perplexity(Mean):
-    """Exponential of the mean cross entropy per token, over all ranks' sequences, which are of one length."""
+class Llama(TextDecoder):
+    """Llama 1, 2, 3 or a model of the same form, such as Aquila 2, trained from random weights."""
 
-    def compute(self) -> Tensor:
-        """The perplexity of what was seen since `reset`."""
-        return super().compute().exp()
-
-
-class Llama(Decoder):
-    """Llama 2 with the training case of FlagPerf's `llama2_7b`."""
-
-    architecture = LlamaArchitecture
-
-    def __init__(self, recipe: Recipe) -> None:
-        super().__init__(recipe)
-        self.metrics = {"perplexity": Perplexity()}
-
-    def evaluate(self, batch: Batch) -> None:
-        """Cross entropy of each sequence."""
-        self.metrics["perplexity"].update(sequence_losses(self.logits(batch), batch["targets"]))
-
-    def datasets(self, spec: DataSpec) -> Datasets:
-        """Next-token sequences, of which a part is held out."""
-        length, vocabulary, source = self.sizes.sequence_length, self.sizes.vocabulary, self.recipe.data_source
-        if spec.name == "dataset":
-            root = dataset_root(spec, expected=LAYOUT, source=source)
-            return flat_token_datasets(root, sequence_length=length, vocabulary=vocabulary, source=source)
-        sample = text_sample(spec.cache_path, "bpe", vocabulary)
-        parts = (sample.train, sample.evaluation)
-        return Datasets(*(Sequences(part, sequence_length=length, vocabulary=vocabulary) for part in parts))
+    architecture: ClassVar[type[LlamaArchitecture]] = LlamaArchitecture
 
     def build(self) -> nn.Module:
+        """The network with its initial weights."""
+        network = self.assemble()
+        if self.sizes.scaled_residuals:
+            with torch.no_grad():
+                for name, parameter in network.named_parameters():
+                    if name.endswith(ONTO_RESIDUAL):
+                        parameter.div_((2 * self.sizes.layers) ** 0.5)
+        return network
+
+    def assemble(self) -> nn.Module:
         """Transformers' Llama without its cache and its look at the mask."""
         from transformers import LlamaConfig, LlamaForCausalLM
 
-        sizes = self.sizes
-        config = LlamaConfig(
-            vocab_size=sizes.vocabulary,
-            hidden_size=sizes.hidden,
-            intermediate_size=sizes.intermediate,
-            num_hidden_layers=sizes.layers,
-            num_attention_heads=sizes.heads,
-            num_key_value_heads=sizes.key_value_heads,
-            max_position_embeddings=sizes.sequence_length,
-            rms_norm_eps=sizes.norm_epsilon,
-            tie_word_embeddings=False,
-            bos_token_id=None,
-            eos_token_id=None,
-            use_cache=False,
-            attn_implementation=CAUSAL,
-        )
-        network: nn.Module = LlamaForCausalLM(config)
+        network: nn.Module = LlamaForCausalLM(LlamaConfig(**self.options()))
         return network
+
+    def options(self) -> dict[str, Any]:
+        """What the configurations of transformers' models of this form have in common."""
+        sizes = self.sizes
+        return {
+            "vocab_size": sizes.padded_vocabulary,
+            "hidden_size": sizes.hidden,
+            "intermediate_size": sizes.intermediate,
+            "num_hidden_layers": sizes.layers,
+            "num_attention_heads": sizes.heads,
+            "num_key_value_heads": sizes.key_value_heads,
+            "max_position_embeddings": sizes.sequence_length,
+            "rms_norm_eps": sizes.norm_epsilon,
+            "rope_parameters": {"rope_type": "default", "rope_theta": sizes.rope_base},
+            "initializer_range": sizes.initial_std,
+            "tie_word_embeddings": False,
+            "bos_token_id": None,
+            "eos_token_id": None,
+            "use_cache": False,
+            "attn_implementation": CAUSAL,
+        }

@@ -225,3 +225,31 @@ class TestUnitsAndParameters:
         costs = account(Lookup, model=recipe(Optimizer(name="sgd", lr=0.1)))
         assert costs.parameters == 400
         assert costs.minimum_bytes_per_sample == 4 * (2 + 2 + 2) * 400 / 8 + 8
+
+
+class Table(Double):
+    """A table of 1000 rows of 6 of which 4 are looked up and added, and a layer of 6 to 1 without bias."""
+
+    def build(self) -> nn.Module:
+        return nn.Sequential(nn.EmbeddingBag(1000, 6, mode="sum", sparse=True), nn.Linear(6, 1, bias=False))
+
+    def synthetic_batch(self, batch_size: int) -> Batch:
+        return {"x": torch.randint(1000, (batch_size, 4)), "count": batch_size}
+
+
+class TestSparseGradientsByHand:
+    @pytest.mark.parametrize("batch_size", [1, 3, 8])
+    @pytest.mark.parametrize("device", ["meta", "cpu"])
+    def test_they_hold_the_rows_of_one_pass(
+        self, batch_size: int, device: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Table, "count_device", device)
+        costs = account(Table, model=recipe(Optimizer(name="adagrad", lr=0.1)), batch_size=batch_size)
+        assert costs.gradient_bytes == 8 * 4 * (6 * 4 + 8) + 6 * 4
+        assert costs.optimizer_state_bytes == 4 * (6000 + 6) + 2 * 4
+        assert costs.flops_forward_per_sample == 2 * 6
+
+    def test_the_least_traffic_leaves_the_table_out(self) -> None:
+        costs = account(Table, model=recipe(Optimizer(name="adagrad", lr=0.1)))
+        # The layer: read by both passes, gradient written and read, weight and sum read and written, a count.
+        assert costs.minimum_bytes_per_sample == (6 * 4 * (2 + 2 + 4) + 2 * 4) / 8 + 4 * 8

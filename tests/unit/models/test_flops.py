@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from models.account import Account
 from models.datasets.base import Batch
-from models.flops import UncountedOperatorError
+from models.flops import ModelFlops, UncountedOperatorError
 
 SEQUENCE, WIDTH, HEADS = 12, 16, 4
 
@@ -110,6 +110,23 @@ class TestOtherOperators:
         costs = account(Checkpointed)
         assert costs.flops_per_sample == account(Mlp).flops_per_sample
         assert costs.saved_activation_bytes_per_sample == 40
+
+    @pytest.mark.parametrize(
+        ("left", "right", "groups", "expected"),
+        [
+            ((32, 16), (4, 16, 8), 4, 2 * 32 * 16 * 8),  # rows are shared out
+            ((16, 32), (32, 8), 4, 2 * 16 * 32 * 8),  # the inner places are
+            ((4, 24, 16), (16, 32), 4, 2 * 24 * 16 * 32),  # columns are
+            ((4, 24, 16), (4, 16, 8), None, 2 * 4 * 24 * 16 * 8),  # nothing is: a batch
+        ],
+    )
+    def test_grouped_product(
+        self, left: tuple[int, ...], right: tuple[int, ...], groups: int | None, expected: int
+    ) -> None:
+        with torch.device("meta"), ModelFlops() as counted:
+            ends = None if groups is None else torch.empty(groups, dtype=torch.int32)
+            F.grouped_mm(torch.empty(left), torch.empty(right), offs=ends)
+        assert counted.get_total_flops() == expected
 
     def test_matrix_times_vector(self) -> None:
         class Vector(Double):

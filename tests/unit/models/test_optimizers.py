@@ -46,7 +46,7 @@ def test_a_group_that_matches_nothing_is_refused() -> None:
         told(Optimizer(name="sgd", lr=0.1, groups=(ParameterGroup(match=("trunk.*",)),)))
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "lamb", "adafactor", "rmsprop"])
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "lamb", "adafactor", "rmsprop", "adagrad"])
 def test_every_optimizer_takes_a_step(name: str) -> None:
     model = nn.Linear(4, 4)
     optimizer = build_optimizer(Optimizer(name=name, lr=0.1), model.named_parameters())  # type: ignore[arg-type]

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shutil
 import sys
 import sysconfig
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from models.datasets.base import DataError
-from models.datasets.cache import temporary_folder
+from models.datasets.cache import prepared, temporary_folder
 from models.datasets.language.tokens.token_stream import TokenFile, check_vocabulary, open_npy
 from models.datasets.reading import Reader
 
@@ -81,7 +79,7 @@ def read_documents(files: Iterable[Path]) -> list[str]:
 def text_sample(cache: Path, kind: Kind, vocabulary: int) -> TextSample:
     """The corpus tokenised with a vocabulary of at most `vocabulary` entries.
 
-    Several ranks may ask at once: each prepares its own draft, the first to finish puts it in place, all read that one.
+    Several ranks may ask at once (see `models.datasets.cache.prepared`).
     Where the cache cannot be written, or what it holds is damaged, the user's temporary folder takes its place.
 
     Args:
@@ -106,15 +104,7 @@ def text_sample(cache: Path, kind: Kind, vocabulary: int) -> TextSample:
 
 def _kept(folder: Path, files: list[Path], kind: Kind, vocabulary: int) -> TextSample:
     """What is in `folder`, prepared first where it is missing."""
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".text_"))
-        try:
-            _prepare(draft, files, kind, vocabulary)
-            _put_in_place(draft, folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    return _load(folder)
+    return _load(prepared(folder, lambda draft: _prepare(draft, files, kind, vocabulary)))
 
 
 def _digest(files: list[Path]) -> str:
@@ -156,14 +146,6 @@ def train_tokenizer(documents: list[str], kind: Kind, vocabulary: int) -> Any:
     trainer = make_trainer(vocab_size=vocabulary, special_tokens=SPECIAL[kind], show_progress=False)
     tokenizer.train_from_iterator(documents, trainer)
     return tokenizer
-
-
-def _put_in_place(draft: Path, folder: Path) -> None:
-    try:
-        draft.rename(folder)
-    except OSError:
-        if not folder.exists():  # otherwise another rank was first, and its files serve as well
-            raise
 
 
 def _load(folder: Path) -> TextSample:

@@ -11,6 +11,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from models.datasets.language.samples.text_sample import corpus_files, held_out, read_documents
+from models.datasets.language.tokens.bpe_files import VOCABULARY, read_bpe
 from models.datasets.language.tokens.next_token import IGNORED, TokenExample
 from models.datasets.language.tokens.token_stream import Tokens, check_vocabulary
 from models.datasets.reading import Reader
@@ -20,8 +21,6 @@ LAYOUT = (
     f'<root>/{FILE}: one JSON object per line, {{"text": "a passage with its last word"}}; beside it GPT-2\'s '
     "vocab.json (token to id) and merges.txt (one pair per line)"
 )
-LARGEST_ID = 2**31
-"""Ids of tokenizers are 32-bit numbers."""
 PASSAGES = 1024
 """Passages taken from the sample corpus."""
 LAST_WORD = re.compile(r" ([A-Za-z]{2,})(?=\s)")
@@ -112,21 +111,9 @@ def gpt2_tokenizer(root: Path, *, source: str) -> Any:
     """
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    vocabulary_path, merges_path = root / "vocab.json", root / "merges.txt"
     reader = Reader(expected=LAYOUT, source=source)
-    vocabulary = reader.json(vocabulary_path)
-    if not isinstance(vocabulary, dict) or not set(map(type, vocabulary.values())) <= {int}:
-        raise reader.error("Not an object of ids", vocabulary_path)
-    ids = sorted(vocabulary.values())
-    if len(set(ids)) < len(ids) or not all(0 <= number < LARGEST_ID for number in ids):
-        raise reader.error("Ids stand twice, or are negative or far too large", vocabulary_path)
-    lines = reader.text(merges_path).split("\n")
-    merges = [line.partition(" ")[::2] for line in lines if line and not line.startswith("#version")]
-    for first, second in merges:
-        if not {first, second, first + second} <= vocabulary.keys():
-            problem = f"Merge {f'{first} {second}'!r} does not fit the vocabulary in {vocabulary_path.name}"
-            raise reader.error(problem, merges_path)
-    with reader.reading(vocabulary_path, "No tokenizer can be made of it"):
+    vocabulary, merges = read_bpe(root, reader)
+    with reader.reading(root / VOCABULARY, "No tokenizer can be made of it"):
         tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     return tokenizer

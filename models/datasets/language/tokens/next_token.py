@@ -67,7 +67,7 @@ class Sequences(Dataset[TokenExample]):
         """
         start = (self.first + index) * self.sequence_length
         ids = self.tokens.read(start, start + self.sequence_length + 1)
-        check_vocabulary(ids, self.vocabulary, self.tokens.path, f"From token {start} on,")
+        check_vocabulary(ids, self.vocabulary, self.tokens.path, f"From token {start} of its part on,")
         return TokenExample(ids[:-1], ids[1:], self.sequence_length)
 
 

@@ -58,6 +58,11 @@ class TokenFile:
             offset, size = offset + len(part), size - len(part)
         return b"".join(parts)
 
+    def part(self, start: int, stop: int) -> TokenFile:
+        """Ids `start` (inclusive) to `stop` (exclusive), for themselves."""
+        offset = self.offset_bytes + start * self.dtype.itemsize
+        return TokenFile(path=self.path, dtype=self.dtype, offset_bytes=offset, length=stop - start)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the description alone: an open file does not travel to another process."""
         return _token_file, (self.path, self.dtype, self.offset_bytes, self.length)

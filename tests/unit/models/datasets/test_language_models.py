@@ -10,7 +10,7 @@ import pytest
 import torch
 from language_samples import dataset_spec, recipe, sample_spec
 from language_trainables import build
-from torch.utils._python_dispatch import TorchDispatchMode
+from no_waiting import NoWaiting
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.datasets.base import DataError, evaluation_loader
@@ -54,18 +54,6 @@ def test_parameters_and_flops_are_counted_on_the_meta_device(model: str, scale: 
     assert backward.get_total_flops() == pytest.approx(2 * forward.get_total_flops(), rel=1e-9)
     counts = trainable.count(batch)
     assert (counts.samples, counts.tokens) == (2, 2 * trainable.sizes.sequence_length)  # type: ignore[union-attr]
-
-
-class NoWaiting(TorchDispatchMode):
-    """Fails on operators whose result the host must have, or whose shape depends on the data."""
-
-    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero")
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.overloadpacket.__name__
-        assert name not in self.WAITING, f"{name} waits for the device"
-        assert not (name == "index" and any(i is not None and i.dtype == torch.bool for i in args[1])), "boolean index"
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("model", MODELS)

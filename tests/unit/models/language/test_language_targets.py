@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pytest
 from language_samples import recipe, sample_spec
+from zoo import MODELS, model_class
 
+from models.datasets.language.samples.text_sample import text_sample
 from models.datasets.language.tokens.next_token import IGNORED
 from models.language.decoders.gpt2 import Gpt2
-from models.language.decoders.llama import Llama
+from models.language.decoders.text_decoder import TextDecoder
 from models.language.encoders.bert import BertPretraining
+
+TEXT_DECODERS = [model for model in MODELS if getattr(model_class(model), "datasets", None) is TextDecoder.datasets]
 
 
 def test_mlm_target_is_above_the_most_frequent_word() -> None:
@@ -37,13 +42,13 @@ def test_last_word_target_is_above_the_best_constant_answer() -> None:
     assert case.training.quality.targets["lambada_accuracy"] > 1.5 * best
 
 
-def test_perplexity_target_is_below_the_unigram_models() -> None:
-    case = recipe("llama2_7b")
-    trainable = Llama(case)
-    train, evaluation = trainable.datasets(sample_spec())
-    known = train.tokens.read(0, train.tokens.length)  # type: ignore[attr-defined]
-    counts = np.bincount(known, minlength=trainable.sizes.vocabulary) + 1
+@pytest.mark.parametrize("model", TEXT_DECODERS)
+def test_perplexity_target_is_below_the_unigram_models(model: str) -> None:
+    case = recipe(model)
+    vocabulary = case.architecture["vocabulary"]
+    sample = text_sample(sample_spec().cache_path, "bpe", vocabulary)
+    counts = np.bincount(sample.train.read(0, sample.train.length), minlength=vocabulary) + 1
     log_shares = np.log(counts / counts.sum())
-    targets = np.concatenate([evaluation[index].targets for index in range(case.training.quality.samples or 0)])
-    unigram = float(np.exp(-log_shares[targets].mean()))
+    length = (case.training.quality.samples or 0) * case.architecture["sequence_length"]
+    unigram = float(np.exp(-log_shares[sample.evaluation.read(1, length + 1)].mean()))
     assert 1 < case.training.quality.targets["perplexity"] < 0.5 * unigram

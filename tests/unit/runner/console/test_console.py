@@ -65,7 +65,7 @@ class Stage:
 
 def test_header_says_what_runs():
     text = Stage().start(detected=True).text
-    assert "model      bert, scale=reference, 32 sequences per device and pass, 2 passes per step" in text
+    assert "model      bert, scale=reference, batch 32 per device and pass, 2 passes per step" in text
     assert "precision  fp32: float32 weights, computed in float32" in text
     assert "vendor     cpu, Host CPU (found on this machine" in text
     assert "topology   single, 1 device" in text

@@ -1,50 +1,51 @@
-"""The order of batches that a recipe asks for, as the training loader gets it."""
+"""What a rank trains on: its share of repeated examples, its own random numbers."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from torch.utils.data import Dataset
+import torch
+from toy import CPU_SPEC, lone_context
 
+from benchmarks.engine import compose_case
+from hardware.vendors.cpu import Cpu
 from models.datasets.base import Datasets
-from models.datasets.batching import AspectSampler
 from models.training import Batching
-from runner.core.errors import ConfigurationError
-from runner.frameworks.loaders import _sampler
+from runner.frameworks.implementations import build_trainable
+from runner.frameworks.loaders import build_training_loader
+from runner.measure.context import Context
 
 
-class Shapes(Dataset[Any]):
-    """Images by their aspect ratios alone."""
-
-    def __init__(self, ratios: list[float]) -> None:
-        self.ratios = ratios
-
-    def __len__(self) -> int:
-        return len(self.ratios)
-
-    def aspect_ratios(self) -> list[float]:
-        return self.ratios
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    case = compose_case("model=vit", "vendor=cpu", "scale=tiny", "data=sample")
+    training = replace(case.model.training, batching=Batching(repeats=4), batch_size=2)
+    return lone_context(replace(case, model=replace(case.model, train=training)), tmp_path, Cpu(CPU_SPEC))
 
 
-def context(rank: int, world: int) -> Any:
-    training = SimpleNamespace(batching=Batching(by="aspect"), batch_size=3)
-    case = SimpleNamespace(model=SimpleNamespace(training=training), seed=5)
-    return SimpleNamespace(case=case, rank=rank, world=world)
+def begun(context: Context, *, rank: int = 0, world: int = 1, done_steps: int = 0) -> tuple[list[Any], float]:
+    """The first batches of a rank, and the next random number of its process."""
+    one = replace(context, rank=rank, local_rank=rank, world=world)
+    trainable = build_trainable(one)
+    numbered: Any = [torch.tensor(number) for number in range(64)]
+    trainable.collate = lambda examples: {"examples": [int(example) for example in examples]}  # type: ignore[method-assign]
+    loader = build_training_loader(one, trainable, Datasets(numbered, numbered), done_steps=done_steps)
+    return [batch["examples"] for batch in islice(iter(loader), 4)], float(torch.rand(()))
 
 
-def test_aspect_batches_are_each_ranks_own_from_the_batch_asked_for() -> None:
-    ratios = [0.6, 1.0, 1.5, 2.4] * 9
-    data = Datasets(Shapes(ratios), Shapes([]))
-    for rank in range(2):
-        found = islice(_sampler(context(rank, 2), data, 4), 5)
-        wanted = islice(AspectSampler(ratios, batch_size=3, rank=rank, world=2, seed=5), 4, 9)
-        assert list(found) == list(wanted)
+def test_copies_go_to_different_ranks_that_draw_different_numbers(context: Context) -> None:
+    ranks = [begun(context, rank=rank, world=4) for rank in range(4)]
+    assert all(batches == ranks[0][0] for batches, _ in ranks)
+    assert len({number for _, number in ranks}) == 4
+    assert ranks[1] == begun(context, rank=1, world=4)
 
 
-def test_data_without_aspect_ratios_is_refused() -> None:
-    data: Any = Datasets([1, 2, 3], [])  # type: ignore[arg-type]
-    with pytest.raises(ConfigurationError, match=r"batching\.by=aspect is not possible here: .*aspect ratio"):
-        _sampler(context(0, 1), data, 0)
+def test_a_resumed_part_goes_on_with_the_examples_that_come_next_and_other_numbers(context: Context) -> None:
+    whole, first = begun(context)
+    rest, second = begun(context, done_steps=2)
+    assert rest[:2] == whole[2:]
+    assert first != second and begun(context, done_steps=2)[1] == second

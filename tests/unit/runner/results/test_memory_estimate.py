@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from report_folders import Folder, case
+from report_folders import NVIDIA, Folder, case
 
 from runner.core.events import Name
 from runner.results.build import build
@@ -19,6 +20,8 @@ ACCOUNT = {
     "flops_per_sample": 1.9e14,
     "minimum_bytes_per_sample": 1e11,
     "parameter_bytes": 4 * PARAMETERS,
+    "largest_unit_bytes": 4 * 202_383_360,
+    "root_unit_bytes": 4 * (PARAMETERS - 32 * 202_383_360),
     "gradient_bytes": 4 * PARAMETERS,
     "weight_copy_bytes": 2 * MULTIPLIED,
     "optimizer_state_bytes": 8 * PARAMETERS,
@@ -55,3 +58,36 @@ def test_an_account_without_copies_gives_no_total(tmp_path: Path) -> None:
     figures = build(folder.path).figures
     assert figures["estimate/total_gib"].value is None
     assert "did not count" in (figures["estimate/total_gib"].reason or "")
+
+
+def test_sharded_training_has_an_eighth_of_the_state_and_gathers_two_blocks(tmp_path: Path) -> None:
+    """A block of Llama-2-7B has 4 x 4096^2 + 3 x 4096 x 11008 + 2 x 4096 parameters; the rest lies apart."""
+    asked = case("inspect", devices=8)
+    asked.topology.fsdp = 8
+    folder = Folder(tmp_path / "run", asked)
+    folder.tell(Name.ACCOUNT, ACCOUNT)
+    figures = build(folder.path).figures
+    apart = 2 * 32_000 * 4_096 + 4_096
+    block = 4 * 4_096**2 + 3 * 4_096 * 11_008 + 2 * 4_096
+    by_hand = {
+        "weights": 4 * PARAMETERS / 8,
+        "gradients": 4 * PARAMETERS / 8,
+        "optimizer": 8 * PARAMETERS / 8,
+        "weight_copies": 2 * (apart + 2 * block),
+        "gradient_buckets": 4 * (apart + block),
+    }
+    for name, wanted in by_hand.items():
+        assert figures[f"estimate/{name}_gib"].value == pytest.approx(wanted / GIB), name
+    assert figures["estimate/total_gib"].value == pytest.approx(sum(by_hand.values()) / GIB + 28.4)
+
+
+def test_whether_it_fits_is_said(tmp_path: Path) -> None:
+    for devices, fsdp, verdict in ((8, 8, 1.0), (8, 1, 0.0)):
+        asked = case("inspect", devices=devices, vendor=replace(NVIDIA, chip="A100 SXM 80GB"))
+        asked.topology.fsdp = fsdp
+        folder = Folder(tmp_path / f"run{fsdp}", asked)
+        folder.tell(Name.ACCOUNT, ACCOUNT)
+        report = build(folder.path)
+        assert report.figures["estimate/chip_memory_gib"].value == 80
+        assert report.figures["estimate/fits"].value == verdict
+        assert ("does not fit" in " ".join(report.warnings)) == (verdict == 0.0)

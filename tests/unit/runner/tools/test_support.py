@@ -8,16 +8,19 @@ from typing import Any
 
 import pytest
 
+from runner.commandline.suite import load_suite
+from runner.core import packages
 from runner.core.errors import ConfigurationError
 from runner.core.events import EventWriter, Name
 from runner.record.names import FIGURES
 from runner.record.report import SCHEMA_VERSION, content_hash
 from runner.tools import evidence, support
+from runner.tools.coverage import cells, coverage_rows
 from runner.tools.evidence import EmulatedRun, Index, Measured, measured, read_index, renew_index, status
 from runner.tools.support import fill, main
 
 ROOT = Path(__file__).parents[4]
-WRITTEN = ("README.md", "docs/results.md")
+WRITTEN = ("README.md", "docs/results.md", "docs/support.md")
 
 
 def results(root: Path, content: Any, name: str = "speed_2026-03-04.json") -> list[Measured]:
@@ -39,10 +42,10 @@ def test_what_is_written_is_up_to_date(name: str) -> None:
 
 
 def test_a_planted_change_is_found_and_mended(tmp_path: Path) -> None:
-    right = (ROOT / "README.md").read_text()
+    right = (ROOT / "docs" / "support.md").read_text()
     planted = right.replace("| `bert` | sequences |", "| `bert` | words |")
     assert planted != right
-    file = tmp_path / "README.md"
+    file = tmp_path / "support.md"
     file.write_text(planted)
     assert fill(planted) == right
     assert main(["--write", str(file)]) == 0
@@ -199,5 +202,31 @@ def test_a_file_without_markers_is_refused(tmp_path: Path, capsys: pytest.Captur
     file = tmp_path / "notes.md"
     file.write_text("nothing here\n")
     assert main(["--write", str(file)]) == 2
-    assert "support:begin" in capsys.readouterr().err
+    assert "vendors:begin" in capsys.readouterr().err
     assert file.read_text() == "nothing here\n"
+
+
+def test_flagperfs_list_says_what_is_verified_where() -> None:
+    emulated = EmulatedRun(
+        **{"vendor": "kunlunxin", "model": "bert", "task": "train", "precision": "fp16", "compiler": "eager"},
+        **{"scale": "tiny", "date": "2026-01-01", "report": "0"},
+    )
+    chip = Measured(vendor="metax", chip="C500", model="resnet50", scale="reference", date="2026-01-02")
+    head, rows = coverage_rows(Index(measured=(chip,), emulated=(emulated,)))
+    found = {
+        (row[0].strip("`"), row[1], head[place].strip("`")): row[place] for row in rows for place in range(2, len(row))
+    }
+    assert found["bert", "pytorch", "kunlunxin"] == "emulated"
+    assert found["resnet50", "pytorch", "metax"] == "measured"
+    assert found["resnet50", "pytorch", "nvidia"] == "not verified"
+    assert found["bert", "paddle", "kunlunxin"] == "to come"
+    assert found["bert", "pytorch", "metax"] == "", "FlagPerf does not list it"
+
+
+def test_flagperfs_list_is_whole_and_of_known_names() -> None:
+    listed = cells()
+    assert len({model for model, _, _ in listed}) == 30
+    assert {model for model, _, _ in listed} == {
+        line.split()[0].removeprefix("model=") for line in load_suite("flagperf_training").cases
+    }
+    assert {vendor for _, _, vendor in listed} <= set(packages.choices("vendor"))

@@ -7,19 +7,8 @@ import pytest
 import torch
 
 from models.datasets.audio.ljspeech import SYMBOLS
-from models.datasets.audio.speech import (
-    FLOOR,
-    HOP,
-    MAX_MEL_HZ,
-    SAMPLE_RATE_HZ,
-    VOWELS,
-    SpeechSample,
-    log_mel,
-    sounds,
-    speech_sample,
-    synthesise,
-    text_of,
-)
+from models.datasets.audio.mels import FLOOR, HOP, MAX_MEL_HZ, SAMPLE_RATE_HZ, log_mel
+from models.datasets.audio.speech import VOWELS, SpeechSample, sounds, speech_sample, synthesise, text_of
 
 
 def mel_of_hz(hz: float) -> float:

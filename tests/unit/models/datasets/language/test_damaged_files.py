@@ -24,6 +24,7 @@ from models.datasets.language.tokens.flat_tokens import flat_token_datasets
 from models.datasets.language.tokens.token_stream import open_npy
 from models.datasets.vision.coco import CocoInstances
 from models.datasets.vision.image_folder import image_folders
+from models.datasets.vision.views import Views, centre_crop, random_crop
 
 BOM = b"\xef\xbb\xbf"
 
@@ -116,7 +117,8 @@ def test_an_image_that_pillow_refuses_to_unpack(tmp_path: Path) -> None:
         Image.new("RGB", (8, 8)).save(tmp_path / part / "a" / "0.JPEG")
     victim = tmp_path / "val" / "a" / "0.JPEG"
     png_with_a_long_text(victim)
-    refused(lambda: read_all(image_folders(tmp_path, image_size=8, classes=1, source="").evaluation), victim)
+    views = Views(random_crop(8), centre_crop(8))
+    refused(lambda: read_all(image_folders(tmp_path, views=views, classes=1, source="").evaluation), victim)
 
 
 def test_a_damaged_chunk_of_a_shard_names_its_example(tmp_path: Path) -> None:

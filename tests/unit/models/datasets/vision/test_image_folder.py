@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from models.datasets.base import DataError, Datasets
-from models.datasets.vision.image_folder import evaluation_transform, image_folders, training_transform
-from models.datasets.vision.images import IMAGENET_MEAN, IMAGENET_STD
+from models.datasets.vision.image_folder import image_folders
+from models.datasets.vision.views import Views, centre_crop, random_crop
 
 SYNSETS = ("n01440764", "n01443537", "n01484850")
 
@@ -36,7 +37,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def read(root: Path, **changes: Any) -> Datasets:
-    return image_folders(root, **{"image_size": 16, "classes": 3, "source": "https://example.org", **changes})
+    views = Views(random_crop(16), centre_crop(16))
+    return image_folders(root, **{"views": views, "classes": 3, "source": "https://example.org", **changes})
 
 
 def test_reads_every_image_with_its_class_in_alphabetic_order(root: Path) -> None:
@@ -55,25 +57,48 @@ def test_grey_and_cmyk_photographs_become_rgb(root: Path, mode: str) -> None:
     assert read(root).evaluation[0].image.shape == (3, 16, 16)
 
 
-def test_evaluation_resizes_to_256_and_takes_the_centre_224() -> None:
-    # Red in the middle 224 of 256 pixels, blue in the 16 around it: the crop sees red alone.
-    pixels = np.zeros((256, 512, 3), dtype=np.uint8)
-    pixels[..., 2] = 255
-    pixels[16:-16, 144:-144] = (255, 0, 0)
-    image = evaluation_transform(224)(Image.fromarray(pixels))
-    red = (torch.tensor([1.0, 0.0, 0.0]) - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
-    assert image.shape == (3, 224, 224)
-    assert torch.allclose(image, red[:, None, None].expand(3, 224, 224), atol=1e-5)
-    small = evaluation_transform(224)(Image.fromarray(pixels).resize((1024, 512)))
-    assert torch.allclose(small[:, 4:-4, 4:-4], image[:, 4:-4, 4:-4], atol=1e-5)
+def test_hidden_files_are_left_out_and_upper_case_endings_are_read(root: Path) -> None:
+    expected = [len(part) for part in read(root)]  # type: ignore[arg-type]
+    for part in ("train", "val"):
+        (root / part / ".DS_Store").write_bytes(b"\0")
+        (root / part / "._n01440764").mkdir()
+        (root / part / ".ipynb_checkpoints").mkdir()
+        (root / part / SYNSETS[0] / "._n01440764_0.JPEG").write_bytes(b"\0\5\x16\7")
+        (root / part / SYNSETS[0] / "notes.txt").write_text("no image")
+        write_image(root / part / SYNSETS[2] / "UPPER.JPG")
+        write_image(root / part / SYNSETS[2] / "zélé.jpeg")
+    found = read(root)
+    assert [len(part) for part in found] == [number + 2 for number in expected]  # type: ignore[arg-type]
+    for part in found:
+        assert [part[index].label for index in range(len(part))][-2:] == [2, 2]  # type: ignore[arg-type]
 
 
-def test_training_crops_and_flips_at_random() -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    torch.manual_seed(0)
-    crops = [training_transform(32)(Image.fromarray(pixels)) for _ in range(4)]
-    assert {tuple(crop.shape) for crop in crops} == {(3, 32, 32)}
-    assert not any(torch.equal(crops[0], other) for other in crops[1:])
+def test_images_come_by_class_and_name_and_not_as_the_disk_lists_them(root: Path) -> None:
+    train: Any = read(root).train
+    listed = [str(path) for path in sorted((root / "train").glob("*/*"))]
+    assert [str(root / "train" / SYNSETS[index // 3] / train._name(index)) for index in range(9)] == listed
+
+
+def test_no_file_is_opened_or_asked_about_while_the_names_are_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    original = os.stat
+
+    def stat(path: Any, *args: Any, **kwargs: Any) -> Any:
+        asked.append(str(path))
+        return original(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", stat)
+    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("an image was opened"))
+    read(root)
+    assert not [path for path in asked if path.lower().endswith(".jpeg")]
+
+
+def test_a_million_names_take_little_memory_and_survive_pickling(root: Path) -> None:
+    train: Any = read(root).train
+    copy = pickle.loads(pickle.dumps(train))
+    assert [copy._name(index) for index in range(9)] == [train._name(index) for index in range(9)]
+    bytes_per_image = (len(train._names) + train._ends.nbytes + train._labels.nbytes) / 9
+    assert bytes_per_image < 40
 
 
 def fails(root: Path, **changes: Any) -> str:

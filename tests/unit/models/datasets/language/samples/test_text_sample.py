@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The system's folder for temporary files."""
     folder = tmp_path / "temporary"
     folder.mkdir()
-    monkeypatch.setattr(module.tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
 
 
@@ -160,14 +161,14 @@ def test_a_cache_that_cannot_be_written_does_not_end_a_run(
 ) -> None:
     cache.write_text("") if obstacle != "read-only" else cache.mkdir()
     if obstacle == "read-only":  # for root too
-        make = module.tempfile.mkdtemp
+        make = tempfile.mkdtemp
 
         def refuse(*, dir: Path, prefix: str) -> str:
             if dir == cache:
                 raise OSError(30, "Read-only file system")
             return make(dir=dir, prefix=prefix)
 
-        monkeypatch.setattr(module.tempfile, "mkdtemp", refuse)
+        monkeypatch.setattr(tempfile, "mkdtemp", refuse)
     sample = text_sample(cache / "touchstone" if obstacle == "below a file" else cache, "bpe", 300)
     assert sample.train.path.parent.parent.parent == temporary
     assert 0 < sample.train.read(0, sample.train.length).max() < 300
@@ -177,7 +178,7 @@ def test_a_prepared_cache_is_read_where_nothing_can_be_written(
     library: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text_sample(cache, "bpe", 300)
-    monkeypatch.setattr(module.tempfile, "mkdtemp", lambda **_: pytest.fail("written"))
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda **_: pytest.fail("written"))
     assert text_sample(cache, "bpe", 300).train.path.parent.parent == cache
 
 

@@ -115,3 +115,14 @@ def test_empty_and_ambiguous_folders(tmp_path: Path) -> None:
     (tmp_path / "other.idx").write_bytes(b"")
     with pytest.raises(DataError, match=r"found other\.idx, text_document\.idx"):
         megatron_tokens(tmp_path, source="")
+
+
+def test_documents_are_those_of_the_marks(tmp_path: Path) -> None:
+    whole = index_bytes([3, 1, 4, 2])
+    marks = struct.pack("<3q", 0, 2, 4)  # two sentences each
+    sized = whole[:26] + struct.pack("<Q", 3) + whole[34:-40] + marks
+    path = write(tmp_path, index=sized)
+    assert read_index(path).ends.tolist() == [4, 10]
+    path.write_bytes(sized[:-8] + struct.pack("<q", 3))
+    with pytest.raises(DataError, match="marks do not rise from 0 to the 4 sequences"):
+        read_index(path)

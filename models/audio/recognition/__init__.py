@@ -1,0 +1,1 @@
+"""Speech into words, and what is learned on the way there."""

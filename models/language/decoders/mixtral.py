@@ -1,0 +1,74 @@
+"""Mixtral: a Llama with several feed-forward units in each layer, a few of which every token chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from models.datasets.base import Batch
+from models.language.decoders.experts import EXPERTS
+from models.language.decoders.llama import Llama, LlamaArchitecture
+from models.language.loss import token_loss
+
+
+@dataclass(kw_only=True, slots=True)
+class MixtralArchitecture(LlamaArchitecture):
+    """Sizes of a Mixtral (Jiang et al. 2024); `intermediate` is one expert's."""
+
+    experts: int
+    """In each layer."""
+    experts_per_token: int
+    balance: float
+    """What the loss of unevenly chosen experts is multiplied by."""
+
+
+def balancing_loss(scores: Sequence[Tensor], experts_per_token: int) -> Tensor:
+    """How unevenly experts are chosen, summed over layers; each adds 1 when all are chosen alike.
+
+    Fedus et al. 2021, equations 4 to 6, for several experts per token as Megatron-LM has it (`aux_loss`): the number of
+    experts times the sum over them of their share of the choices times their mean probability.
+
+    Args:
+        scores: one of (tokens, experts) for each layer, before the softmax.
+        experts_per_token: how many of the highest are chosen.
+
+    Returns:
+        float32 scalar.
+    """
+    total = scores[0].new_zeros((), dtype=torch.float32)
+    for layer in scores:
+        probabilities = layer.float().softmax(dim=-1)
+        chosen = torch.zeros_like(probabilities).scatter_(1, layer.topk(experts_per_token, dim=-1).indices, 1.0)
+        shares = chosen.mean(dim=0) / experts_per_token
+        total = total + layer.shape[-1] * (shares * probabilities.mean(dim=0)).sum()
+    return total
+
+
+class Mixtral(Llama):
+    """A Mixtral, trained from random weights with its balancing loss."""
+
+    architecture: ClassVar[type[MixtralArchitecture]] = MixtralArchitecture
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean next-token cross entropy, and the balancing loss times `balance`."""
+        output = self.network(input_ids=batch["input_ids"], use_cache=False, output_router_logits=True)
+        balance = balancing_loss(output.router_logits, self.sizes.experts_per_token)
+        loss: Tensor = token_loss(output.logits, batch["targets"]) + self.sizes.balance * balance
+        return loss
+
+    def assemble(self) -> nn.Module:
+        """Transformers' Mixtral without its cache, its look at the mask and its copies of experts."""
+        from transformers import MixtralConfig, MixtralForCausalLM
+
+        config = MixtralConfig(
+            **self.options(),
+            num_local_experts=self.sizes.experts,
+            num_experts_per_tok=self.sizes.experts_per_token,
+            experts_implementation=EXPERTS,
+        )
+        network: nn.Module = MixtralForCausalLM(config)
+        return network

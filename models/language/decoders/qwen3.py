@@ -1,0 +1,29 @@
+"""Qwen3: a Llama whose heads have a size of their own and normalise queries and keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from models.language.decoders.llama import Llama, LlamaArchitecture
+
+
+@dataclass(kw_only=True, slots=True)
+class Qwen3Architecture(LlamaArchitecture):
+    """Sizes of a dense Qwen3 (Yang et al. 2025)."""
+
+    head_size: int
+
+
+class Qwen3(Llama):
+    """A dense Qwen3, trained from random weights."""
+
+    architecture = Qwen3Architecture
+
+    def assemble(self) -> nn.Module:
+        """Transformers' Qwen3 without its cache and its look at the mask."""
+        from transformers import Qwen3Config, Qwen3ForCausalLM
+
+        network: nn.Module = Qwen3ForCausalLM(Qwen3Config(**self.options(), head_dim=self.sizes.head_size))
+        return network

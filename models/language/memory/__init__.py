@@ -1,0 +1,1 @@
+"""Language models that carry what they read from segment to segment."""

@@ -1,0 +1,1 @@
+"""Encoder-decoders: networks that read one text and write another."""

@@ -1,0 +1,1 @@
+"""Recommendation: will this user click on this advertisement."""

@@ -1,0 +1,119 @@
+"""What every image classifier shares: its data, its loss with mixing, top-1; a model adds its network and its views."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from models.datasets.base import Batch, Counts, Datasets
+from models.datasets.root import dataset_root
+from models.datasets.spec import DataSpec
+from models.datasets.vision.image_folder import LAYOUT, image_folders
+from models.datasets.vision.images import DIGIT_CLASSES, DigitsOnPhotographs, LabelledImage
+from models.datasets.vision.mixing import mix
+from models.datasets.vision.views import Views, centre_crop, random_crop
+from models.metrics import Share
+from models.recipe import Recipe
+from models.trainable import Trainable
+
+MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+class Classifier(Trainable):
+    """A network that names the class of an image; the unit is the image.
+
+    Architecture fields: `image_size` (edge of the square that is trained on, in pixels), `evaluation_size` (the same in
+    evaluation; default `image_size`), `classes`, and the network's own.
+    """
+
+    regularisations: ClassVar[frozenset[str]] = frozenset({"label_smoothing", "mixup_alpha", "cutmix_alpha"})
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe)
+        architecture = recipe.architecture
+        self.image_size, self.classes = int(architecture["image_size"]), int(architecture["classes"])
+        self.evaluation_size = int(architecture.get("evaluation_size", self.image_size))
+        self.memory_format = MEMORY_FORMATS[recipe.memory_format]
+        self.network = self.build(architecture).to(memory_format=self.memory_format)
+        self.metrics = {"top1": Share()}
+        regularisation = recipe.training.regularisation
+        self.alphas = {"mixup_alpha": regularisation.mixup_alpha, "cutmix_alpha": regularisation.cutmix_alpha}
+        self.mixes = any(self.alphas.values())
+
+    @abstractmethod
+    def build(self, architecture: dict[str, Any]) -> nn.Module:
+        """The network with random weights: float32 [batch, 3, size, size] to [batch, classes], not normalised."""
+
+    def views(self) -> Views:
+        """How the real data's photographs are shown; torchvision's reference without further augmentation."""
+        return Views(random_crop(self.image_size), centre_crop(self.evaluation_size))
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean cross-entropy of the batch, of mixed images in proportion to what they show; with label smoothing."""
+        image, label = batch["image"], batch["label"]
+        if not self.mixes:
+            return self._cross_entropy(self._logits(image), label)
+        mixed = mix(image, label, **self.alphas)
+        logits = self._logits(mixed.image)
+        first, second = (self._cross_entropy(logits, one) for one in (mixed.label, mixed.other))
+        return mixed.share * first + (1 - mixed.share) * second
+
+    def evaluate(self, batch: Batch) -> None:
+        """Share of images whose highest output is their class."""
+        self.metrics["top1"].update(self._logits(batch["image"]).argmax(dim=1) == batch["label"])
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Without mixing, which draws numbers and multiplies nothing that counts."""
+        mixes, self.mixes = self.mixes, False
+        try:
+            yield
+        finally:
+            self.mixes = mixes
+
+    def datasets(self, spec: DataSpec) -> Datasets:
+        """Digits on photographs (`sample`) or folders of classes as ImageNet's (`dataset`).
+
+        Raises:
+            DataError: `spec.root` is not such a folder; see `image_folders`.
+        """
+        if spec.name == "dataset":
+            root = dataset_root(spec, expected=LAYOUT, source=self.recipe.data_source)
+            return image_folders(root, views=self.views(), classes=self.classes, source=self.recipe.data_source)
+        if self.classes < DIGIT_CLASSES:
+            raise ValueError(f"data=sample has {DIGIT_CLASSES} classes; model.architecture.classes is {self.classes}")
+        return Datasets(
+            DigitsOnPhotographs(image_size=self.image_size, train=True),
+            DigitsOnPhotographs(image_size=self.evaluation_size, train=False),
+        )
+
+    def collate(self, examples: list[LabelledImage]) -> Batch:
+        """`image` float32 [batch, 3, size, size] in the recipe's memory format, `label` int64 [batch]."""
+        image = self._laid_out(torch.stack([example.image for example in examples]))
+        return {"image": image, "label": torch.tensor([example.label for example in examples])}
+
+    def synthetic_batch(self, batch_size: int) -> Batch:
+        """Normally distributed pixels, uniform classes."""
+        image = self._laid_out(torch.randn(batch_size, 3, self.image_size, self.image_size))
+        return {"image": image, "label": torch.randint(self.classes, (batch_size,))}
+
+    def count(self, batch: Batch) -> Counts:
+        """Images of the batch."""
+        return Counts(samples=len(batch["label"]))
+
+    def _logits(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.network(self._laid_out(image))
+        return logits
+
+    def _cross_entropy(self, logits: Tensor, label: Tensor) -> Tensor:
+        return cross_entropy(logits.float(), label, label_smoothing=self.recipe.training.regularisation.label_smoothing)
+
+    def _laid_out(self, image: Tensor) -> Tensor:
+        """`image` in the recipe's memory format; the same tensor where it already is, as batches are."""
+        return image.contiguous(memory_format=self.memory_format)
