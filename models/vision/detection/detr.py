@@ -5,6 +5,8 @@ Reference: FlagPerf training/detr, which trains facebookresearch/detr's R50 on C
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter
@@ -36,6 +38,7 @@ class DetrDetector(Detector):
         self.architecture = TypeAdapter(DetrArchitecture).validate_python(recipe.architecture)
         self.network = Detr(self.architecture)
         self.metrics = {"box_map": CocoMeanAveragePrecision("bbox")}
+        self.over_ranks = True
 
     def loss(self, batch: Batch) -> Tensor:
         """The set loss of every layer of the decoder, in float32.
@@ -45,7 +48,16 @@ class DetrDetector(Detector):
         """
         self.require_float32()
         answers: Answers = self.network(batch["images"])
-        return set_loss(answers, objects_of(batch["images"], batch["targets"]))
+        return set_loss(answers, objects_of(batch["images"], batch["targets"]), over_ranks=self.over_ranks)
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """One rank counts, alone: a collective would wait for the others."""
+        self.over_ranks = False
+        try:
+            yield
+        finally:
+            self.over_ranks = True
 
     def find(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
         """The last layer's answers: each query's likeliest object and its box in pixels."""

@@ -61,8 +61,14 @@ def width_height(image: Tensor) -> Tensor:
     return sides
 
 
-def set_loss(answers: Answers, objects: Objects) -> Tensor:
-    """The sum over the decoder's layers of cross entropy, absolute error and generalised IoU, weighed as published."""
+def set_loss(answers: Answers, objects: Objects, *, over_ranks: bool = True) -> Tensor:
+    """The sum over the decoder's layers of cross entropy, absolute error and generalised IoU, weighed as published.
+
+    Args:
+        answers: of the network.
+        objects: what is in the images.
+        over_ranks: divide by the ranks' mean number of objects; all of them compute a loss then. Else by this one's.
+    """
     logits, boxes = answers
     chosen = assign(answers, objects)
     wanted = torch.full(logits.shape[:-1], logits.shape[-1] - 1, device=logits.device)
@@ -75,16 +81,17 @@ def set_loss(answers: Answers, objects: Objects) -> Tensor:
     distance = l1_loss(found, right, reduction="sum")
     corners = (box_convert(one, "cxcywh", "xyxy") for one in (found, right))
     apart: Tensor = generalized_box_iou_loss(*corners, reduction="sum", eps=0.0)
-    return CLASS_COST * classes + (BOX_COST * distance + OVERLAP_COST * apart) / mean_objects(objects, boxes.device)
+    count = mean_objects(objects, boxes.device, over_ranks=over_ranks)
+    return CLASS_COST * classes + (BOX_COST * distance + OVERLAP_COST * apart) / count
 
 
-def mean_objects(objects: Objects, device: torch.device) -> Tensor:
+def mean_objects(objects: Objects, device: torch.device, *, over_ranks: bool) -> Tensor:
     """Objects of all ranks' batches ÷ ranks, at least 1: the loss of a rank with few objects weighs as little.
 
     A collective of one number; every rank computes its loss as often as every other.
     """
     total = torch.full((), float(sum(objects.counts)), device=device)
-    if distributed.is_available() and distributed.is_initialized():
+    if over_ranks and distributed.is_available() and distributed.is_initialized():
         distributed.all_reduce(total)
         total = total / distributed.get_world_size()
     return total.clamp(min=1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from detector_samples import tiny_detector
 from torch import Tensor
 from torchvision.ops import box_convert
 
@@ -136,11 +137,25 @@ def test_boxes_are_divided_by_the_ranks_mean_number_of_objects(monkeypatch: pyte
         total += 11
 
     monkeypatch.setattr(detr_loss.distributed, "all_reduce", add_other_rank)
-    assert float(detr_loss.mean_objects(wanted, torch.device("cpu"))) == 8.0
+    assert float(detr_loss.mean_objects(wanted, torch.device("cpu"), over_ranks=True)) == 8.0
     shared = float(set_loss(given, wanted).detach())
     monkeypatch.setattr(detr_loss.distributed, "all_reduce", lambda total: total.fill_(1e30))
     classes = float(set_loss(given, wanted).detach())
     assert (shared - classes) == pytest.approx((alone - classes) * 5 / 8, rel=1e-5)
+
+
+def test_one_rank_that_counts_waits_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    detector = tiny_detector("detr").train()
+    batch = detector.synthetic_batch(2)
+    monkeypatch.setattr(detr_loss.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(detr_loss.distributed, "get_world_size", lambda: 2)
+    asked: list[Tensor] = []
+    monkeypatch.setattr(detr_loss.distributed, "all_reduce", asked.append)
+    with detector.counting():
+        detector.loss(batch)
+    assert not asked
+    detector.loss(batch)
+    assert len(asked) == 1
 
 
 def test_boxes_become_shares_of_their_own_image() -> None:
