@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
@@ -34,8 +35,9 @@ def choices(group: str, *, outside: bool = False) -> list[str]:
     return packages.choices(group, outside=outside)
 
 
+@cache
 def cases(group: str, *, outside: bool = False) -> list[Case]:
-    """One case at reference scale for every choice of a group."""
+    """One case at reference scale for every choice of a group; composed once."""
     resolvers.register()
     vendor = [] if group == "vendor" else [f"vendor={REFERENCE_VENDOR}"]
     with initialize_config_module("conf", version_base="1.3"):

@@ -38,10 +38,14 @@ def require_composes(model: str, vendor: str, precision: str, topology: str, sca
 
 
 @pytest.mark.parametrize("vendor", choices("vendor"))
-def test_every_model_composes_with_every_vendor(vendor: str) -> None:
-    """Each pair once; over the models, every vendor meets all precisions, topologies and scales."""
+def test_models_compose_with_every_vendor(vendor: str) -> None:
+    """Every fourth model, from another one on for each vendor; over them, all precisions, topologies and scales.
+
+    All pairs, in all ways, are the heavy test's below.
+    """
     others = zip(choices("precision"), itertools.cycle(choices("topology")), itertools.cycle(SCALES), strict=False)
-    for model, (precision, topology, scale) in zip(choices("model"), itertools.cycle(others), strict=False):
+    mine = choices("model")[choices("vendor").index(vendor) % 4 :: 4]
+    for model, (precision, topology, scale) in zip(mine, itertools.cycle(others), strict=False):
         require_composes(model, vendor, precision, topology, scale)
 
 

@@ -15,7 +15,8 @@ memory/{device_peak_allocated,device_peak_reserved,device_peak_used,host_peak_rs
 energy/{device_j,per_sample_j,node_j,samples_per_j} power/{device_mean,device_peak,device_idle,node_mean}_w
 host/{disk_read,disk_written,network_sent,network_received}_gib host/others_utilisation_mean
 device/{temperature_max_c,utilisation_mean} overhead/fraction run/{skipped_steps,steady,emulated,publishable,window_s}
-estimate/{weights,gradients,gradient_buckets,weight_copies,optimizer,weight_average,activations_per_sample,total}_gib
+estimate/{weights,gradients,gradient_buckets,weight_copies,optimizer,weight_average,activations_per_sample,total,chip_memory}_gib
+estimate/fits data/skipped_{train,evaluation}_examples
 """
 
 
