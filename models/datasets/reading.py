@@ -72,6 +72,14 @@ class Reader:
         with self.reading(path, problem):
             return json.loads(content)
 
+    def tokenizer(self, path: Path) -> Any:
+        """A `tokenizers.Tokenizer` from its `tokenizer.json`."""
+        from tokenizers import Tokenizer
+
+        content = self.text(path)
+        with self.reading(path, "Not a tokenizer"):
+            return Tokenizer.from_str(content)
+
     def image(self, path: Path | str, problem: str = "Image cannot be read") -> Any:
         """An image's pixels as a `PIL.Image.Image` in RGB."""
         from PIL import Image

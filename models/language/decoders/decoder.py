@@ -1,19 +1,14 @@
-"""What decoders that are trained on the next token share: sizes, loss, batches, counts."""
+"""What decoders that are trained on the next token share: sizes, and how they are run."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from pydantic import TypeAdapter
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.datasets.base import Batch, Counts
-from models.datasets.language.tokens.next_token import count_sequences, next_token_batch, random_next_token_batch
-from models.language.loss import token_loss
-from models.recipe import Recipe
-from models.trainable import Trainable
+from models.datasets.base import Batch
+from models.language.token_model import TokenModel
 from models.training import STRICT
 
 
@@ -39,7 +34,7 @@ class DecoderSizes:
         return -(-self.vocabulary // self.vocabulary_multiple) * self.vocabulary_multiple
 
 
-class Decoder(Trainable):
+class Decoder(TokenModel):
     """A decoder in the form of transformers: `network(input_ids=…, use_cache=False).logits`.
 
     A subclass names its `architecture`, builds its network, and says how it is evaluated and on which data.
@@ -48,37 +43,7 @@ class Decoder(Trainable):
     architecture: ClassVar[type[DecoderSizes]]
     """The typed form of the recipe's `architecture`."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        """Build from the recipe.
-
-        Raises:
-            pydantic.ValidationError: a `ValueError`; names what is unknown, missing or mistyped in `architecture`.
-        """
-        super().__init__(recipe)
-        self.sizes: Any = TypeAdapter(self.architecture).validate_python(recipe.architecture)
-        self.network = self.build()
-
-    @abstractmethod
-    def build(self) -> nn.Module:
-        """The network of `self.sizes`, with random weights."""
-
     def logits(self, batch: Batch) -> Tensor:
         """Scores of every next token (batch, length, vocabulary)."""
         scores: Tensor = self.network(input_ids=batch["input_ids"], use_cache=False).logits
         return scores
-
-    def loss(self, batch: Batch) -> Tensor:
-        """Mean next-token cross entropy."""
-        return token_loss(self.logits(batch), batch["targets"])
-
-    def collate(self, examples: list[Any]) -> Batch:
-        """A batch of sequences."""
-        return next_token_batch(examples)
-
-    def synthetic_batch(self, batch_size: int) -> Batch:
-        """Random ids of the tokenizer's vocabulary."""
-        return random_next_token_batch(batch_size, self.sizes.sequence_length, self.sizes.vocabulary)
-
-    def count(self, batch: Batch) -> Counts:
-        """Sequences and tokens."""
-        return count_sequences(batch)

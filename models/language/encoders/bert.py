@@ -17,6 +17,7 @@ from models.datasets.language.samples.text_sample import text_sample
 from models.datasets.language.tokens.next_token import IGNORED, count_sequences
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
+from models.language.encoders.masked_language_model import EncoderSizes
 from models.language.loss import token_loss
 from models.metrics import Share
 from models.recipe import STRICT, Recipe
@@ -40,25 +41,31 @@ class BertArchitecture:
     dropout: float
 
 
+def bert_config(sizes: BertArchitecture | EncoderSizes) -> Any:
+    """Transformers' configuration of a BERT of these sizes (`transformers.BertConfig`)."""
+    from transformers import BertConfig
+
+    return BertConfig(
+        vocab_size=sizes.vocabulary,
+        hidden_size=sizes.hidden,
+        num_hidden_layers=sizes.layers,
+        num_attention_heads=sizes.heads,
+        intermediate_size=sizes.intermediate,
+        max_position_embeddings=sizes.sequence_length,
+        hidden_dropout_prob=sizes.dropout,
+        attention_probs_dropout_prob=sizes.dropout,
+        attn_implementation="sdpa",
+    )
+
+
 class MaskedWordsAndNextSentence(nn.Module):
     """The encoder with its two heads; words are predicted at the masked places alone, as MLPerf's BERT does."""
 
     def __init__(self, sizes: BertArchitecture) -> None:
         super().__init__()
-        from transformers import BertConfig, BertForPreTraining
+        from transformers import BertForPreTraining
 
-        config = BertConfig(
-            vocab_size=sizes.vocabulary,
-            hidden_size=sizes.hidden,
-            num_hidden_layers=sizes.layers,
-            num_attention_heads=sizes.heads,
-            intermediate_size=sizes.intermediate,
-            max_position_embeddings=sizes.sequence_length,
-            hidden_dropout_prob=sizes.dropout,
-            attention_probs_dropout_prob=sizes.dropout,
-            attn_implementation="sdpa",
-        )
-        self.bert = BertForPreTraining(config)
+        self.bert = BertForPreTraining(bert_config(sizes))
 
     def forward(
         self, input_ids: Tensor, segment_ids: Tensor, attended: Tensor, positions: Tensor

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from models.datasets.base import Batch, Datasets
 from models.datasets.language.masked.bert_hf_tokens import LAYOUT, bert_hf_files
 from models.datasets.language.masked.masking import Masking
+from models.language.encoders.bert import bert_config
 from models.language.encoders.masked_language_model import EncoderSizes, MaskedLanguageModel
 from models.weights import InitialWeights
 
@@ -27,21 +28,9 @@ class BertMaskedLanguageModel(MaskedLanguageModel):
 
     def build(self) -> nn.Module:
         """Transformers' BERT with its head of masked tokens."""
-        from transformers import BertConfig, BertForMaskedLM
+        from transformers import BertForMaskedLM
 
-        sizes = self.sizes
-        config = BertConfig(
-            vocab_size=sizes.vocabulary,
-            hidden_size=sizes.hidden,
-            num_hidden_layers=sizes.layers,
-            num_attention_heads=sizes.heads,
-            intermediate_size=sizes.intermediate,
-            max_position_embeddings=sizes.sequence_length,
-            hidden_dropout_prob=sizes.dropout,
-            attention_probs_dropout_prob=sizes.dropout,
-            attn_implementation="sdpa",
-        )
-        network: nn.Module = BertForMaskedLM(config)
+        network: nn.Module = BertForMaskedLM(bert_config(self.sizes))
         return network
 
     def logits(self, batch: Batch) -> Tensor:

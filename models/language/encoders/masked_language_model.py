@@ -1,4 +1,4 @@
-"""What encoders that find hidden tokens share: sizes, loss, accuracy, batches, counts, sample data."""
+"""What encoders that find hidden tokens share: sizes, accuracy, sample data."""
 
 from __future__ import annotations
 
@@ -7,26 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import TypeAdapter
-from torch import Tensor, nn
-
-from models.datasets.base import Batch, Counts, Datasets
+from models.datasets.base import Batch, Datasets
 from models.datasets.language.masked.masked_words import MASK
 from models.datasets.language.masked.masking import FlatBlocks, MaskedBlocks, Masking
 from models.datasets.language.samples.text_sample import text_sample
-from models.datasets.language.tokens.next_token import (
-    IGNORED,
-    count_sequences,
-    next_token_batch,
-    random_next_token_batch,
-)
+from models.datasets.language.tokens.next_token import IGNORED
 from models.datasets.language.tokens.token_stream import TokenFile
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
-from models.language.loss import token_loss
+from models.language.token_model import TokenModel
 from models.metrics import Share
 from models.recipe import STRICT, Recipe
-from models.trainable import Trainable
 
 SPECIAL = tuple(range(MASK + 1))
 """Ids of the sample's special tokens."""
@@ -53,7 +44,7 @@ class EncoderSizes:
     """Whether some of the hidden tokens show another token, or themselves; see `Masking`."""
 
 
-class MaskedLanguageModel(Trainable):
+class MaskedLanguageModel(TokenModel):
     """An encoder that names hidden tokens, judged by how many it finds.
 
     The vocabulary-wide output layer runs at every place, hidden or not, as in the published cases. A subclass names its
@@ -68,31 +59,12 @@ class MaskedLanguageModel(Trainable):
     """Whether every pass of training hides other tokens."""
 
     def __init__(self, recipe: Recipe) -> None:
-        """Build from the recipe.
-
-        Raises:
-            pydantic.ValidationError: a `ValueError`; names what is unknown, missing or mistyped in `architecture`.
-        """
         super().__init__(recipe)
-        self.sizes: Any = TypeAdapter(self.architecture).validate_python(recipe.architecture)
-        self.network = self.build()
         self.metrics = {"mlm_accuracy": Share()}
-
-    @abstractmethod
-    def build(self) -> nn.Module:
-        """The network of `self.sizes`, with random weights."""
-
-    @abstractmethod
-    def logits(self, batch: Batch) -> Tensor:
-        """Scores of every token at every place (batch, length, vocabulary)."""
 
     @abstractmethod
     def real_datasets(self, root: Path, masking: Masking) -> Datasets:
         """The real data set under `root`."""
-
-    def loss(self, batch: Batch) -> Tensor:
-        """Mean cross entropy over the hidden tokens."""
-        return token_loss(self.logits(batch), batch["targets"])
 
     def evaluate(self, batch: Batch) -> None:
         """Share of the hidden tokens that got the highest score."""
@@ -123,15 +95,3 @@ class MaskedLanguageModel(Trainable):
             MaskedBlocks(FlatBlocks(train, **options), masking, anew=self.anew),
             MaskedBlocks(FlatBlocks(evaluation, **options), masking, anew=False),
         )
-
-    def collate(self, examples: list[Any]) -> Batch:
-        """A batch of blocks: int64 `input_ids` and `targets` (batch, length), `samples`, `tokens`."""
-        return next_token_batch(examples)
-
-    def synthetic_batch(self, batch_size: int) -> Batch:
-        """Random ids of the vocabulary; unlike a real batch, every place has a target."""
-        return random_next_token_batch(batch_size, self.sizes.sequence_length, self.sizes.vocabulary)
-
-    def count(self, batch: Batch) -> Counts:
-        """Sequences and tokens."""
-        return count_sequences(batch)

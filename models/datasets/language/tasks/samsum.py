@@ -46,12 +46,8 @@ def llama_tokenizer(path: Path, *, source: str) -> Any:
     Raises:
         DataError: the file is missing or malformed, or reads `</s>` as several tokens.
     """
-    from tokenizers import Tokenizer
-
     reader = Reader(expected=LAYOUT, source=source)
-    text = reader.text(path)
-    with reader.reading(path, "Not a tokenizer"):
-        tokenizer = Tokenizer.from_str(text)
+    tokenizer = reader.tokenizer(path)
     if tokenizer.token_to_id(END) is None:
         raise reader.error(f"The tokenizer has no {END}", path)
     return tokenizer

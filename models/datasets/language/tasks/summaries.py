@@ -144,11 +144,7 @@ def stored_summaries(
 
 
 def _decoder(path: Path, vocabulary: int, reader: Reader) -> Decode:
-    from tokenizers import Tokenizer
-
-    text = reader.text(path)
-    with reader.reading(path, "Not a tokenizer"):
-        tokenizer = Tokenizer.from_str(text)
+    tokenizer = reader.tokenizer(path)
     if (size := tokenizer.get_vocab_size()) > vocabulary:
         raise reader.error(f"{size} entries; model.architecture.vocabulary is {vocabulary}", path)
 
