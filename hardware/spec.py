@@ -26,10 +26,19 @@ class PrecisionSpec:
     """How products of float32 matrices are computed."""
     loss_scaling: bool = False
     """Whether a gradient scaler guards against underflow."""
+    trains: bool = True
+    """Whether a network can be trained in it; others are for networks that are served."""
+    served: Literal["int8", "int4", "fp8"] | None = None
+    """Type that a network is quantised to before it is served: weights and activations of products (int8, fp8), or
+    weights alone (int4). None: it is served in the types above."""
+    least_snr_db: float = 20.0
+    """Signal-to-noise ratio of every output against the float32 reference, below which the numerics fail."""
 
     @property
     def compute(self) -> str:
-        """Key of the chip catalogue's peak rates this precision is limited by: fp32, tf32, fp16 or bf16."""
+        """Key of the chip catalogue's peak rates this precision is limited by: fp32, tf32, fp16, bf16, int8 or fp8."""
+        if self.served in ("int8", "fp8"):
+            return self.served
         if self.matmul == "tf32":
             return "tf32"
         return {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}[self.autocast or self.weights]

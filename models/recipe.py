@@ -1,4 +1,4 @@
-"""The typed form of `conf/model/*.yaml`: what a model is, and what is published about training it.
+"""The typed form of `conf/model/*.yaml`: what a model is, and how it is trained and served.
 
 Pure data, no torch: the parent process validates a case with it before anything heavy is imported.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from models.datasets.catalogue import find_dataset
+from models.inference import Inference
 from models.ranges import check_architecture
 from models.training import STRICT, Training
 
@@ -36,6 +37,8 @@ class Recipe:
     """Name of the real data set (see `models.datasets.catalogue`); None: there is none, `data=dataset` is refused."""
     train: Training | None = None
     """None: the model is not trained here."""
+    infer: Inference | None = None
+    """None: the model is not served here."""
 
     def __post_init__(self) -> None:
         check_architecture(self.architecture)
@@ -59,3 +62,14 @@ class Recipe:
         if self.train is None:
             raise ValueError(f"model={self.name} has no train: section; it cannot be trained")
         return self.train
+
+    @property
+    def inference(self) -> Inference:
+        """The `infer` section.
+
+        Raises:
+            ValueError: the model has none.
+        """
+        if self.infer is None:
+            raise ValueError(f"model={self.name} has no infer: section; it cannot be served")
+        return self.infer

@@ -33,11 +33,13 @@ class Trainable(Model):
         """Prepare an empty set of metrics.
 
         Raises:
-            ValueError: the recipe has no `train` section, or asks for a regularisation that this model does not do.
+            ValueError: the recipe asks for a regularisation that this model does not do.
         """
         super().__init__(recipe)
         self.metrics: dict[str, Metric] = {}
-        asked = recipe.training.regularisation
+        if recipe.train is None:  # it is only served
+            return
+        asked = recipe.train.regularisation
         for name in ("label_smoothing", "mixup_alpha", "cutmix_alpha"):
             if getattr(asked, name) and name not in self.regularisations:
                 raise ValueError(f"model.train.regularisation.{name} is not done by model={recipe.name}")

@@ -21,12 +21,17 @@ from models.datasets.base import DataError
 RANDOM = "random"
 PICKLED = (".pth", ".pt", ".bin", ".ckpt")
 EXPECTED = (
-    "a .safetensors, .pth, .pt, .bin, .ckpt or .npz file, or a folder that holds model.safetensors or pytorch_model.bin"
+    "a .safetensors, .pth, .pt, .bin, .ckpt or .npz file, or a folder that holds model.safetensors or "
+    "pytorch_model.bin, or the run folder of a task=converge"
 )
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLE = ("model.safetensors", "pytorch_model.bin")
 WRAPPERS = ("state_dict", "model", "model_state_dict", "module")
 """Keys under which training programs keep the weights beside their own state."""
+OF_RUNS = (Path("checkpoints") / "reached.ckpt", Path("checkpoints") / "last.ckpt")
+"""Where a run of `task=converge` keeps the weights that reached the target; of one that did not, the last ones."""
+TRAINED, AVERAGED = "trainable.network.", "average.average_"
+"""How the names begin there: of the network's own tensors, and of their averages, which evaluations use instead."""
 SHOWN = 3
 
 
@@ -83,9 +88,22 @@ def load_weights(network: nn.Module, weights: InitialWeights, *, path: Path) -> 
     network.load_state_dict(tensors, strict=False)
 
 
+def of_run(weights: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """The tensors that a run of this project was evaluated with, under the network's names; others as they are."""
+    trained = {name.removeprefix(TRAINED): one for name, one in weights.items() if name.startswith(TRAINED)}
+    averages = {name.removeprefix(AVERAGED): one for name, one in weights.items() if name.startswith(AVERAGED)}
+    named = (*network.named_parameters(), *network.named_buffers())
+    floating = [name for name, tensor in named if tensor.is_floating_point()]
+    averaged = {name: averages[str(place)] for place, name in enumerate(floating) if str(place) in averages}
+    return {**trained, **averaged} if trained else weights
+
+
 def _parts(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
+        return
+    if of_run := next((path / name for name in OF_RUNS if (path / name).is_file()), None):
+        yield of_run
         return
     for name in INDEXES:
         if (path / name).is_file():

@@ -5,10 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from hardware.engines.compiled import Compiled
+from hardware.engines.graph import Graph, Placement
 
 if TYPE_CHECKING:
     from torch import nn
+
+EXISTING = "engine_path"
+"""Option of engines that can load what was compiled before: `compiler.engine_path=FILE`."""
 
 
 class Engine(ABC):
@@ -16,6 +23,16 @@ class Engine(ABC):
 
     known_options: ClassVar[tuple[str, ...]] = ()
     """Names of the options it understands."""
+    precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    """Choices of `precision=` in which it can serve a network."""
+    trains: ClassVar[bool] = False
+    """Whether it can compile a network that is trained."""
+    modules: ClassVar[tuple[str, ...]] = ()
+    """Python modules that it imports."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Distributions whose versions decide what it makes; their versions go into the result and into the cache's key."""
+    extra: ClassVar[str | None] = None
+    """The project's extra that installs it; None where it comes from the vendor."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Take the options of the case.
@@ -30,13 +47,39 @@ class Engine(ABC):
                 raise ValueError(f"{name} is not an option here.{hint} There are: {self._listed()}")
         self.options = dict(options)
 
-    @abstractmethod
     def unavailable_reason(self) -> str | None:
         """Why nothing can be compiled on this machine; None when it can. Quick, and imports nothing heavy."""
+        missing = [name for name in self.modules if not _is_there(name)]
+        if not missing:
+            return None
+        several = "packages" if len(missing) > 1 else "package"
+        how = f": pip install 'touchstone[{self.extra}]'" if self.extra else ""
+        return f"the Python {several} {' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not installed{how}"
+
+    def compile_in_place(self, network: nn.Module) -> None:
+        """Have `network`, which is to be trained, compiled in place: the names of its parameters stay.
+
+        The first steps may pay for it.
+
+        Raises:
+            NotImplementedError: the engine only serves networks.
+        """
+        raise NotImplementedError(f"{type(self).__name__} compiles networks that are served, not trained")
 
     @abstractmethod
-    def compile(self, network: nn.Module) -> None:
-        """Have `network` compiled in place: the names of its parameters stay. The first steps may pay for it."""
+    def compile(self, graph: Graph, placement: Placement) -> Compiled:
+        """Compile a network that is served, for the shapes of the graph's inputs.
+
+        Raises:
+            hardware.base.PrecisionUnsupportedError: it cannot serve in the precision; never another one instead.
+        """
 
     def _listed(self) -> str:
         return ", ".join(self.known_options) or "none"
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

@@ -38,6 +38,8 @@ class DatasetEntry:
     files: tuple[str, ...] = ()
     """What must be below `data.root`, as glob patterns; `a|b` where either will do. A first look, before anything
     starts."""
+    evaluation_files: tuple[str, ...] | None = None
+    """What of it is enough to evaluate; None: all of it."""
 
     @property
     def described(self) -> str:

@@ -17,6 +17,7 @@ import yaml
 from hardware.spec import PrecisionSpec, VendorSpec
 from models.datasets.spec import DataSpec
 from models.recipe import Recipe
+from runner.config.load import Load
 from runner.core import packages
 from runner.core.packages import SHIPPED as CONF
 
@@ -27,7 +28,7 @@ SUITE = {"suite": "a list of cases, run as a sweep: with -m alone"}
 """The one group that is no part of a case."""
 NEAR = 0.6
 """How alike two words are, as difflib counts it, before one is proposed for the other."""
-TYPED = {"model": Recipe, "vendor": VendorSpec, "precision": PrecisionSpec, "data": DataSpec}
+TYPED = {"model": Recipe, "vendor": VendorSpec, "precision": PrecisionSpec, "data": DataSpec, "load": Load}
 """Sections with fields that no file of conf/ need give."""
 RENAMED = {
     "accumulate": "gradient_accumulation_steps",

@@ -18,8 +18,9 @@ from runner.commandline.quoting import shown
 from runner.config.class_path import check_class
 from runner.config.data_checks import check_data
 from runner.config.division import Division
+from runner.config.engine_checks import check_engine
 from runner.config.kinds import check_kinds
-from runner.config.known import check_names, check_workable
+from runner.config.known import check_names
 from runner.config.schema import Case
 from runner.config.task import Demands, demands_of
 from runner.core.errors import ConfigurationError, DataMissingError, DependencyError, HardwareError
@@ -52,6 +53,7 @@ def check(case: Case, changes: Division | None = None) -> None:
     _check_offered(case, task)
     _check_section(case, task)
     _check_choices(case, task)
+    check_engine(case, task)
     task.check(case)
     if changes is not None:
         check_kinds(changes)
@@ -121,13 +123,6 @@ def _check_choices(case: Case, task: Demands) -> None:
             f"vendor={vendor.name} does not offer precision={case.precision.name}. "
             f"It offers: {', '.join(vendor.precisions)}."
         )
-    if task.on_device and case.compiler.name not in vendor.compilers and vendor.name not in case.compiler.vendors:
-        raise ConfigurationError(
-            f"vendor={vendor.name} does not offer compiler={case.compiler.name}. "
-            f"It offers: {', '.join(vendor.compilers)}."
-        )
-    if task.on_device:
-        check_workable(case)
 
 
 def _check_implementation(case: Case) -> None:
@@ -171,7 +166,7 @@ def _check_tracking(case: Case) -> None:
 
 def _check_numerics(case: Case, task: Demands) -> None:
     """Refuse what is known to divide by zero: Adam's eps below float16's smallest number is 0 there."""
-    if case.precision.weights != "float16" or case.model.train is None or not task.on_device:
+    if case.precision.weights != "float16" or case.model.train is None or not task.trains:
         return
     optimizer = case.model.train.optimizer
     if optimizer.name == "sgd":

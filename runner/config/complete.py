@@ -7,9 +7,14 @@ from typing import Any
 
 from runner.config.schema import Case
 from runner.core.errors import ConfigurationError
+from runner.core.tasks import TASKS
 
 MAY_BE_EMPTY = frozenset({"vendor.install", "vendor.container_options", "data.cache"})
 """Words for people, of which there may be none, and what an empty `TOUCHSTONE_CACHE` gives."""
+
+
+SECTIONS = ("train", "infer")
+"""Of a model's YAML: one for each kind of task that it can be used in."""
 
 
 def check_texts(values: Mapping[str, Any]) -> None:
@@ -24,15 +29,21 @@ def check_texts(values: Mapping[str, Any]) -> None:
 
 
 def check_sections(case: Case) -> None:
-    """Refuse a model without the section that says how it is trained: every task that runs a model reads it.
+    """Refuse a model without any section that says what can be done with it, or without the one that its task needs.
 
     Raises:
         ConfigurationError: names the section.
     """
-    if case.has_model and case.model.train is None:
+    if not case.has_model:
+        return
+    section = TASKS.find(case.task.name).section
+    there = [name for name in SECTIONS if getattr(case.model, name) is not None]
+    if not there or (section is not None and section not in there):
+        needed = section or " or ".join(SECTIONS)
+        has = f" It has {' and '.join(f'{name}:' for name in there)}." if there else ""
         raise ConfigurationError(
-            f"model={case.model.name} has no section train:, and task={case.task.name} needs it: batch, optimizer, "
-            "schedule, quality. docs/adding.md shows one."
+            f"model={case.model.name} has no section {needed}:, and task={case.task.name} needs it.{has} "
+            "docs/adding.md shows one."
         )
 
 

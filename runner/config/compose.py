@@ -41,9 +41,13 @@ def plain_values(config: DictConfig) -> dict[str, Any]:
     sections = OmegaConf.masked_copy(config, [str(key) for key in config if key not in NOT_SECTIONS])
     values = OmegaConf.to_container(sections, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
+    values.pop("weights", None)  # a short name of `model.weights`, which refers to it
     train = (values["model"] or {}).get("train")
     if train is not None and "optimizer" not in train:  # what every model shares, and nothing of this one's
         values["model"]["train"] = None
+    infer = (values["model"] or {}).get("infer")
+    if infer is not None and "batch_size" not in infer:
+        values["model"]["infer"] = None
     return {str(key): value for key, value in values.items()}
 
 

@@ -26,8 +26,8 @@ def check_data(case: Case, task: Demands) -> None:
                 f"data.root={data.root} is not a folder. Give the folder that holds {case.model.data_source}."
             )
         if task.on_device:
-            _check_layout(Path(data.root).expanduser(), case)
-        if data.on_error == "skip" and case.model.training.batching.by == "streams":
+            _check_layout(Path(data.root).expanduser(), case, task)
+        if data.on_error == "skip" and task.trains and case.model.training.batching.by == "streams":
             raise ConfigurationError(
                 f"model={case.model.name} reads one text on and on, and data.on_error=skip would leave holes in it. "
                 "Mend the data, or leave data.on_error out."
@@ -41,10 +41,12 @@ def check_data(case: Case, task: Demands) -> None:
         )
 
 
-def _check_layout(root: Path, case: Case) -> None:
+def _check_layout(root: Path, case: Case, task: Demands) -> None:
     """A first look: whether anything of what the data set consists of is there; the worker reads it."""
     assert case.model.dataset is not None
-    missing = [needed for needed in find_dataset(case.model.dataset).files if not _is_there(root, needed)]
+    entry = find_dataset(case.model.dataset)
+    scored = entry.files if entry.evaluation_files is None else entry.evaluation_files
+    missing = [one for one in (entry.files if task.trains else scored) if not _is_there(root, one)]
     if missing:
         raise DataMissingError(
             f"data.root={root} lacks {', '.join(one.replace('|', ' or ') for one in missing)}. "

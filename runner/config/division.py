@@ -12,11 +12,14 @@ from fnmatch import fnmatch
 from typing import Any, Literal
 
 from runner.config.schema import Case
+from runner.core.tasks import TASKS
 
 ALLOWED = {
     "model.train.batch_size": "batch size",
     "model.train.gradient_accumulation_steps": "gradient accumulation",
     "model.memory_format": "memory format",
+    "model.infer.batch_size": "batch size",
+    "model.infer.batch_sizes": "batch size",
     "data.workers": "data-loader workers",
     "topology.fsdp": "parallel layout",
     "seed": "another draw of the same case",
@@ -44,8 +47,9 @@ RAISED = frozenset(
 LOWERED = frozenset({"measure.warmup.tolerance", "measure.sampling_period_s"})
 """Keys that may be lowered, for the same reason."""
 
-THE_CASE = frozenset({"scale", "emulate", "topology.devices", "data.root"})
-"""Choices without a group of their own: how large, where and on how many devices; never a change."""
+THE_CASE = ("scale", "emulate", "topology.devices", "data.root", "load.*")
+"""Choices without a group of their own, as patterns: how large, where, on how many devices, under which load; never a
+change."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -75,11 +79,11 @@ def division(case: Case, reference: Case) -> Division:
             which is then left out.
     """
     mine, theirs = flatten(case.deciding()), flatten(reference.deciding())
-    other_vendor = case.vendor.name != reference.vendor.name
+    no_change = (*THE_CASE, *(("vendor.*",) if case.vendor.name != reference.vendor.name else ()))
     changed = [
         {"key": key, "reference": theirs.get(key), "value": mine.get(key), "allowed": allowed(key, theirs, mine)}
         for key in sorted(mine.keys() | theirs.keys())
-        if mine.get(key) != theirs.get(key) and key not in THE_CASE and not (other_vendor and key.startswith("vendor."))
+        if mine.get(key) != theirs.get(key) and not any(fnmatch(key, pattern) for pattern in no_change)
     ]
     closed = all(change["allowed"] for change in changed)
     return Division(name="closed" if closed else "open", changed=changed)
@@ -90,7 +94,7 @@ def allowed(key: str, reference: Mapping[str, Any], values: Mapping[str, Any]) -
     if any(fnmatch(key, pattern) for pattern in ALLOWED):
         return True
     if key == "model.weights":  # the published case starts from a file, which everybody has somewhere else
-        return reference.get("model.initial_weights") is not None
+        return reference.get("model.initial_weights") is not None or TASKS.find(str(values["task.name"])).serves
     before, after = reference.get(key), values.get(key)
     if not isinstance(before, int | float) or not isinstance(after, int | float):
         return False

@@ -22,6 +22,7 @@ from models.datasets.spec import DataSpec
 from models.published import Published
 from models.ranges import Count, Devices, Port, Positive, Repeats, Retries, Seconds, Seed
 from models.recipe import Recipe
+from runner.config.load import Load, default_load
 from runner.core.redact import public_uri
 from runner.core.tasks import TASKS
 
@@ -65,6 +66,8 @@ class Compiler:
     """What compiles the network."""
 
     name: str
+    engine_path: str | None = None
+    """What an earlier compilation left, loaded in the place of compiling; for engines that can."""
     mode: Literal["default", "reduce-overhead", "max-autotune"] = "default"
     """`torch.compile`'s."""
     dynamic: bool | None = None
@@ -76,7 +79,8 @@ class Compiler:
 
     def given(self) -> dict[str, Any]:
         """Every option that is not left to the engine."""
-        own = {"mode": self.mode} if self.mode != "default" else {}
+        own: dict[str, Any] = {"mode": self.mode} if self.mode != "default" else {}
+        own |= {"engine_path": self.engine_path} if self.engine_path is not None else {}
         return {**own, **({} if self.dynamic is None else {"dynamic": self.dynamic}), **self.options}
 
 
@@ -180,6 +184,7 @@ class Case:
     data: DataSpec
     measure: Measure
     tracking: Tracking
+    load: Load = field(default_factory=default_load)
     scale: Literal["reference", "tiny"] = "reference"
     emulate: bool = False
     seed: Seed = 1234
@@ -191,7 +196,8 @@ class Case:
     published: Published = field(default_factory=Published)
 
     @field_validator(
-        "task", "model", "framework", "compiler", "vendor", "precision", "topology", "data", "measure", mode="after"
+        *("task", "model", "framework", "compiler", "vendor", "precision", "topology", "data", "measure", "load"),
+        mode="after",
     )
     @classmethod
     def _check_name(cls, part: Any) -> Any:
@@ -229,6 +235,8 @@ class Case:
         """What decides the result: the case without where and how its run is kept."""
         values = {key: value for key, value in self.to_dict().items() if key not in NOT_DECIDING}
         del values["data"]["cache"]
+        if not TASKS.find(self.task.name).serves:
+            del values["load"]
         return values
 
     def to_dict(self) -> dict[str, Any]:
@@ -255,6 +263,7 @@ def case_name(case: Any) -> str:
     parts = [case.task.name, *model, case.scale, case.precision.name, case.vendor.name]
     parts += [f"x{case.topology.devices}"] if case.topology.name != "single" else []
     parts += [case.compiler.name] if case.compiler.name != "eager" else []
+    parts += [case.load.name] if case.load.name != "offline" else []
     return "_".join(map(str, parts)) + ("_emulated" if case.emulate else "")
 
 

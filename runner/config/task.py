@@ -23,6 +23,10 @@ class Demands(ABC):
     """Which section of a model's YAML it needs: `train`; None where the model alone is enough."""
     on_device: ClassVar[bool] = True
     """Whether it runs anything on a device, with its meters."""
+    trains: ClassVar[bool] = False
+    """Whether it trains a model; the engine and the precision must be made for that."""
+    serves: ClassVar[bool] = False
+    """Whether it serves a model to requests; `load` and the engines that only serve belong to it."""
 
     def offered_by(self, vendor: VendorSpec) -> bool:
         """Whether a vendor's stack can do it: its YAML lists it under `tasks`."""

@@ -31,6 +31,8 @@ def header(case: Case, run_folder: Path, vendor_detected: bool, tuning: str | No
     ]
     if tuning is not None:
         lines.append(("tuning", f"conf/tuning/{tuning}.yaml, this vendor's for this model; '~tuning' leaves it out"))
+    if task.serves:
+        lines.append(("load", load_line(case)))
     if task.measured_window:
         window = case.measure.window
         lines.append(
@@ -58,6 +60,14 @@ def case_marks(case: Case) -> list[str]:
     )
 
 
+def load_line(case: Case) -> str:
+    """How requests arrive, and what one holds."""
+    load, size = case.load, case.model.inference.batch_size
+    how = {"clients": f", {load.clients} of them", "server": f", {load.rate:g} requests/s" if load.rate else ""}
+    slo = "".join(f", {name} ≤ {limit:g}" for name, limit in load.slo.given.items())
+    return f"{load.name}{how.get(load.name, '')}{slo}, requests of {size}"
+
+
 def targets(case: Case) -> str:
     """The quality targets, e.g. `mlm_accuracy ≥ 0.2`."""
     sign = "≥" if case.model.training.quality.mode == "max" else "≤"
@@ -67,7 +77,7 @@ def targets(case: Case) -> str:
 def _model(case: Case) -> str:
     """The model, and what one pass of its training holds."""
     train, about = case.model.train, f"{case.model.name}, scale={case.scale}"
-    if train is None:
+    if train is None or not task_of(case).trains:
         return about
     passes = train.gradient_accumulation_steps
     several = f", {passes} passes per step" if passes > 1 else ""

@@ -54,6 +54,18 @@ class TargetNotReachedError(TouchstoneError):
     exit_code = 8
 
 
+class GateMissedError(TouchstoneError):
+    """A served model's answers are not as good, or not as near to the reference, as they have to be."""
+
+    exit_code = 8
+
+
+class NotFiniteError(TouchstoneError):
+    """A served model's answers are no finite numbers."""
+
+    exit_code = 7
+
+
 class TimedOutError(TouchstoneError):
     """The worker took longer than `run.timeout_s`."""
 

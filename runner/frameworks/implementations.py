@@ -3,27 +3,56 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
+from models.contract import Model
+from models.inferable import Inferable
 from models.recipe import Recipe
 from models.trainable import Trainable
-from models.weights import RANDOM, InitialWeights, load_weights, read_weights
+from models.weights import RANDOM, InitialWeights, load_weights, of_run, read_weights
 from runner.config.known import engine_of
+from runner.config.schema import Case
 from runner.core.errors import ConfigurationError
 from runner.core.events import Name
 from runner.core.registries import FRAMEWORKS, MODELS
 from runner.frameworks.base import Framework
 from runner.measure.context import Context
 
+M = TypeVar("M", bound=Model)
+
 
 def trainable_class(recipe: Recipe, framework: str) -> type[Trainable]:
-    """The class that a model's YAML names for a framework: a dotted path, or a name under `touchstone.models`.
+    """The class that a model's YAML names for a framework, as one that can be trained.
 
     Raises:
         ConfigurationError: no such class, or none that can be trained.
     """
+    return _of_kind(recipe, framework, Trainable)  # type: ignore[type-abstract]
+
+
+def inferable_class(recipe: Recipe, framework: str) -> type[Inferable]:
+    """The class that a model's YAML names for a framework, as one that can be served.
+
+    Raises:
+        ConfigurationError: no such class, or none that can be served.
+    """
+    return _of_kind(recipe, framework, Inferable)  # type: ignore[type-abstract]
+
+
+def _of_kind(recipe: Recipe, framework: str, kind: type[M]) -> type[M]:
+    """The class at a dotted path, or of a name under `touchstone.models`."""
     path = recipe.implementations[framework]
+    found = _found(path, framework)
+    if not issubclass(found, kind):
+        raise ConfigurationError(
+            f"model.implementations.{framework}: {path} is not a subclass of {kind.__module__}.{kind.__qualname__}."
+        )
+    return found
+
+
+def _found(path: str, framework: str) -> type[Model]:
     try:
-        found: type[Trainable] = MODELS.find(path)
+        found: type[Model] = MODELS.find(path)
     except ValueError as error:
         cause = error.__cause__
         if isinstance(cause, ModuleNotFoundError) and not path.startswith(str(cause.name)):
@@ -56,21 +85,37 @@ def build_trainable(context: Context) -> Trainable:
     case = context.case
     context.preparing("building the model")
     context.device.seed(case.seed)
-    try:
-        trainable = trainable_class(case.model, case.framework.name)(case.model)
-    except ValueError as error:
-        raise ConfigurationError(f"model={case.model.name} cannot be built: {error}") from error
-    if case.model.weights != RANDOM:
-        _load(trainable, Path(case.model.weights).expanduser())
-    elif case.model.initial_weights is not None:
+    trainable = _built(trainable_class(case.model, case.framework.name), case.model)
+    if case.model.weights == RANDOM and case.model.initial_weights is not None:
         wanted = f"The published case starts from {case.model.initial_weights}; this run starts from random weights."
         context.events.emit(Name.WARNING, {"message": f"{wanted} model.weights=PATH reads them."})
-    engine_of(case.compiler).compile(trainable.network)
+    engine_of(case.compiler).compile_in_place(trainable.network)
     return trainable
 
 
-def _load(trainable: Trainable, path: Path) -> None:
+def build_inferable(case: Case) -> Inferable:
+    """The case's model to be served, on the host in float32; call after seeding: equal seeds give equal weights.
+
+    Raises:
+        ConfigurationError: the recipe's architecture cannot be built.
+        DataError: `model.weights` cannot be read, or holds another model's.
+    """
+    return _built(inferable_class(case.model, case.framework.name), case.model).eval()
+
+
+def _built(kind: type[M], recipe: Recipe) -> M:
+    """A model with its weights, random or from `model.weights`."""
+    try:
+        model = kind(recipe)
+    except ValueError as error:
+        raise ConfigurationError(f"model={recipe.name} cannot be built: {error}") from error
+    if recipe.weights != RANDOM:
+        _load(model, Path(recipe.weights).expanduser())
+    return model
+
+
+def _load(model: Model, path: Path) -> None:
     """A checkpoint of this project as it is, any other by the model's own translation."""
-    weights = read_weights(path)
-    ours = weights.keys() == trainable.network.state_dict().keys()
-    load_weights(trainable.network, InitialWeights(weights) if ours else trainable.initial_weights(weights), path=path)
+    weights = of_run(read_weights(path), model.network)
+    ours = weights.keys() == model.network.state_dict().keys()
+    load_weights(model.network, InitialWeights(weights) if ours else model.initial_weights(weights), path=path)

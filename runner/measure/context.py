@@ -46,3 +46,8 @@ class Context:
     def checkpoint(self) -> Path:
         """Where `task=converge` keeps its last evaluated state."""
         return self.folder / "checkpoints" / "last.ckpt"
+
+    @property
+    def reached_weights(self) -> Path:
+        """Where `task=converge` keeps the weights that reached the target."""
+        return self.folder / "checkpoints" / "reached.ckpt"

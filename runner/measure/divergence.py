@@ -32,7 +32,7 @@ class Divergence:
             DivergedError: names the step.
         """
         for record in records:
-            if not math.isfinite(record.loss):
+            if record.loss is not None and not math.isfinite(record.loss):
                 raise DivergedError(
                     f"The loss became {record.loss} at step {record.step}. Lower model.train.optimizer.lr, raise "
                     "model.train.schedule.warmup, or use a wider precision."

@@ -5,17 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from hardware.base import Device
 from runner.measure.context import Mark
 from runner.measure.ranks import Ranks
+
+
+class Waited(Protocol):
+    """What has work that may still run when a call returns: a device, an engine."""
+
+    def synchronize(self) -> None:
+        """Wait until all of it is done."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Edges:
     """Opens and closes segments on one rank; every rank calls both at the same places."""
 
-    device: Device
+    device: Waited
     ranks: Ranks
     mark: Mark
     clock: Callable[[], float] = time.monotonic

@@ -25,7 +25,8 @@ class StepRecord:
     samples: int
     """0 of a step that the gradient scaler skipped: nothing was learnt from them."""
     tokens: int | None
-    loss: float
+    loss: float | None
+    """None where nothing is learnt: of a request to a served model."""
     learning_rate: float
     """The rate that the step was taken with."""
     offset_s: float
@@ -54,7 +55,7 @@ class StepsFile:
         writer = csv.writer(text, lineterminator="\n")
         for record in records:
             row = (record.step, phase, _text(record.seconds), _text(record.core_seconds), record.samples)
-            writer.writerow((self._rank, *row, "" if record.tokens is None else record.tokens, record.loss))
+            writer.writerow((self._rank, *row, "" if record.tokens is None else record.tokens, _text(record.loss)))
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             # A row that a full disk or a kill cut off must not take the next one with it.
@@ -63,5 +64,5 @@ class StepsFile:
             os.close(file)
 
 
-def _text(seconds: float | None) -> float | str:
-    return "" if seconds is None else seconds
+def _text(number: float | None) -> float | str:
+    return "" if number is None else number

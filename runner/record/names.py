@@ -16,6 +16,7 @@ Form = Literal["number", "integer", "prefixed", "percent", "yes_no"]
 LAST = "_last"
 """Suffix of a quality metric's figure for the last evaluation; without it, the best one is meant."""
 _FIXED_QUALITY = ("quality/target", "quality/reached")
+_FIXED_ACCURACY = ("accuracy/reference", "accuracy/drop", "accuracy/kept", "accuracy/gate_passed", "accuracy/samples")
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _DIGITS = 4
 
@@ -73,6 +74,41 @@ _DEFINITIONS = (
     ),
     _define("convergence/steps_to_target", "Steps to target", "steps", "lower", form="integer"),
     _define("convergence/energy_j_to_target", "Energy to target", "J", "lower"),
+    _define("accuracy/reference", "Accuracy of the fp32 reference", "1"),
+    _define("accuracy/drop", "Accuracy lost against the reference", "1", "lower"),
+    _define("accuracy/kept", "Share of the reference's accuracy kept", "1", "higher", form="percent"),
+    _define("accuracy/gate_passed", "Accuracy gate passed", "bool", "higher", form="yes_no"),
+    _define("accuracy/samples", "Samples scored", "samples", form="integer"),
+    _define("numerics/mean_abs", "Numerics, mean absolute error", "1", "lower"),
+    _define("numerics/max_abs", "Numerics, largest absolute error", "1", "lower"),
+    _define("numerics/max_rel", "Numerics, largest relative error", "1", "lower"),
+    _define("numerics/cosine", "Numerics, cosine with the reference", "1", "higher"),
+    _define("numerics/snr_db", "Numerics, signal to noise", "dB", "higher"),
+    _define("numerics/passed", "Numerics within the precision's threshold", "bool", "higher", form="yes_no"),
+    _define("infer/samples_per_second", "Throughput", "{unit}/s", "higher"),
+    _define("infer/core_samples_per_second", "Throughput, copies excluded", "{unit}/s", "higher"),
+    _define("infer/latency_mean_ms", "Latency, mean", "ms", "lower", same_batch=True),
+    _define("infer/latency_p50_ms", "Latency, median", "ms", "lower", same_batch=True),
+    _define("infer/latency_p90_ms", "Latency, 90th percentile", "ms", "lower", same_batch=True),
+    _define("infer/latency_p99_ms", "Latency, 99th percentile", "ms", "lower", same_batch=True),
+    _define("infer/requests", "Requests in the window", "requests", form="integer"),
+    _define("infer/offered_per_second", "Requests offered", "requests/s"),
+    _define("infer/achieved_per_second", "Requests answered", "requests/s", "higher"),
+    _define("infer/goodput_per_second", "Requests answered within the SLO", "requests/s", "higher"),
+    _define("generation/ttft_p50_ms", "Time to first token, median", "ms", "lower", same_batch=True),
+    _define("generation/ttft_p99_ms", "Time to first token, 99th percentile", "ms", "lower", same_batch=True),
+    _define("generation/tpot_p50_ms", "Time per output token, median", "ms", "lower", same_batch=True),
+    _define("generation/itl_p50_ms", "Time between tokens, median", "ms", "lower", same_batch=True),
+    _define("generation/itl_p99_ms", "Time between tokens, 99th percentile", "ms", "lower", same_batch=True),
+    _define("generation/tokens_per_second", "Output tokens per second", "tokens/s", "higher"),
+    _define("generation/prefill_tokens_per_second", "Prompt tokens per second, prefill alone", "tokens/s", "higher"),
+    _define("generation/decode_tokens_per_second", "Output tokens per second, decoding alone", "tokens/s", "higher"),
+    _define("infer/compile_s", "Compilation", "s", "lower"),
+    _define("infer/export_s", "Export out of the framework", "s", "lower"),
+    _define("infer/compile_peak_gib", "Host memory while compiling, peak", "GiB", "lower", highest=True),
+    _define("infer/engine_mib", "Size of what was compiled", "MiB", "lower"),
+    _define("infer/coverage", "Share of the graph that the engine took", "1", "higher", form="percent"),
+    _define("infer/subgraphs", "Pieces the graph was cut into", "subgraphs", "lower", form="integer"),
     _define("throughput/steady", "Throughput, steady", "{unit}/s", "higher"),
     _define("throughput/steady_per_device", "Throughput, steady, per device", "{unit}/s", "higher"),
     _define("throughput/whole", "Throughput, evaluations included", "{unit}/s", "higher"),
@@ -96,6 +132,7 @@ _DEFINITIONS = (
         "Roofline of the chip",
         "{unit}/s",
     ),
+    _define("compute/mbu", "Memory bandwidth utilisation (MBU)", "1", "higher", form="percent"),
     _define("roofline/fraction", "Fraction of the roofline", "1", "higher", form="percent"),
     _define("compute/mfu", "Model FLOPs utilisation (MFU)", "1", "higher", form="percent"),
     _define(
@@ -189,21 +226,29 @@ def is_quality(name: str) -> bool:
     return name.startswith("quality/") and name not in _FIXED_QUALITY
 
 
+def is_accuracy(name: str) -> bool:
+    """Whether a name is a served model's own accuracy (`accuracy/<metric>`), not what it is held against."""
+    return name.startswith("accuracy/") and name not in _FIXED_ACCURACY
+
+
 def definition(name: str, *, quality_mode: str | None = None) -> Definition:
     """What a figure means.
 
     Args:
-        name: figure name, of the registry or of the family `quality/<metric>[_last]`.
+        name: figure name, of the registry or of the families `quality/<metric>[_last]` and `accuracy/<metric>`.
         quality_mode: the recipe's `quality.mode`, `max` or `min`: which way its metrics improve.
 
     Raises:
         KeyError: no such figure.
     """
+    directions: dict[str, Better] = {"max": "higher", "min": "lower"}
+    if is_accuracy(name):
+        metric = name.removeprefix("accuracy/")
+        return _define(name, f"Accuracy of the engine, {metric}", "1", directions.get(quality_mode or ""))
     if not is_quality(name):
         return FIGURES[name]
     metric = name.removeprefix("quality/")
     moment = "last" if metric.endswith(LAST) else "best"
-    directions: dict[str, Better] = {"max": "higher", "min": "lower"}
     return _define(
         name,
         f"{metric.removesuffix(LAST)}, {moment} evaluation",

@@ -68,6 +68,8 @@ class Report:
     """What others published for this model, for orientation."""
     publication: Publication | None = None
     """Null in reports that were written before there was it."""
+    points: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of plain values that the task measured beside its figures: other batch sizes, other lengths."""
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the run folder's other files, by their names in it; known when the report was saved beside them."""
     schema_version: int = SCHEMA_VERSION
@@ -75,10 +77,11 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries with the content's hash, as `report.json` holds them.
 
-        What is empty of `files` and `publication` is left out, as in reports that were written before there was it.
+        What is empty of `files`, `publication` and `points` is left out, as in reports that were written before there
+        was it.
         """
         content: dict[str, Any] = json.loads(json.dumps(_fields(self), default=_fields))
-        for name in ("files", "publication"):
+        for name in ("files", "publication", "points"):
             if not content[name]:
                 del content[name]
         return content | {"hash": content_hash(content)}

@@ -8,6 +8,7 @@ from typing import Any
 
 DEEPEST = 32
 """Levels of nesting that a report may have; the engine's own has less than ten."""
+_PLAIN = (str, int, float, bool)
 _STATUS = ("done", "failed", "killed")
 _FIGURE = frozenset({"value", "unit", "reason", "interval"})
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -20,6 +21,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "environment": dict,
     "warnings": list,
     "published": list,
+    "points": list,
     "publication": (dict, type(None)),
     "files": dict,
 }
@@ -69,6 +71,9 @@ def check_shape(raw: dict[str, Any]) -> None:
     _check_division(raw["division"])
     for one in raw.get("published", []):
         _require(isinstance(one, dict) and _number_or_null(one.get("value")), "published", one)
+    for one in raw.get("points", []):
+        plain = isinstance(one, dict) and all(value is None or isinstance(value, _PLAIN) for value in one.values())
+        _require(plain, "points", one)
     if raw.get("publication") is not None:
         _check_publication(raw["publication"])
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from runner.config.schema import Case
 from runner.config.task import Demands
@@ -51,6 +51,10 @@ class Task(Demands):
     rules: ClassVar[tuple[str, ...]] = ("*",)
     """Which rules of publication apply, as patterns; those that always apply need not be named."""
 
+    def count(self, case: Case) -> Any:
+        """What one sample of the model costs, as a dataclass of plain values; of tasks with `counts_model`."""
+        raise NotImplementedError(f"task={self.name} counts no model")
+
     @abstractmethod
     def run(self, context: Context) -> None:
         """Do it, on one rank of a worker."""
@@ -58,6 +62,10 @@ class Task(Demands):
     @abstractmethod
     def values(self, run_record: RunRecord) -> tuple[Values, list[str]]:
         """Its figures from what a run told, in their units, and what a reader must know about them."""
+
+    def metrics(self, case: Case) -> list[str]:
+        """Names of the metrics by which a case's results are judged."""
+        return list(case.model.train.quality.targets) if case.model.train else []
 
     def figure_names(self, metrics: Sequence[str] = ()) -> list[str]:
         """Names of all figures of its report.

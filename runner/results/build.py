@@ -55,8 +55,7 @@ def _build_single(run_folder: Path, *, by_run: bool) -> Report:
     submitted = next((event.value for event in run_record.parent if event.name == Name.SUBMIT_INFO), {})
     warnings = [*_warnings(run_record, values), *notes]
     values |= _verdicts(run_record)
-    train = case.model.train
-    names = task.figure_names(list(train.quality.targets) if train else [])
+    names = task.figure_names(task.metrics(case))
     return Report(
         status=_status(exit_code),
         exit_code=exit_code,
@@ -68,6 +67,7 @@ def _build_single(run_folder: Path, *, by_run: bool) -> Report:
         environment=run_record.last(Name.ENVIRONMENT) or {},
         warnings=warnings,
         published=case.to_dict()["published"]["figures"] if case.scale == "reference" else [],
+        points=[event.value for event in run_record.all(Name.POINT)],
         publication=Publication(asked=asked_of(case), parts=[conditions(run_record, values)], by_run=by_run),
     )
 
@@ -90,7 +90,9 @@ def _ending(run_record: RunRecord) -> tuple[dict[str, str] | None, int]:
 
 
 def _describe(case: Case, chip: KnownChip) -> dict[str, Any]:
-    train = case.model.train
+    serves = task_of(case).serves
+    train = None if serves else case.model.train
+    infer = case.model.infer if serves else None
     return {
         "name": case.name,
         "identity": case.identity,
@@ -104,15 +106,16 @@ def _describe(case: Case, chip: KnownChip) -> dict[str, Any]:
         "precision": case.precision.name,
         "topology": case.topology.name,
         "devices": case.topology.devices,
-        "batch_size": train.batch_size if train else None,
+        "batch_size": train.batch_size if train else infer.batch_size if infer else None,
         "gradient_accumulation_steps": train.gradient_accumulation_steps if train else None,
+        **({"load": case.load.name} if serves else {}),
         "scale": case.scale,
         "data": case.data.name,
         "measure": case.measure.name,
         "repeats": case.measure.repeats,
         "seed": case.seed,
         "emulated": case.emulate,
-        "quality_mode": train.quality.mode if train else None,
+        "quality_mode": train.quality.mode if train else infer.mode if infer else None,
         "quality_targets": train.quality.targets if train else {},
     }
 

@@ -55,6 +55,7 @@ def compute(run_record: RunRecord, chip: KnownChip, throughput: Value, devices: 
         "compute/achieved_flops_per_second": achieved,
         "compute/peak_flops_per_second": peak,
         "compute/mfu": at_most_one(divide(achieved, peak), WRONG_CHIP),
+        "compute/mbu": at_most_one(divide(multiply(traffic, throughput), bandwidth), WRONG_CHIP),
         "compute/measured_peak_flops_per_second": measured,
         "compute/mfu_of_measured_peak": at_most_one(divide(achieved, measured), WRONG_MEASURED),
         "roofline/throughput_samples_per_second": limit,

@@ -13,6 +13,7 @@ from typing import Any
 
 from hardware.base import PrecisionUnsupportedError
 from hardware.energy.energy import FULL_COVERAGE
+from hardware.precision.evidence import check_evidence
 from hardware.precision.probe import check as check_precision
 from hardware.spec import PrecisionSpec
 from hardware.stacks.host import ISOLATED
@@ -127,8 +128,11 @@ def _precision(report: Report) -> Finding:
     for part in _parts(report):
         if part["precision"] is None:
             return Finding("unknown", "the probe did not say what really ran")
+        if part["precision"].get("source") == "asked":
+            return Finding("unknown", "the engine does not tell what it computes in")
         try:
-            check_precision(part["precision"], asked)
+            held = check_evidence if "source" in part["precision"] else check_precision
+            held(part["precision"], asked)
         except PrecisionUnsupportedError as error:
             return Finding("failed", str(error).partition(". ")[0])
         except KeyError as error:
@@ -146,6 +150,20 @@ def _weights(report: Report) -> Finding:
         return Finding("not applicable", f"task={report.case['task']} does not ask how good the model gets")
     given = _asked(report, "weights") != "random"
     return Finding("ok", "from a file") if given else Finding("failed", f"random, where the case starts from {wanted}")
+
+
+def _accuracy(report: Report) -> Finding:
+    """Speed is worth nothing where the answers are wrong: a served model shows that it kept its accuracy."""
+    task = task_named(report.case["task"])
+    if task is None or not task.serves:
+        return Finding("not applicable", f"task={report.case['task']} serves nothing")
+    for name in ("numerics/passed", "accuracy/gate_passed"):
+        figure = report.figures[name]
+        if figure.value is None:
+            return Finding("unknown", f"{name}: {figure.reason}")
+        if not figure.value:
+            return Finding("failed", f"{name} is no")
+    return Finding("ok", "numerics and accuracy were held")
 
 
 def _steady(report: Report) -> Finding:
@@ -255,6 +273,7 @@ RULES = (
     Rule("open", "an open run is published as open", _open),
     Rule("precision", "what ran is the precision asked for, in every repeat", _precision),
     Rule("weights", "training to a target starts from what the published case starts from", _weights),
+    Rule("accuracy", "a served model kept its accuracy and its numerics", _accuracy),
     Rule("steadiness", "warm-up ended steady, in every repeat", _steady),
     Rule("window", "seconds and steps are what the measure asks for", _window),
     Rule("evenness", f"no fifth of the window took {UNEVEN} times as long per step as another", _even),

@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from models.account import count
+import torch
+
+from models.account import Account, count
+from models.serving_account import ServingAccount, count_served
 from runner.config.schema import Case
 from runner.core.events import EventWriter, Name
-from runner.frameworks.implementations import trainable_class
+from runner.frameworks.implementations import inferable_class, trainable_class
+from runner.record.task import task_of
 
 
 def tell_account(case: Case, events: EventWriter) -> None:
-    """Count parameters, FLOPs and bytes of the case's model and tell them."""
-    account = count(
+    """Count parameters, FLOPs and bytes of the case's model, as its task uses it, and tell them."""
+    events.emit(Name.ACCOUNT, asdict(task_of(case).count(case)))
+
+
+def training_account(case: Case) -> Account:
+    """Of one training sample: forward and backward."""
+    return count(
         trainable_class(case.model, case.framework.name),
         case.model,
         weights_dtype=case.precision.weights,
         autocast_dtype=case.precision.autocast,
     )
-    events.emit(Name.ACCOUNT, asdict(account))
+
+
+def serving_account(case: Case) -> ServingAccount:
+    """Of one served sample: forward alone."""
+    precision = case.precision
+    width: int = getattr(torch, precision.autocast or precision.weights).itemsize
+    kind = inferable_class(case.model, case.framework.name)
+    return count_served(kind, case.model, weights_bytes=width, served=precision.served)

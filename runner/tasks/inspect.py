@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from difflib import get_close_matches
+from typing import Any
 
 from runner.config.schema import Case
 from runner.core.errors import ConfigurationError
@@ -18,7 +19,6 @@ class Inspect(Task):
     """What the model costs, and what the chip could do with it at the most."""
 
     name = "inspect"
-    section = "train"
     on_device = False
     figures = (
         *("compute/parameters", "compute/flops_per_sample", "compute/peak_flops_per_second"),
@@ -51,6 +51,12 @@ class Inspect(Task):
         from runner.tasks.account import tell_account
 
         tell_account(context.case, context.events)
+
+    def count(self, case: Case) -> Any:
+        """What training costs, or serving where the model is only served."""
+        from runner.tasks.account import serving_account, training_account
+
+        return training_account(case) if case.model.train else serving_account(case)
 
     def values(self, run_record: RunRecord) -> tuple[Values, list[str]]:
         """What was counted, and what follows from it for the chip."""

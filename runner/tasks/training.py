@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from runner.config.schema import Case
 from runner.record.run_record import RunRecord
 from runner.record.task import Task
 from runner.record.values import Values
+
+if TYPE_CHECKING:
+    from models.account import Account
 
 
 class TrainingTask(Task):
     """Trains a model, warms up and measures speed, memory and energy over a window."""
 
     section = "train"
+    trains = True
     counts_model = True
     figures: ClassVar[tuple[str, ...]] = (
         *("throughput/*", "compute/*", "roofline/*", "time/e2e_s", "time/init_s", "time/train_s", "step/*"),
@@ -22,6 +27,12 @@ class TrainingTask(Task):
         *("throughput/steady", "roofline/throughput_samples_per_second", "memory/device_peak_allocated_gib"),
         *("memory/host_peak_rss_gib", "energy/per_sample_j", "power/device_mean_w", "run/window_s", "run/steady"),
     )
+
+    def count(self, case: Case) -> Account:
+        """Forward and backward."""
+        from runner.tasks.account import training_account
+
+        return training_account(case)
 
     def values(self, run_record: RunRecord) -> tuple[Values, list[str]]:
         """Speed, times, FLOPs, energy and memory."""

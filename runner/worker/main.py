@@ -18,7 +18,14 @@ from hardware.base import DeviceIdentity
 from hardware.device import load_device
 from hardware.sampling.client import SamplerClient
 from runner.config.schema import Case, load_case
-from runner.core.errors import DependencyError, HardwareError, TargetNotReachedError, WorkerCrashedError, classify
+from runner.core.errors import (
+    DependencyError,
+    GateMissedError,
+    HardwareError,
+    TargetNotReachedError,
+    WorkerCrashedError,
+    classify,
+)
 from runner.core.events import EventWriter, Name
 from runner.core.lock import wait_until_gone
 from runner.core.storage import CANNOT_WRITE
@@ -64,10 +71,10 @@ def tell_failure(error: Exception, events: EventWriter) -> int:
 
 
 def _run(context: Context) -> None:
-    """Run the task, then count what the model costs, also when training ended short of its target."""
+    """Run the task, then count what the model costs, also when it fell short of what it had to reach."""
     try:
         task_of(context.case).run(context)
-    except TargetNotReachedError:
+    except (TargetNotReachedError, GateMissedError):
         _account(context)
         raise
     _account(context)

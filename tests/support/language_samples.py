@@ -10,14 +10,14 @@ from typing import Any
 
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import OmegaConf
 
 from models.datasets.spec import DataSpec
 from models.published import Published
 from models.recipe import Recipe
 from models.trainable import Trainable
 from runner.config import resolvers
-from runner.config.schema import Case, case_from_dict
+from runner.config.compose import to_case
+from runner.config.schema import Case
 
 
 @cache
@@ -26,14 +26,21 @@ def _case(model: str, scale: str) -> Case:
     GlobalHydra.instance().clear()
     with initialize_config_module("conf", version_base=None):
         config = compose("config", overrides=[f"model={model}", "vendor=cpu", f"scale={scale}"])
-    values: Any = OmegaConf.to_container(config, resolve=True)
-    values.pop("tuning", None)
-    return case_from_dict(values)
+    return to_case(config)
 
 
 def recipe(model: str, scale: str = "tiny") -> Recipe:
     """The model's YAML at one scale, for the caller to change."""
     return deepcopy(_case(model, scale).model)
+
+
+def case_of(*overrides: str) -> Case:
+    """A case as the command line composes it, with the sample cache of this test run."""
+    resolvers.register()
+    GlobalHydra.instance().clear()
+    cache = f"data.cache={os.environ['TOUCHSTONE_TEST_SAMPLES']}"
+    with initialize_config_module("conf", version_base=None):
+        return to_case(compose("config", overrides=["vendor=cpu", *overrides, cache]))
 
 
 def published(model: str) -> Published:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hydra import compose, initialize_config_module
-from omegaconf import OmegaConf
 
 from runner.config import resolvers
+from runner.config.compose import plain_values
 from runner.config.division import Division
 from runner.config.schema import Case, case_from_dict
 from runner.core.events import EventWriter, Name
@@ -32,9 +32,7 @@ def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     resolvers.register()
     with initialize_config_module("conf", version_base=None):
         config = compose("config", overrides=["vendor=cpu", "scale=tiny", *overrides])
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+    return plain_values(config)
 
 
 def make_case(root: Path, *overrides: str) -> Case:

@@ -85,6 +85,15 @@ def image_folders(root: Path, *, views: Views, classes: int, source: str) -> Dat
     return Datasets(train, evaluation)
 
 
+def evaluation_folder(root: Path, *, view: View, classes: int, source: str) -> LabelledFolder:
+    """The evaluation images under `root/val` alone; arguments and errors as of `image_folders`."""
+    found = LabelledFolder(root / "val", view=view, source=source)
+    if len(found.classes) != classes:
+        problem = f"Found {len(found.classes)} class folders for a network of {classes} classes"
+        raise DataError(problem, where=root / "val", expected=f"{classes} class folders in val", source=source)
+    return found
+
+
 def _listed(folder: Path, *, folders: bool) -> list[str]:
     """Names of the visible folders or images in a folder, sorted; no file is opened or asked about by itself."""
     with os.scandir(folder) as entries:

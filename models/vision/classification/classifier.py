@@ -10,28 +10,33 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.utils.data import Dataset
 
 from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
-from models.datasets.vision.image_folder import LAYOUT, image_folders
+from models.datasets.vision.image_folder import LAYOUT, LabelledFolder, evaluation_folder, image_folders
 from models.datasets.vision.images import DIGIT_CLASSES, DigitsOnPhotographs, LabelledImage
 from models.datasets.vision.mixing import mix
 from models.datasets.vision.views import Views, centre_crop, random_crop
+from models.inferable import Inferable, Tensors
 from models.metrics import Share
 from models.recipe import Recipe
 from models.trainable import Trainable
+from models.training import Regularisation
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
-class Classifier(Trainable):
-    """A network that names the class of an image; the unit is the image.
+class Classifier(Trainable, Inferable):
+    """A network that names the class of an image; the unit is the image. It can be trained and served.
 
     Architecture fields: `image_size` (edge of the square that is trained on, in pixels), `evaluation_size` (the same in
     evaluation; default `image_size`), `classes`, and the network's own.
     """
 
+    input_names: ClassVar[tuple[str, ...]] = ("image",)
+    output_names: ClassVar[tuple[str, ...]] = ("logits",)
     regularisations: ClassVar[frozenset[str]] = frozenset({"label_smoothing", "mixup_alpha", "cutmix_alpha"})
 
     def __init__(self, recipe: Recipe) -> None:
@@ -42,7 +47,7 @@ class Classifier(Trainable):
         self.memory_format = MEMORY_FORMATS[recipe.memory_format]
         self.network = self.build(architecture).to(memory_format=self.memory_format)
         self.metrics = {"top1": Share()}
-        regularisation = recipe.training.regularisation
+        regularisation = recipe.train.regularisation if recipe.train else Regularisation()
         self.alphas = {"mixup_alpha": regularisation.mixup_alpha, "cutmix_alpha": regularisation.cutmix_alpha}
         self.mixes = any(self.alphas.values())
 
@@ -66,7 +71,35 @@ class Classifier(Trainable):
 
     def evaluate(self, batch: Batch) -> None:
         """Share of images whose highest output is their class."""
-        self.metrics["top1"].update(self._logits(batch["image"]).argmax(dim=1) == batch["label"])
+        self.score((self._logits(batch["image"]),), batch)
+
+    def inputs(self, batch: Batch) -> Tensors:
+        """The images."""
+        return (batch["image"],)
+
+    def score(self, outputs: Tensors, batch: Batch) -> None:
+        """As in training's evaluation."""
+        (logits,) = outputs
+        self.metrics["top1"].update(logits.argmax(dim=1) == batch["label"])
+
+    def evaluation_data(self, spec: DataSpec) -> Dataset[LabelledImage]:
+        """The held-out digits of the sample, or the folders of `val`; those of `train` need not be there."""
+        if spec.name != "dataset":
+            return self.datasets(spec).evaluation
+        root = dataset_root(spec, expected=LAYOUT, source=self.recipe.data_source)
+        return evaluation_folder(
+            root, view=self.views().evaluation, classes=self.classes, source=self.recipe.data_source
+        )
+
+    def calibration_data(self, spec: DataSpec) -> Dataset[LabelledImage] | None:
+        """Training images, shown as in evaluation, where they are there."""
+        if spec.name != "dataset":
+            return DigitsOnPhotographs(image_size=self.evaluation_size, train=True)
+        root = dataset_root(spec, expected=LAYOUT, source=self.recipe.data_source)
+        folder = root / "train"
+        if not folder.is_dir():
+            return None
+        return LabelledFolder(folder, view=self.views().evaluation, source=self.recipe.data_source)
 
     @contextmanager
     def counting(self) -> Iterator[None]:

@@ -43,6 +43,8 @@ class Convergence(pl.Callback):
             self._context.mark("target")
             self.reached = True
             trainer.should_stop = True
+            # Nothing goes on from here, so it is no checkpoint: `task=infer weights=<this run's folder>` serves it.
+            trainer.save_checkpoint(self._context.reached_weights, weights_only=True)
         else:
             self._save(trainer)
 

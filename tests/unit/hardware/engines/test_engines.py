@@ -9,20 +9,22 @@ import pytest
 import torch
 from torch import nn
 
-from hardware.engines.eager import Eager
-from hardware.engines.inductor import Inductor
+from hardware.engines.native.eager import Eager
+from hardware.engines.native.inductor import Inductor
 from runner.core.registries import ENGINES
 
 CONF = Path(__file__).parents[4] / "conf/compiler"
 
 
 def test_every_choice_has_its_engine() -> None:
-    assert [ENGINES.find(path.stem).__name__.lower() for path in sorted(CONF.glob("*.yaml"))] == ["eager", "inductor"]
+    names = [path.stem for path in sorted(CONF.glob("*.yaml"))]
+    assert {"eager", "inductor", "onnxruntime"} <= {*names}
+    assert [ENGINES.find(name).__name__.lower() for name in names] == [name.replace("_", "") for name in names]
 
 
 def test_eager_leaves_the_network_alone() -> None:
     network = nn.Linear(2, 1)
-    Eager({}).compile(network)
+    Eager({}).compile_in_place(network)
     assert network._compiled_call_impl is None
     assert Eager({}).unavailable_reason() is None
 
@@ -41,7 +43,7 @@ def test_inductor_hands_its_options_to_torch(
     monkeypatch.setattr(torch, "compile", lambda function, **kwargs: given.append(kwargs) or function)
     network = nn.Linear(2, 1)
     names = [name for name, _ in network.named_parameters()]
-    Inductor(options).compile(network)
+    Inductor(options).compile_in_place(network)
     assert given == [expected]
     assert [name for name, _ in network.named_parameters()] == names
 

@@ -11,7 +11,7 @@ import pytest
 from case_samples import make_case
 from toy import Toy, toy_recipe
 
-from hardware.engines.inductor import Inductor
+from hardware.engines.native.inductor import Inductor
 from runner import cli
 from runner.config.checks import check
 from runner.config.known import engine_of

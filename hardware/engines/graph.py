@@ -1,0 +1,57 @@
+"""What an engine is given to compile, and for what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hardware.spec import PrecisionSpec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+Tensors = tuple["Tensor", ...]
+"""Inputs or outputs of a network, in order; all lead with the batch dimension unless the graph says otherwise."""
+
+
+@dataclass(kw_only=True, slots=True, frozen=True)
+class Graph:
+    """A network in evaluation, in float32, on the host: positional tensors in, a tuple of tensors out."""
+
+    network: nn.Module
+    inputs: Tensors
+    """Real inputs at the batch size that is served, on the host: shapes and types are fixed to theirs."""
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
+
+
+@dataclass(kw_only=True, slots=True, frozen=True)
+class Placement:
+    """Where and how a graph is to run."""
+
+    device: torch.device
+    precision: PrecisionSpec
+    folder: Path
+    """For what the engine makes of this graph in this precision; kept between runs, under a hash of all that
+    decides it: weights, shapes, precision, options, versions. It is there and may be empty."""
+    calibration: Sequence[Tensors] = ()
+    """Real batches like the graph's inputs, for engines that choose the ranges of integers by them; never the
+    evaluation's own."""
+    chip: str | None = None
+    """The device's name, as its driver tells it."""
+
+
+def keep(path: Path, make: Callable[[Path], None]) -> bool:
+    """Have `make` write `path`, unless an earlier run has; returns whether it was made now.
+
+    Written beside its place and moved there when it is whole: a killed run leaves no half of it behind.
+    """
+    if path.exists():
+        return False
+    draft = path.with_name(f".{path.name}.draft")
+    make(draft)
+    draft.replace(path)
+    return True

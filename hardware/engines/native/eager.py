@@ -1,0 +1,33 @@
+"""`compiler=eager`: none; operators run one by one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from hardware.engines.base import Engine
+from hardware.engines.compiled import Made
+from hardware.engines.graph import Graph, Placement
+from hardware.engines.native.network import FLOATING, NativeCompiled, Placed, waiting_for
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Eager(Engine):
+    """The framework alone."""
+
+    trains: ClassVar[bool] = True
+    precisions: ClassVar[tuple[str, ...]] = FLOATING
+
+    def compile_in_place(self, network: nn.Module) -> None:
+        """Leave the network as it is."""
+
+    def compile(self, graph: Graph, placement: Placement) -> NativeCompiled:
+        """Place the network on the device."""
+        placed = Placed(graph, placement)
+        nothing = Made(
+            compile_s=None,
+            compile_reason="eager compiles nothing",
+            coverage_reason="nothing was compiled: the framework runs every operator",
+        )
+        return NativeCompiled(placed, placed.network, nothing, wait=waiting_for(placement.device))

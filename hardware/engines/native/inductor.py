@@ -1,0 +1,80 @@
+"""`compiler=inductor`: torch.compile with its default back-end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hardware.engines.base import Engine
+from hardware.engines.compiled import Coverage, Made
+from hardware.engines.graph import Graph, Placement
+from hardware.engines.native.network import FLOATING, NativeCompiled, Placed, run_once, waiting_for
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MODES = ("default", "reduce-overhead", "max-autotune")
+HOST_COMPILERS = ("c++", "g++", "clang++", "cc", "gcc", "clang", "icpx", "cl")
+"""Any of these, or what CXX or CC names, compiles what TorchInductor and Triton write in C or C++."""
+
+
+class Inductor(Engine):
+    """TorchInductor."""
+
+    trains: ClassVar[bool] = True
+    precisions: ClassVar[tuple[str, ...]] = FLOATING
+    known_options: ClassVar[tuple[str, ...]] = ("mode", "dynamic")
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self.mode = options.get("mode", "default")
+        self.dynamic = options.get("dynamic")
+        if self.mode not in MODES:
+            raise ValueError(f"mode={self.mode} is unknown; there are {', '.join(MODES)}")
+        if not (self.dynamic is None or isinstance(self.dynamic, bool)):
+            raise ValueError(f"dynamic={self.dynamic} must be true, false or null")
+
+    def unavailable_reason(self) -> str | None:
+        """It needs a compiler of the host."""
+        named = [value.split()[0] for name in ("CXX", "CC") if (value := os.environ.get(name, "").strip())]
+        if any(shutil.which(one) for one in (*named, *HOST_COMPILERS)):
+            return None
+        return "it writes C++, and PATH holds no compiler for it; install g++ or clang, or set CXX"
+
+    def compile(self, graph: Graph, placement: Placement) -> NativeCompiled:
+        """Compile by a first call, with nothing taken from an earlier process's cache: what it took is time."""
+        import torch
+        from torch._dynamo.utils import counters
+        from torch._inductor import config
+
+        placed = Placed(graph, placement)
+        torch._dynamo.reset()
+        counters.clear()
+        mode = None if self.mode == "default" else self.mode
+        call = torch.compile(placed.network, mode=mode, dynamic=self.dynamic)
+        began_s = time.perf_counter()
+        with config.patch(force_disable_caches=True):
+            compiled = NativeCompiled(placed, call, Made(compile_s=0.0), wait=waiting_for(placement.device))
+            run_once(compiled, graph)
+        compiled.made = Made(compile_s=time.perf_counter() - began_s, coverage=graph_coverage(counters))
+        return compiled
+
+    def compile_in_place(self, network: nn.Module) -> None:
+        """Compile at the first forward pass, inside warm-up."""
+        network.compile(mode=None if self.mode == "default" else self.mode, dynamic=self.dynamic)
+
+
+def graph_coverage(counters: Mapping[str, Mapping[str, int]]) -> Coverage:
+    """What Dynamo captured: pieces, calls captured, and why it broke the graph.
+
+    A call that a graph break left to Python is one that was not taken.
+    """
+    breaks = dict(counters.get("graph_break", {}))
+    stats = counters.get("stats", {})
+    captured, missed = int(stats.get("calls_captured", 0)), sum(breaks.values())
+    fallbacks = {f"graph break {number}": reason for number, reason in enumerate(breaks, 1)}
+    pieces = int(stats.get("unique_graphs", 1)) or 1
+    return Coverage(taken=captured, total=captured + missed, fallbacks=fallbacks, subgraphs=pieces)

@@ -1,0 +1,1 @@
+"""Engines of chip vendors, written against their documented interfaces."""

@@ -1,0 +1,44 @@
+"""The `infer:` section of a model's YAML: what a request holds, and how good the answers must be.
+
+Pure data, no torch: the parent process validates a case with it before anything heavy is imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from models.ranges import Count
+from models.training import STRICT
+
+
+@dataclass(kw_only=True, slots=True)
+class Generation:
+    """Of models that write: the lengths of prompts and answers, in tokens."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+
+    prompt_tokens: Count
+    new_tokens: Count
+    prompt_lengths: tuple[Count, ...] = ()
+    """Further prompt lengths that `load=offline` measures."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Inference:
+    """How a model is served. Every value may differ between the two scales."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+
+    batch_size: Count
+    """Rows of one request: what an engine is compiled for, and what accuracy and speed are taken at."""
+    batch_sizes: tuple[Count, ...] = ()
+    """Further sizes that `load=offline` measures, each compiled for itself."""
+    metric: str | None = None
+    """Which of the model's metrics is its accuracy; None: it has none, as a part of a pipeline."""
+    mode: Literal["max", "min"] = "max"
+    """Which way the metric improves."""
+    samples: Count | None = None
+    """Evaluation examples that accuracy is taken over, from the first on; None: all of them."""
+    generation: Generation | None = None
+    """None: one forward pass answers a request."""

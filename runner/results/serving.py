@@ -1,0 +1,177 @@
+"""Every figure of a served model: accuracy, numerics, speed under its load, what compiling took."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from runner.core.events import Name
+from runner.core.statistics import quantile
+from runner.record.names import FIGURES
+from runner.record.run_record import RunRecord
+from runner.record.values import GIB, Missing, Value, Values, divide, known
+from runner.results.compute import chip_of, compute
+from runner.results.generation import generation
+from runner.results.power import memory, power
+from runner.results.speed import times
+from runner.serving.requests import Request, read_requests
+
+MIB = 2**20
+"""Bytes."""
+NO_WINDOW = Missing("no window was completed")
+PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
+
+
+def serving(run_record: RunRecord) -> tuple[Values, list[str]]:
+    """All figures, and what a reader must know about them."""
+    values = _accuracy(run_record) | _numerics(run_record) | _compilation(run_record) | _speed(run_record)
+    chip = chip_of(run_record)
+    throughput = values["infer/samples_per_second"]
+    values |= compute(run_record, chip, throughput, 1)
+    energy, notes = power(run_record)
+    return values | times(run_record) | energy | memory(run_record), [*notes, *_evidence(run_record)]
+
+
+def _evidence(run_record: RunRecord) -> list[str]:
+    found = run_record.last(Name.PRECISION) or {}
+    if found.get("source") != "asked":
+        return []
+    name = run_record.case.precision.name
+    return [
+        f"The engine does not tell what it computes in: precision={name} is what it was asked for, and the numerics "
+        "are all that holds it to it."
+    ]
+
+
+def _accuracy(run_record: RunRecord) -> Values:
+    infer = run_record.case.model.infer
+    names = ["accuracy/reference", "accuracy/drop", "accuracy/kept", "accuracy/gate_passed", "accuracy/samples"]
+    own = [f"accuracy/{infer.metric}"] if infer and infer.metric else []
+    told = run_record.last(Name.ACCURACY)
+    if told is None or "reason" in told:
+        reason = (told or {}).get("reason", "the run ended before its answers were scored")
+        return dict.fromkeys([*own, *names], Missing(reason))
+    metric = told["metric"]
+    ours: Value = known(told["metrics"][metric], "it is no number")
+    reference: Value = known(told["reference"][metric], "it is no number")
+    drop: Value = Missing("one of the two is no number")
+    if not isinstance(ours, Missing) and not isinstance(reference, Missing):
+        drop = reference - ours if infer is None or infer.mode == "max" else ours - reference
+    passed = told["passed"]
+    return {
+        f"accuracy/{metric}": ours,
+        "accuracy/reference": reference,
+        "accuracy/drop": drop,
+        "accuracy/kept": known(told["kept"], "one of the two is no number"),
+        "accuracy/gate_passed": known(None if passed is None else float(passed), "task.accuracy_gate is null"),
+        "accuracy/samples": float(told["samples"]),
+    }
+
+
+def _numerics(run_record: RunRecord) -> Values:
+    """Of several outputs the worst."""
+    told = run_record.last(Name.NUMERICS)
+    names = [name for name in FIGURES if name.startswith("numerics/")]
+    if told is None:
+        return dict.fromkeys(names, Missing("the run ended before its outputs were compared"))
+    outputs = list(told["outputs"].values())
+    broken = any(one["not_finite"] for one in outputs)
+    nothing = Missing("an output is not finite") if broken else Missing("no output can be compared in this way")
+    exact = Missing("there is no error at all")
+    values: Values = {"numerics/passed": float(told["passed"])}
+    for key, worst in (("mean_abs", max), ("max_abs", max), ("max_rel", max), ("cosine", min), ("snr_db", min)):
+        there = [one[key] for one in outputs if one[key] is not None]
+        reason = exact if key == "snr_db" and not broken and all(one.get("exact") for one in outputs) else nothing
+        values[f"numerics/{key}"] = reason if broken or not there else float(worst(there))
+    return values
+
+
+def _compilation(run_record: RunRecord) -> Values:
+    """Of the served batch size, which is compiled first."""
+    told: dict[str, Any] = next((event.value for event in run_record.all(Name.COMPILE)), {})
+    unfinished = "the run ended before it was compiled"
+    coverage = told.get("coverage")
+    unknown = told.get("coverage_reason") or unfinished
+    return {
+        "infer/compile_s": known(told.get("compile_s"), told.get("compile_reason") or unfinished),
+        "infer/export_s": known(told.get("export_s"), told.get("export_reason") or unfinished),
+        "infer/compile_peak_gib": divide(known(told.get("peak_bytes"), unfinished), GIB),
+        "infer/engine_mib": divide(known(told.get("size_bytes"), told.get("size_reason") or unfinished), MIB),
+        "infer/coverage": divide(float(coverage["taken"]), float(coverage["total"])) if coverage else Missing(unknown),
+        "infer/subgraphs": known(coverage["subgraphs"] if coverage else None, unknown),
+    }
+
+
+def _speed(run_record: RunRecord) -> Values:
+    segments = [event.value for event in run_record.all(Name.SEGMENT_END)]
+    requests = read_requests(run_record.folder)
+    if not segments or not requests:
+        names = [name for name in FIGURES if name.startswith(("infer/", "generation/"))]
+        return dict.fromkeys((*names, "run/window_s", "overhead/fraction"), NO_WINDOW) | _compilation(run_record)
+    seconds: float = sum(segment["seconds"] for segment in segments)
+    own = [segment["own_s"] for segment in segments]
+    values: Values = {
+        "infer/samples_per_second": divide(float(sum(segment["samples"] for segment in segments)), seconds),
+        "infer/requests": float(len(requests)),
+        "run/window_s": seconds,
+        "overhead/fraction": Missing("requests overlap: what lies between them is not the harness's alone")
+        if None in own
+        else divide(sum(own), seconds),
+    }
+    return (
+        values
+        | _core(run_record)
+        | _latencies(requests)
+        | _rates(run_record, requests, seconds)
+        | generation(run_record, requests, seconds)
+    )
+
+
+def _core(run_record: RunRecord) -> Values:
+    size = run_record.case.model.inference.batch_size
+    found = (event.value for event in run_record.all(Name.POINT))
+    served = next((one for one in found if one.get("copies") is False and one.get("batch_size") == size), None)
+    reason = "it was not measured without copies"
+    return {"infer/core_samples_per_second": known(served["samples_per_second"] if served else None, reason)}
+
+
+def _latencies(requests: list[Request]) -> Values:
+    latencies = [one.latency_s for one in requests]
+    values: Values = {"infer/latency_mean_ms": 1e3 * statistics.fmean(latencies)}
+    return values | percentiles("infer/latency", latencies, PERCENTILES, "requests")
+
+
+def percentiles(begin: str, seconds: list[float], wanted: tuple[tuple[str, float], ...], what: str) -> Values:
+    """`<begin>_<p>_ms` of each; null with the reason where there are too few."""
+    values: Values = {}
+    for name, fraction in wanted:
+        value = quantile(seconds, fraction)
+        few = f"the window has {len(seconds)} {what}; {name} needs {round(1 / (1 - fraction))}"
+        values[f"{begin}_{name}_ms"] = Missing(few) if value is None else 1e3 * value
+    return values
+
+
+def _rates(run_record: RunRecord, requests: list[Request], seconds: float) -> Values:
+    load = run_record.case.load
+    closed = Missing(f"load={load.name} sends a request when another is answered: none is offered by itself")
+    offered: Value = closed
+    if load.name in ("server", "mlperf") and len(requests) > 1:
+        spread = max(one.arrived_s for one in requests) - min(one.arrived_s for one in requests)
+        offered = divide(float(len(requests) - 1), spread) if load.name == "server" else closed
+    limits = load.slo.given
+    good = sum(_good(one, limits) for one in requests)
+    return {
+        "infer/offered_per_second": offered,
+        "infer/achieved_per_second": divide(float(len(requests)), seconds),
+        "infer/goodput_per_second": divide(float(good), seconds) if limits else Missing("load.slo gives no limit"),
+    }
+
+
+def _good(one: Request, limits: dict[str, float]) -> bool:
+    """Whether a request keeps to every limit; one that cannot be held to a limit does not."""
+    found: dict[str, float | None] = {"latency_ms": 1e3 * one.latency_s, "ttft_ms": None, "tpot_ms": None}
+    if one.first_token_s is not None:
+        found["ttft_ms"] = 1e3 * (one.first_token_s - one.arrived_s)
+        further = (one.tokens or 0) // one.samples - 1
+        found["tpot_ms"] = 1e3 * (one.ended_s - one.first_token_s) / further if further > 0 else 0.0
+    return all((value := found[name]) is not None and value <= limit for name, limit in limits.items())

@@ -1,0 +1,103 @@
+"""How good the answers are: every sample of the evaluation data once, at the served batch size, tails included."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from hardware.engines.graph import Tensors
+from models.datasets.base import Batch, evaluation_loader
+from models.inferable import Inferable
+from models.weights import RANDOM
+from runner.config.schema import Case
+from runner.serving.served import content_of
+
+Answer = Callable[[Tensors], Tensors]
+"""From inputs of the served batch size on the host to outputs on the host."""
+
+
+@dataclass(kw_only=True, slots=True, frozen=True)
+class Accuracy:
+    """What an evaluation came to."""
+
+    metrics: dict[str, float]
+    samples: int
+    digest: str
+    """Of every batch that was answered: two evaluations with the same one saw the same data."""
+
+
+def no_accuracy(case: Case) -> str | None:
+    """Why the answers of a case cannot be judged; None where they can."""
+    if case.model.inference.metric is None:
+        return f"model={case.model.name} has no metric: it is a part of something larger, or its data has no labels"
+    if case.model.weights == RANDOM:
+        return "the weights are random: give weights=PATH, a checkpoint or the folder of a run of task=converge"
+    if case.data.name == "synthetic":
+        return "random data has no right answers: choose data=sample or data=dataset"
+    return None
+
+
+def evaluate(model: Inferable, case: Case, answer: Answer) -> Accuracy:
+    """Answer every sample and score it.
+
+    An engine is compiled for one batch size: the last batch is filled up by its own last row, and the answers to the
+    filling are thrown away before they are scored.
+    """
+    size = case.model.inference.batch_size
+    for metric in model.metrics.values():
+        metric.reset()
+    hashed, samples = hashlib.sha256(), 0
+    loader = evaluation_loader(
+        model.evaluation_data(case.data),
+        model.collate,
+        batch_size=size,
+        limit=case.model.inference.samples,
+        rank=0,
+        world=1,
+        workers=case.data.workers,
+    )
+    for batch in loader:
+        inputs = model.inputs(batch)
+        rows = len(inputs[0])
+        outputs = tuple(one[:rows] for one in answer(tuple(filled(one, size) for one in inputs)))
+        model.score(outputs, batch)
+        samples += rows
+        _add(hashed, batch)
+    metrics = {name: float(metric.compute()) for name, metric in model.metrics.items()}
+    return Accuracy(metrics=metrics, samples=samples, digest=hashed.hexdigest())
+
+
+def filled(tensor: Tensor, size: int) -> Tensor:
+    """A tensor with its last row repeated up to `size` rows."""
+    missing = size - len(tensor)
+    if missing <= 0:
+        return tensor
+    return tensor.new_empty(0) if not len(tensor) else _repeated(tensor, missing)
+
+
+def _repeated(tensor: Tensor, missing: int) -> Tensor:
+    import torch
+
+    return torch.cat([tensor, tensor[-1:].expand(missing, *tensor.shape[1:])])
+
+
+def _add(hashed: Any, batch: Batch) -> None:
+    for name in sorted(batch):
+        value = batch[name]
+        hashed.update(name.encode())
+        hashed.update(content_of(value) if isinstance(value, Tensor) else repr(value).encode())
+
+
+def kept_share(accuracy: float, reference: float, mode: str) -> float:
+    """Share of the reference's accuracy that is kept; of an error, which is to be low, reference ÷ error."""
+    if not (math.isfinite(accuracy) and math.isfinite(reference)):
+        return math.nan
+    if accuracy == reference:
+        return 1.0
+    above, below = (accuracy, reference) if mode == "max" else (reference, accuracy)
+    return above / below if below else math.inf

@@ -1,0 +1,76 @@
+"""How far an engine's outputs lie from the reference's: errors, direction, signal to noise, per output."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hardware.engines.graph import Tensors
+
+BINS = range(-12, 4)
+"""Powers of ten of the histogram's edges: of |error| ÷ root mean square of the reference."""
+
+
+def compare(found: Sequence[Tensors], reference: Sequence[Tensors], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """By output: `mean_abs`, `max_abs`, `max_rel`, `cosine`, `snr_db`, `not_finite`, `elements`, `histogram`.
+
+    Everything is computed in float64 over all batches together. `max_rel` is over elements of the reference that are
+    at least a thousandth of its root mean square: below that a quotient says nothing. `snr_db` is 10 log10 of the
+    reference's power over the error's; infinity, told as None, where there is no error at all.
+    """
+    told = {}
+    for place, name in enumerate(names):
+        ours = torch.cat([one[place].detach().cpu().double().flatten() for one in found])
+        theirs = torch.cat([one[place].detach().cpu().double().flatten() for one in reference])
+        if ours.numel() != theirs.numel():
+            raise ValueError(f"output {name} has {ours.numel()} elements, the reference's has {theirs.numel()}")
+        told[name] = _compared(ours, theirs)
+    return told
+
+
+def _compared(ours: Tensor, theirs: Tensor) -> dict[str, Any]:
+    bad = int((~ours.isfinite()).sum())
+    if bad or not ours.numel():
+        keys = ("mean_abs", "max_abs", "max_rel", "cosine", "snr_db", "histogram")
+        return dict.fromkeys(keys) | {"not_finite": bad, "elements": ours.numel()}
+    # What masks a place on purpose, as -inf in logits, is no number to compare.
+    both = theirs.isfinite()
+    ours, theirs = ours[both], theirs[both]
+    error = (ours - theirs).abs()
+    power, noise = float(theirs.square().sum()), float(error.square().sum())
+    scale = math.sqrt(power / len(theirs))
+    large = theirs.abs() >= 1e-3 * scale
+    norms = float(ours.norm() * theirs.norm())
+    return {
+        "mean_abs": float(error.mean()),
+        "max_abs": float(error.max()),
+        "max_rel": float((error[large] / theirs[large].abs()).max()) if bool(large.any()) and scale else None,
+        "cosine": float(ours @ theirs) / norms if norms else None,
+        "snr_db": 10 * math.log10(power / noise) if power and noise else None,
+        "exact": noise == 0,
+        "not_finite": 0,
+        "elements": len(theirs),
+        "histogram": _histogram(error, scale),
+    }
+
+
+def _histogram(error: Tensor, scale: float) -> dict[str, int]:
+    """Elements by the power of ten of their error; `0` are those without any."""
+    relative = error / scale if scale else error
+    exact = int((relative == 0).sum())
+    powers = relative[relative > 0].log10().floor().clamp(BINS.start, BINS.stop - 1).long()
+    counts = torch.bincount(powers - BINS.start, minlength=len(BINS)).tolist()
+    return {"0": exact} | {f"1e{power}": count for power, count in zip(BINS, counts, strict=True) if count}
+
+
+def problems(told: dict[str, dict[str, Any]], least_snr_db: float) -> list[str]:
+    """A sentence for each output that is not as near to the reference as its precision allows."""
+    return [
+        f"{name} has a signal-to-noise ratio of {one['snr_db']:.1f} dB against the float32 reference"
+        for name, one in told.items()
+        if one["snr_db"] is not None and one["snr_db"] < least_snr_db
+    ]

@@ -1,0 +1,119 @@
+"""The model of a case as it is served: its graph, real inputs, and the digest of all that decides its answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hardware.engines.graph import Graph, Tensors
+from hardware.stacks.host import seed_host
+from models.datasets.base import Batch
+from models.inferable import Inferable
+from runner.config.schema import Case
+from runner.frameworks.implementations import build_inferable
+
+MOST_BYTES = 2**28
+"""Of the inputs that are kept in memory to be asked with."""
+MOST_BATCHES = 32
+COMPARED = 2
+"""Batches whose outputs are compared with the reference's."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Served:
+    """A model, the batches it is asked with, and the digest of its weights."""
+
+    model: Inferable
+    batches: list[Batch]
+    """Of the served size, from the evaluation data or, with `data=synthetic`, random."""
+    digest: str
+
+    def inputs(self) -> list[Tensors]:
+        """What the network takes of each batch."""
+        return [self.model.inputs(batch) for batch in self.batches]
+
+    def graph(self, inputs: Tensors) -> Graph:
+        """The graph for the shapes of these inputs."""
+        names = {"input_names": self.model.input_names, "output_names": self.model.output_names}
+        return Graph(network=self.model.served().eval(), inputs=inputs, **names)
+
+
+def build_served(case: Case) -> Served:
+    """The case's model with the batches it is asked with; two processes that call this have the same.
+
+    Raises:
+        ConfigurationError: the model cannot be built.
+        DataError: weights or data cannot be read.
+    """
+    seed_host(case.seed)
+    model = build_inferable(case)
+    return Served(
+        model=model, batches=batches_of(model, case, case.model.inference.batch_size), digest=digest_of(model)
+    )
+
+
+def batches_of(model: Inferable, case: Case, size: int) -> list[Batch]:
+    """Batches of a size, as many as memory allows: the first of the evaluation data, or random ones.
+
+    Data with fewer rows than a batch begins again within it.
+    """
+    seed_host(case.seed + 1)
+    if case.data.name == "synthetic":
+        return _within_memory(model.synthetic_batch(size) for _ in range(MOST_BATCHES))
+    data: Any = model.evaluation_data(case.data)
+    length = min(len(data), case.model.inference.samples or len(data))
+    count = max(1, min(MOST_BATCHES, length // size))
+    rows = ([data[(number * size + row) % length] for row in range(size)] for number in range(count))
+    return _within_memory(model.collate(examples) for examples in rows)
+
+
+def _within_memory(batches: Iterable[Batch]) -> list[Batch]:
+    kept: list[Batch] = []
+    held = 0
+    for batch in batches:
+        kept.append(batch)
+        held += sum(one.nbytes for one in batch.values() if isinstance(one, Tensor))
+        if held >= MOST_BYTES and len(kept) >= COMPARED:
+            break
+    return kept
+
+
+def digest_of(network: nn.Module) -> str:
+    """SHA-256 over names, types, shapes and values of all parameters and buffers."""
+    hashed = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        hashed.update(content_of(tensor))
+    return hashed.hexdigest()
+
+
+def content_of(tensor: Tensor) -> memoryview:
+    """A tensor's values as bytes, on the host."""
+    plain = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    return plain.numpy().data
+
+
+def digest_of_text(parts: Any) -> str:
+    """SHA-256 over plain values."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def calibration_of(served: Served, case: Case) -> list[Tensors]:
+    """Batches of the served size by which an engine chooses integers' ranges, none of which is scored.
+
+    Random ones where the model has no data for it; the last batch that is not full is left out.
+    """
+    size = case.model.inference.batch_size
+    wanted = max(1, getattr(case.task, "calibration_samples", 1) // size)
+    data: Any = None if case.data.name == "synthetic" else served.model.calibration_data(case.data)
+    if data is None:
+        seed_host(case.seed + 2)
+        return [served.model.inputs(served.model.synthetic_batch(size)) for _ in range(wanted)]
+    rows = ([data[(number * size + row) % len(data)] for row in range(size)] for number in range(wanted))
+    return [served.model.inputs(served.model.collate(examples)) for examples in rows]

@@ -1,0 +1,115 @@
+"""`task=infer`: serve a model. Compile it, hold it to its reference, then ask it under a load and measure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from models.ranges import Count, Ratio
+from runner.config.schema import STRICT, Case, TaskOptions
+from runner.core.errors import ConfigurationError
+from runner.core.events import Name
+from runner.measure.context import Context
+from runner.record.run_record import RunRecord
+from runner.record.stages import Stage, Stages
+from runner.record.task import Task
+from runner.record.values import Values
+
+if TYPE_CHECKING:
+    from models.serving_account import ServingAccount
+
+
+@dataclass(kw_only=True, slots=True, config=STRICT)
+class InferOptions(TaskOptions):
+    """`conf/task/infer.yaml`."""
+
+    accuracy_gate: Annotated[Ratio, Field(gt=0)] | None = 0.99
+    """Share of the fp32 reference's accuracy that the engine must keep; None: whatever it is will do."""
+    calibration_samples: Count = 64
+    """Rows by which an engine chooses the ranges of integers."""
+
+
+class Infer(Task):
+    """Numerics, accuracy and speed of a served model."""
+
+    name = "infer"
+    options = InferOptions
+    section = "infer"
+    serves = True
+    measured_window = True
+    counts_model = True
+    figures: ClassVar[tuple[str, ...]] = (
+        *(
+            "accuracy/*",
+            "numerics/*",
+            "infer/*",
+            "generation/*",
+            "compute/*",
+            "roofline/*",
+            "time/e2e_s",
+            "time/init_s",
+        ),
+        *("time/init_s", "memory/*", "energy/*", "power/*", "host/*", "device/*", "overhead/*", "run/*"),
+        "!run/skipped_steps",
+    )
+    headline: ClassVar[tuple[str, ...]] = (
+        *("accuracy/*", "!accuracy/samples", "numerics/snr_db", "numerics/passed", "infer/samples_per_second"),
+        *("infer/core_samples_per_second", "infer/latency_p50_ms", "infer/latency_p99_ms", "infer/goodput_per_second"),
+        *("generation/ttft_p50_ms", "generation/tpot_p50_ms", "generation/tokens_per_second", "infer/compile_s"),
+        *("infer/coverage", "compute/mfu", "compute/mbu", "memory/device_peak_used_gib", "memory/host_peak_rss_gib"),
+        *("energy/per_sample_j", "power/device_mean_w", "run/window_s", "run/steady"),
+    )
+    # Importing MLflow takes a core, and so would disturb every measurement that follows: it begins at the end.
+    tracking_begins = Name.MEMORY
+    stages = Stages(working=Stage.MEASURING)
+
+    def check(self, case: Case) -> None:
+        """One device serves; a server needs a rate; scoring reads every sample.
+
+        Raises:
+            ConfigurationError: choices that do not go together.
+        """
+        if case.topology.devices != 1:
+            raise ConfigurationError(
+                f"task=infer serves from one device, not from {case.topology.devices}. Choose topology=single."
+            )
+        if case.load.name == "server" and case.load.rate is None:
+            raise ConfigurationError("load=server needs load.rate, the requests per second that arrive on average.")
+        if case.data.on_error == "skip":
+            raise ConfigurationError(
+                "task=infer scores every sample, and data.on_error=skip would leave some out. Mend the data, or leave "
+                "data.on_error out."
+            )
+
+    def metrics(self, case: Case) -> list[str]:
+        """The metric that is the model's accuracy."""
+        return [case.model.infer.metric] if case.model.infer and case.model.infer.metric else []
+
+    def figure_names(self, metrics: tuple[str, ...] | list[str] = ()) -> list[str]:  # type: ignore[override]
+        """With `accuracy/<metric>` of each metric first."""
+        return [*(f"accuracy/{metric}" for metric in metrics), *super().figure_names()]
+
+    def run(self, context: Context) -> None:
+        """Everything in order; what is missed is said at the end, when all is measured.
+
+        Raises:
+            NotFiniteError: an answer is no finite number.
+            GateMissedError: the answers are not near enough to the reference, or not good enough.
+        """
+        from runner.serving.course import serve
+
+        serve(context)
+
+    def count(self, case: Case) -> ServingAccount:
+        """What one request costs: forward alone."""
+        from runner.tasks.account import serving_account
+
+        return serving_account(case)
+
+    def values(self, run_record: RunRecord) -> tuple[Values, list[str]]:
+        """Accuracy, numerics, speed, cost of compiling, energy and memory."""
+        from runner.results.serving import serving
+
+        return serving(run_record)
