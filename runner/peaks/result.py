@@ -13,7 +13,7 @@ from hardware.energy.plausible import Floor
 from hardware.sampling.trace import Trace
 from runner.peaks.launch import TRACE, Launched
 from runner.peaks.plan import Plan
-from runner.record import peak_figures as figures
+from runner.record.peaks import peak_figures as figures
 from runner.record.peaks.measured_peaks import SCHEMA_VERSION
 
 

@@ -55,6 +55,7 @@ ARRIVALS = Registry(
         "single_stream": "runner.serving.load.single_stream:SingleStream",
         "clients": "runner.serving.load.clients:Clients",
         "server": "runner.serving.load.server:Server",
+        "mlperf": "runner.serving.load.mlperf:Mlperf",
     },
 )
 """A further `load=` is one YAML, one class and one line here."""
