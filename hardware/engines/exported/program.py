@@ -11,7 +11,7 @@ from hardware.engines.graph import Graph
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-OPERATOR = re.compile(r"\b(?:aten|prims|torch|torchvision|stablehlo|quantized_decomposed)(?:\.|::)\w+(?:\.\w+)*")
+OPERATOR = re.compile(r"\b(?:aten|prims|torchvision|stablehlo|quantized_decomposed)(?:\.|::)\w+(?:\.\w+)*")
 """How exporters and compilers name operators."""
 
 

@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 
 from hardware.engines.base import Engine, UnsupportedGraphError
 from hardware.engines.compiled import Compiled, Made
-from hardware.engines.exported.facts import read_facts, write_facts
 from hardware.engines.exported.host_arrays import to_arrays, to_tensors
 from hardware.engines.exported.program import exported_program, unsupported
 from hardware.engines.exported.stablehlo_types import coverage_of, evidence_of
+from hardware.engines.facts import read_facts, write_facts
 from hardware.engines.graph import Graph, Placement, Tensors, keep
 
 BACKENDS = ("llvm-cpu", "vmvx")
