@@ -11,7 +11,7 @@ from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.engines.base import Engine
 from hardware.engines.exported.onnx_file import Exported, halved, onnx_file
 from hardware.engines.exported.onnx_int8 import METHODS, quantised, signed_here
-from hardware.engines.exported.onnx_session import HOST, BoundSession, HostSession, OnnxSession, Request
+from hardware.engines.exported.onnx_session import HOST, BoundSession, HostSession, OnnxSession, SessionRequest
 from hardware.engines.exported.onnx_types import evidence_of
 from hardware.engines.graph import Graph, Placement
 from hardware.precision.evidence import Evidence
@@ -73,7 +73,7 @@ class Onnxruntime(Engine):
             signed = provider != HOST or signed_here()
             method = self.options["calibration"]
             exported = quantised(exported, graph, placement, method=method, signed=signed)
-        request = Request(
+        request = SessionRequest(
             path=exported.path,
             provider=provider,
             provider_options=self._provider_options(provider, placement),
@@ -131,7 +131,7 @@ class Onnxruntime(Engine):
             own["use_tf32"] = int(placement.precision.matmul == "tf32")
         return own | dict(self.options.get("provider_options") or {})
 
-    def _evidence(self, exported: Exported, request: Request, placement: Placement) -> Evidence:
+    def _evidence(self, exported: Exported, request: SessionRequest, placement: Placement) -> Evidence:
         """From the graph that is run where products of integers are to be found in it, else from the one given."""
         if placement.precision.served == "int8" and request.provider == HOST:
             return evidence_of(_as_run(request, placement.folder), fused=True)
@@ -142,7 +142,7 @@ class Onnxruntime(Engine):
         return Evidence(weights=found.weights, compute=("tf32",), source="asked", detail=detail)
 
 
-def _as_run(request: Request, folder: Path) -> Path:
+def _as_run(request: SessionRequest, folder: Path) -> Path:
     """The graph as a session has optimised it: it fuses quantised products, or leaves them in float32."""
     import onnxruntime
 

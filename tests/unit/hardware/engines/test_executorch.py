@@ -28,6 +28,7 @@ from hardware.engines.facts import read_facts, write_facts
 from hardware.precision.evidence import Evidence, check_evidence
 
 
+@pytest.mark.heavy
 def test_convolutions_are_delegated_and_the_mean_is_not(tmp_path: Path) -> None:
     graph = sample(ConvolutionSample)
     compiled = Executorch({}).compile(graph, placed(tmp_path))

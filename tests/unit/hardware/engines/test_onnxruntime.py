@@ -27,7 +27,7 @@ from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.engines.base import UnsupportedGraphError
 from hardware.engines.exported import onnx_int8
 from hardware.engines.exported.onnx_file import halved, onnx_file
-from hardware.engines.exported.onnx_session import BoundSession, Request, coverage_of
+from hardware.engines.exported.onnx_session import BoundSession, SessionRequest, coverage_of
 from hardware.engines.exported.onnx_types import evidence_of
 from hardware.engines.exported.onnxruntime import CUDA, HOST, TENSORRT, Onnxruntime
 from hardware.engines.graph import calibration_batches
@@ -251,5 +251,5 @@ def test_x86_without_vnni_needs_weights_of_seven_bits(
 
 def test_the_host_is_not_asked_for_a_second_provider() -> None:
     common: dict[str, Any] = {"path": Path("m"), "provider_options": {}, "level": "ORT_ENABLE_ALL", "threads": 3}
-    assert Request(provider=HOST, **common).providers() == [(HOST, {})]
-    assert Request(provider=HOST, **common).settings().intra_op_num_threads == 3
+    assert SessionRequest(provider=HOST, **common).providers() == [(HOST, {})]
+    assert SessionRequest(provider=HOST, **common).settings().intra_op_num_threads == 3

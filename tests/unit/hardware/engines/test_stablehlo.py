@@ -23,7 +23,7 @@ from torch import nn
 
 from hardware.engines.base import UnsupportedGraphError
 from hardware.engines.exported.stablehlo import Stablehlo
-from hardware.engines.exported.stablehlo_types import coverage_of, evidence_of
+from hardware.engines.exported.stablehlo_text import coverage_of, evidence_of, trimmed
 
 TEXT = """
 module {
@@ -60,6 +60,33 @@ def test_one_product_is_compiled_kept_and_run_by_several_threads(tmp_path: Path)
     outputs = compiled.run(compiled.place(inputs[0]))
     compiled.run(compiled.place(inputs[1]))
     assert snr_db(compiled.fetch(outputs)[0], alone[0]) > 100, "outputs are memory of their own"
+
+
+CONVOLUTION = (
+    "%0 = stablehlo.convolution(%a, %w) dim_numbers = [b, f, 0, 1]x[o, i, 0, 1]->[b, f, 0, 1], window = {{"
+    "stride = [2, 2], pad = [[1, {}], [1, {}]], rhs_dilate = [1, 1]}} {{batch_group_count = 1 : i64}} : "
+    "(tensor<8x4x2x5xf32>, tensor<6x4x3x3xf32>) -> tensor<8x6x1x3xf32>"
+)
+
+
+def test_padding_that_no_window_reaches_goes() -> None:
+    """Rows: 1 + 2 + 1 of which one window of 3 sees 3. Columns: 1 + 5 + 1, all seen by windows of 3 at 0, 2 and 4."""
+    assert trimmed(CONVOLUTION.format(1, 1)) == CONVOLUTION.format(0, 1)
+    assert trimmed(CONVOLUTION.format(0, 1)) == CONVOLUTION.format(0, 1)
+    assert trimmed(TEXT) == TEXT
+
+
+@pytest.mark.heavy
+def test_a_convolution_to_one_pixel_compiles(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network, image = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), Tupled()), torch.randn(2, 3, 2, 2)
+    compiled = Stablehlo({}).compile(graph_of(network, (image,)), placed(tmp_path))
+    assert snr_db(compiled.complete((image,))[0], network(image)[0].detach()) > 100
+
+
+class Tupled(nn.Module):
+    def forward(self, found: torch.Tensor) -> tuple[torch.Tensor]:
+        return (found,)
 
 
 class Single(nn.Module):
