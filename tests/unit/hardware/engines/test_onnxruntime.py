@@ -26,6 +26,7 @@ from exported_samples import (
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.engines.base import UnsupportedGraphError
 from hardware.engines.exported import onnx_int8
+from hardware.engines.exported import onnxruntime as onnxruntime_engine
 from hardware.engines.exported.onnx_file import halved, onnx_file
 from hardware.engines.exported.onnx_session import BoundSession, SessionRequest, coverage_of
 from hardware.engines.exported.onnx_types import evidence_of
@@ -164,6 +165,17 @@ def test_tf32_is_asked_for_by_its_name_alone(here: Path, monkeypatch: pytest.Mon
     compiled = Onnxruntime({"provider": CUDA}).compile(sample(ConvolutionSample), placed(here, "tf32"))
     assert log[0][1][0] == (CUDA, {"device_id": 0, "use_tf32": 1})
     assert (compiled.evidence.compute, compiled.evidence.source) == (("tf32",), "asked")
+
+
+def test_tensorrt_is_told_to_use_narrow_types(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[Any] = []
+    played(monkeypatch, log, [TENSORRT, HOST])
+    placement = placed(here, "int8", calibration(ConvolutionSample))
+    monkeypatch.setattr(onnxruntime_engine, "quantised", lambda exported, *_, **how: log.append(how) or exported)
+    compiled = Onnxruntime({"provider": TENSORRT}).compile(sample(ConvolutionSample), placement)
+    assert log[0] == {"method": "minmax", "signed": True}
+    assert log[1][1][0] == (TENSORRT, {"device_id": 0, "trt_int8_enable": True})
+    assert compiled.evidence.source == "asked", "what TensorRT makes of the graph is not told"
 
 
 @pytest.mark.parametrize(
