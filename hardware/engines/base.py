@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hardware.engines.compiled import Compiled
+from hardware.engines.generation import CompiledGeneration, GenerationGraph
 from hardware.engines.graph import Graph, Placement
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class Engine(ABC):
     """Choices of `precision=` in which it can serve a network."""
     trains: ClassVar[bool] = False
     """Whether it can compile a network that is trained."""
+    generates: ClassVar[bool] = False
+    """Whether it can have a network write: `compile_generation`."""
     modules: ClassVar[tuple[str, ...]] = ()
     """Python modules that it imports."""
     packages: ClassVar[tuple[str, ...]] = ()
@@ -73,6 +76,15 @@ class Engine(ABC):
         Raises:
             hardware.base.PrecisionUnsupportedError: it cannot serve in the precision; never another one instead.
         """
+
+    def compile_generation(self, graph: GenerationGraph, placement: Placement) -> CompiledGeneration:
+        """Compile a network that writes, for the rows and lengths of the graph.
+
+        Raises:
+            NotImplementedError: the engine answers in one forward pass alone.
+            hardware.base.PrecisionUnsupportedError: it cannot serve in the precision; never another one instead.
+        """
+        raise NotImplementedError(f"{type(self).__name__} answers in one forward pass")
 
     def _listed(self) -> str:
         return ", ".join(self.known_options) or "none"

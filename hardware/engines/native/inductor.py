@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hardware.engines.base import Engine
 from hardware.engines.compiled import Coverage, Made
+from hardware.engines.generation import GenerationGraph
 from hardware.engines.graph import Graph, Placement
+from hardware.engines.native.generation import NativeGeneration, run_through
 from hardware.engines.native.network import FLOATING, NativeCompiled, Placed, run_once, waiting_for
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ class Inductor(Engine):
     """TorchInductor."""
 
     trains: ClassVar[bool] = True
+    generates: ClassVar[bool] = True
     precisions: ClassVar[tuple[str, ...]] = FLOATING
     known_options: ClassVar[tuple[str, ...]] = ("mode", "dynamic")
 
@@ -61,6 +64,26 @@ class Inductor(Engine):
             run_once(compiled, graph)
         compiled.made = Made(compile_s=time.perf_counter() - began_s, coverage=graph_coverage(counters))
         return compiled
+
+    def compile_generation(self, graph: GenerationGraph, placement: Placement) -> NativeGeneration:
+        """Compile prefill and step, once each, by a first request, with nothing from an earlier process's cache."""
+        import torch
+        from torch._dynamo.utils import counters
+        from torch._inductor import config
+
+        torch._dynamo.reset()
+        counters.clear()
+        mode = None if self.mode == "default" else self.mode
+        # Shapes are fixed: what was compiled for one request serves every other.
+        options: dict[str, Any] = {"mode": mode, "dynamic": bool(self.dynamic)}
+        written = NativeGeneration(
+            graph, placement, Made(compile_s=0.0), compiled=lambda call: torch.compile(call, **options)
+        )
+        began_s = time.perf_counter()
+        with config.patch(force_disable_caches=True):
+            run_through(written, graph)
+        written.made = Made(compile_s=time.perf_counter() - began_s, coverage=graph_coverage(counters))
+        return written
 
     def compile_in_place(self, network: nn.Module) -> None:
         """Compile at the first forward pass, inside warm-up."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hardware.base import PrecisionUnsupportedError
 from hardware.engines.compiled import Compiled, Made
+from hardware.engines.generation import GenerationGraph
 from hardware.engines.graph import Graph, Placement, Tensors
 from hardware.precision.evidence import Evidence
 from hardware.precision.probe import check, probe
@@ -24,7 +25,7 @@ FLOATING = ("fp32", "tf32", "fp16", "bf16", "fp16_true", "bf16_true", "w32a16")
 class Placed:
     """The graph's network on the device, in the precision's types, with what is in force around its forward pass."""
 
-    def __init__(self, graph: Graph, placement: Placement) -> None:
+    def __init__(self, graph: Graph | GenerationGraph, placement: Placement) -> None:
         """Copy the network to the device; the graph's own stays as it is.
 
         Raises:
