@@ -87,6 +87,10 @@ class SteppedGeneration(CompiledGeneration):
         """Read one further token of each row; at most the graph's `new_tokens - 1` times after a prefill."""
 
     @abstractmethod
+    def rewind(self) -> None:
+        """Go back to where the last prefill ended: its prompts stay read, what was written behind them is forgotten."""
+
+    @abstractmethod
     def fetch(self, tensor: Any) -> Tensor:
         """Wait for tokens (rows, 1) or scores and bring them to the host."""
 

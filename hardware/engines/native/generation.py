@@ -46,6 +46,7 @@ class NativeGeneration(SteppedGeneration):
         kept = self._placed.precision.autocast or self._placed.precision.weights
         self._cache = torch.zeros(graph.cache_shape, dtype=getattr(torch, kept), device=placement.device)
         self._position = torch.zeros(1, dtype=torch.int64, device=placement.device)
+        self._prompt_tokens = 0
         torch._dynamo.mark_static_address(self._cache)
         network: Any = self._placed.network
         self._prefill, self._step = compiled(greedy(network.prefill)), compiled(greedy(network.step))
@@ -56,8 +57,8 @@ class NativeGeneration(SteppedGeneration):
 
     def prefill(self, placed: Tensor) -> Written:
         """Submit the forward pass over the prompts; what the cache holds behind them is masked."""
-        written = self._run(self._prefill, placed, self._cache)
-        self._position.fill_(placed.shape[1])
+        written, self._prompt_tokens = self._run(self._prefill, placed, self._cache), placed.shape[1]
+        self.rewind()
         return written
 
     def step(self, tokens: Tensor) -> Written:
@@ -65,6 +66,10 @@ class NativeGeneration(SteppedGeneration):
         written = self._run(self._step, tokens, self._position, self._cache)
         self._position += 1
         return written
+
+    def rewind(self) -> None:
+        """Set the place of the next token; what the cache holds from there on is masked."""
+        self._position.fill_(self._prompt_tokens)
 
     def fetch(self, tensor: Tensor) -> Tensor:
         """Copy to the host; the copy waits."""
