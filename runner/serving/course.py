@@ -38,7 +38,10 @@ def serve(context: Context) -> None:
     told = {"accuracy": scored and scored.metrics, "samples": scored and scored.samples}
     context.events.emit(Name.REFERENCE, {"made_now": reference.made_now, **told})
     context.preparing(f"compiling with {case.compiler.name}")
-    calibration = calibration_of(served, case)
+    calibration, real = calibration_of(served, case)
+    if not real:
+        random = "Integers' ranges were chosen by random batches: the data has none that are not scored."
+        context.events.emit(Name.WARNING, {"message": random})
     way: Way = (ForwardWay if served.generation is None else WritingWay)(context, served, calibration)
     context.preparing("holding the outputs to the reference")
     missed = _numerics(context, served, way.outputs(), reference)
