@@ -38,7 +38,9 @@ class _Pass(NamedTuple):
     """Of weights."""
 
 
-def writing_cost(model: Generative, given: Generation, *, rows: int, weight_bytes: float, kept_bytes: int) -> WritingCost:
+def writing_cost(
+    model: Generative, given: Generation, *, rows: int, weight_bytes: float, kept_bytes: int
+) -> WritingCost:
     """Count prefill once and a step at its shortest and its longest: its cost is linear in the tokens before it.
 
     Args:

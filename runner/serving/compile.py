@@ -121,9 +121,7 @@ class _Told:
         check_evidence(told, self._context.case.precision)
 
 
-def _folder(
-    context: Context, served: Served, engine: Engine, inputs: Mapping[str, Tensor], **further: Any
-) -> Path:
+def _folder(context: Context, served: Served, engine: Engine, inputs: Mapping[str, Tensor], **further: Any) -> Path:
     """Where the engine keeps what it makes of exactly this: it is never another model's, shape's or version's."""
     case = context.case
     identity = context.device.own_identities(1)[0]

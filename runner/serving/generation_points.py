@@ -42,10 +42,8 @@ def grid(sizes: set[int], generation: Generation) -> list[Point]:
     return sorted(Point(*one) for one in ((s, p, n) for s in sizes for p in prompts for n in answers))
 
 
-def measure_generation(
-    context: Context, served: Served, written: CompiledGeneration, session: ServingSession
-) -> None:
-    """A row for the window's own sizes, of its two parts; with `load=offline`, one for each further place of the grid."""
+def measure_generation(context: Context, served: Served, written: CompiledGeneration, session: ServingSession) -> None:
+    """A row of the two parts at the window's own sizes; with `load=offline`, one for each further place of the grid."""
     inference, generation = context.case.model.inference, served.generation
     assert generation is not None
     own = Point(inference.batch_size, generation.prompt_tokens, generation.new_tokens)

@@ -70,9 +70,7 @@ class ForwardWay(Way):
     def measure_points(self, session: ServingSession) -> None:
         """Without copies, and further batch sizes."""
         size = self.context.case.model.inference.batch_size
-        measure_points(
-            self.context, self.served, self.compiled, session, size=size, calibration=self.calibration
-        )
+        measure_points(self.context, self.served, self.compiled, session, size=size, calibration=self.calibration)
 
     def close(self) -> None:
         """The engine's network."""

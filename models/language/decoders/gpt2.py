@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from models.datasets.base import Batch, Datasets
@@ -23,7 +24,10 @@ from models.language.decoders.decoder import DecoderSizes
 from models.language.decoders.served_decoder import ServedDecoder
 from models.metrics import Share
 from models.recipe import Recipe
+from models.weights import InitialWeights
 
+BASE = "transformer."
+MASK = re.compile(r".*\.attn\.(masked_)?bias")
 LAYOUT = f"{megatron.LAYOUT} to train on; {lambada.LAYOUT} to evaluate on"
 
 
@@ -70,6 +74,14 @@ class Gpt2(ServedDecoder):
             tokens = sample.train
             evaluation = sample_passages(sample.tokenizer, length)
         return Datasets(Sequences(tokens, sequence_length=length, vocabulary=vocabulary), evaluation)
+
+    def initial_weights(self, weights: dict[str, Tensor]) -> InitialWeights:
+        """Hugging Face's GPT-2: its base's names lack their beginning, and older files hold the causal masks.
+
+        It has no rows beyond its vocabulary: `model.architecture.vocabulary_multiple=1` fits it.
+        """
+        plain = {name.removeprefix(BASE): tensor for name, tensor in weights.items() if not MASK.fullmatch(name)}
+        return InitialWeights({name if name == "lm_head.weight" else BASE + name: one for name, one in plain.items()})
 
     def build(self) -> nn.Module:
         """Transformers' GPT-2."""

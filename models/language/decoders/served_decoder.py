@@ -61,4 +61,3 @@ class ServedDecoder(Decoder, Generative):
     def last_logits(self, count: int) -> nn.Module:
         """The network without one."""
         return LastLogits(self.network, count)
-
