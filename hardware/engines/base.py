@@ -30,6 +30,10 @@ class Engine(ABC):
     """Whether it can compile a network that is trained."""
     generates: ClassVar[bool] = False
     """Whether it can have a network write: `compile_generation`."""
+    forwards: ClassVar[bool] = True
+    """Whether it can have a network answer in one forward pass: `compile`."""
+    reads_checkpoint: ClassVar[bool] = False
+    """Whether it reads the weights itself, so that there must be a checkpoint."""
     modules: ClassVar[tuple[str, ...]] = ()
     """Python modules that it imports."""
     packages: ClassVar[tuple[str, ...]] = ()

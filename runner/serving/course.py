@@ -12,7 +12,7 @@ from runner.config.schema import Case
 from runner.core.errors import GateMissedError, NotFiniteError
 from runner.core.events import Name
 from runner.measure.context import Context
-from runner.serving.accuracy import Accuracy, Answer, evaluate, kept_share, no_accuracy
+from runner.serving.accuracy import Accuracy, evaluate, kept_share, no_accuracy
 from runner.serving.load.arrival import ARRIVALS, Arrival
 from runner.serving.load.session import ServingSession
 from runner.serving.load.system import System
@@ -45,7 +45,7 @@ def serve(context: Context) -> None:
     way: Way = (ForwardWay if served.generation is None else WritingWay)(context, served, calibration)
     context.preparing("holding the outputs to the reference")
     missed = _numerics(context, served, way.outputs(), reference)
-    missed += _accuracy(context, served, way.answer, reference)
+    missed += _accuracy(context, served, way, reference)
     context.device.reset_memory_peaks()
     session = ServingSession(context)
     session.window(arrival_of(case, way.system(), context.folder))
@@ -76,15 +76,15 @@ def _numerics(context: Context, served: Served, found: list[Tensors] | str, refe
     return [f"{one}; precision={context.case.precision.name} allows no less than {least:g} dB" for one in wrong]
 
 
-def _accuracy(context: Context, served: Served, answer: Answer, reference: Reference) -> list[str]:
+def _accuracy(context: Context, served: Served, way: Way, reference: Reference) -> list[str]:
     """Tell how good the answers are; returns what is not good enough, a sentence each."""
     case = context.case
-    reason = no_accuracy(case)
+    reason = no_accuracy(case) or way.unscored_reason()
     if reason is not None:
         context.events.emit(Name.ACCURACY, {"reason": reason})
         return []
     context.preparing("scoring every sample")
-    found = evaluate(served.model, case, answer)
+    found = evaluate(served.model, case, way.answer)
     theirs = reference.accuracy
     if theirs is None or theirs.digest != found.digest:
         context.preparing("the fp32 reference anew: the data set has changed")

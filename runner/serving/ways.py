@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from hardware.engines.compiled import Compiled
 from hardware.engines.generation import CompiledGeneration, SteppedGeneration
 from hardware.engines.graph import Tensors
+from runner.config.known import engine_of
 from runner.measure.context import Context
 from runner.serving.compile import compile_generation, compile_served
 from runner.serving.generation_points import measure_generation, system_of
@@ -25,6 +26,10 @@ class Way(ABC):
     @abstractmethod
     def outputs(self) -> list[Tensors] | str:
         """What is compared with the reference, of each compared batch; or why there is nothing to compare."""
+
+    def unscored_reason(self) -> str | None:
+        """Why accuracy cannot be scored though the case could; None where it can."""
+        return None
 
     @abstractmethod
     def answer(self, inputs: Tensors) -> Tensors:
@@ -96,6 +101,11 @@ class WritingWay(Way):
             return "the engine gives tokens and no scores to compare"
         length = self.generation.prompt_tokens
         return [(self.written.forced(inputs[0], length),) for inputs in self.served.inputs()[:COMPARED]]
+
+    def unscored_reason(self) -> str | None:
+        """An engine that only writes gives no scores."""
+        compiler = self.context.case.compiler
+        return None if engine_of(compiler).forwards else f"compiler={compiler.name} gives tokens and no scores"
 
     def answer(self, inputs: Tensors) -> Tensors:
         """The scores at every place of whole sequences, which the same engine computes in the same precision."""

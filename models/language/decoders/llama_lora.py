@@ -71,9 +71,7 @@ class LlamaLora(Llama):
     def initial_weights(self, weights: dict[str, Tensor]) -> InitialWeights:
         """Llama 2 in Hugging Face's names under peft's; the updates begin as peft makes them, as nothing."""
         renamed = {
-            BASE + _inside_update(name): tensor
-            for name, tensor in weights.items()
-            if not name.endswith(COMPUTED)
+            BASE + _inside_update(name): tensor for name, tensor in weights.items() if not name.endswith(COMPUTED)
         }
         return InitialWeights(renamed, may_lack=("*.lora_A.*", "*.lora_B.*"))
 
