@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hardware.engines.base import Engine
 from hardware.engines.compiled import Made
 from hardware.engines.graph import Graph, Placement
-from hardware.engines.native.network import FLOATING, NativeCompiled, Placed, waiting_for
+from hardware.engines.native.network import FLOATING, NativeCompiled, Placed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,4 +30,4 @@ class Eager(Engine):
             compile_reason="eager compiles nothing",
             coverage_reason="nothing was compiled: the framework runs every operator",
         )
-        return NativeCompiled(placed, placed.network, nothing, wait=waiting_for(placement.device))
+        return NativeCompiled(placed, placed.network, nothing)

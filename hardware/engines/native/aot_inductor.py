@@ -1,0 +1,125 @@
+"""`compiler=aot_inductor`: an exported network, compiled by TorchInductor ahead of time into a package of machine code."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hardware.engines.base import EXISTING
+from hardware.engines.compiled import Made
+from hardware.engines.graph import Graph, Placement, Tensors, keep
+from hardware.engines.native.dynamo import cold
+from hardware.engines.native.inductor import Inductor
+from hardware.engines.native.network import FLOATING, NativeCompiled, Placed, Surroundings
+from hardware.precision.evidence import Evidence
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+PACKAGE, FACTS = "network.pt2", ".json"
+"""A package, and the suffix of the file beside it: the inputs that it takes, which it does not check, and its evidence."""
+
+
+class AotInductor(Inductor):
+    """torch.export and AOTInductor; `engine_path` loads a package in the place of compiling."""
+
+    trains: ClassVar[bool] = False
+    precisions: ClassVar[tuple[str, ...]] = FLOATING
+    known_options: ClassVar[tuple[str, ...]] = (EXISTING, "mode")
+
+    def compile(self, graph: Graph, placement: Placement) -> NativeCompiled:
+        """Load the package given, or that of an earlier run, or make one.
+
+        Raises:
+            ValueError: the package given was made for other inputs.
+        """
+        import torch
+
+        if EXISTING in self.options:
+            path = Path(self.options[EXISTING])
+            reason = f"{path.name} was compiled before, as compiler.{EXISTING} says"
+            return _loaded(path, graph, placement, None, None, reason)
+        # The host's machine code has its number of threads in it.
+        folder = placement.folder / f"aot_inductor_{torch.get_num_threads()}_threads"
+        took: list[float] = []
+
+        def make(draft: Path) -> None:
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir()
+            took.extend(self._made(graph, placement, draft / PACKAGE))
+
+        keep(folder, make)
+        export_s, compile_s = took or (None, None)
+        return _loaded(folder / PACKAGE, graph, placement, export_s, compile_s, "an earlier run had compiled it")
+
+    def _made(self, graph: Graph, placement: Placement, path: Path) -> tuple[float, float]:
+        """Write a package; returns the seconds of export and of compilation."""
+        import torch
+        from torch._inductor import aoti_compile_and_package, config, list_mode_options
+
+        from hardware.engines.native.products import Products
+
+        placed = Placed(graph, placement)
+        began_s = time.perf_counter()
+        with torch.no_grad():
+            program = torch.export.export(within_context(placed), placed.place(graph.inputs))
+        exported_s = time.perf_counter()
+        products = Products()
+        with cold(), config.patch(post_grad_custom_pre_pass=products.add_graph):
+            draft = path.with_name(f"draft_{path.name}")
+            modes = {} if self.mode == "default" else list_mode_options(self.mode)
+            aoti_compile_and_package(program, package_path=str(draft), inductor_configs=modes)
+        compiled_s = time.perf_counter()
+        facts = {"evidence": placed.evidence(products).told(), "inputs": _forms(placed.place(graph.inputs))}
+        path.with_suffix(FACTS).write_text(json.dumps(facts))
+        draft.rename(path)
+        return exported_s - began_s, compiled_s - exported_s
+
+
+def within_context(placed: Placed) -> nn.Module:
+    """The network with its autocast inside: torch.export does not record one that it is called in."""
+    from torch import nn
+
+    class Within(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = placed.network
+
+        def forward(self, *inputs: Tensor) -> Tensors:
+            with placed.context():
+                outputs: Tensors = self.network(*inputs)
+            return outputs
+
+    return Within() if placed.precision.autocast else placed.network
+
+
+def _loaded(
+    path: Path, graph: Graph, placement: Placement, export_s: float | None, compile_s: float | None, reason: str
+) -> NativeCompiled:
+    """A package, ready to be run; it holds the weights that it was made of."""
+    from torch._inductor import aoti_load_package
+
+    surroundings = Surroundings(placement)
+    beside = path.with_suffix(FACTS)
+    facts = json.loads(beside.read_text()) if beside.is_file() else {}
+    forms = _forms(surroundings.place(graph.inputs))
+    if facts.get("inputs", forms) != forms:
+        raise ValueError(f"{path} was compiled for inputs {facts['inputs']}, and these are {forms}")
+    index = placement.device.index if placement.device.index is not None else -1
+    made = Made(
+        export_s=export_s,
+        export_reason=reason,
+        compile_s=compile_s,
+        compile_reason=reason,
+        size_bytes=path.stat().st_size,
+        coverage_reason="a package is the whole network: torch.export leaves nothing to Python",
+    )
+    evidence = Evidence(**facts["evidence"]) if facts else surroundings.evidence()
+    return NativeCompiled(surroundings, aoti_load_package(str(path), device_index=index), made, evidence=evidence)
+
+
+def _forms(inputs: Tensors) -> list[list[Any]]:
+    return [[str(one.dtype), list(one.shape)] for one in inputs]
