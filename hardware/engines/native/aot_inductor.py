@@ -29,12 +29,13 @@ class AotInductor(Inductor):
     trains: ClassVar[bool] = False
     precisions: ClassVar[tuple[str, ...]] = FLOATING
     known_options: ClassVar[tuple[str, ...]] = (EXISTING, "mode")
+    modes: ClassVar[tuple[str, ...]] = ("default", "max-autotune")
 
     def compile(self, graph: Graph, placement: Placement) -> NativeCompiled:
         """Load the package given, or that of an earlier run, or make one.
 
         Raises:
-            ValueError: the package given was made for other inputs.
+            ValueError: the package given is not there, or was made for other inputs.
         """
         import torch
 
@@ -102,6 +103,8 @@ def _loaded(
     """A package, ready to be run; it holds the weights that it was made of."""
     from torch._inductor import aoti_load_package
 
+    if not path.is_file():
+        raise ValueError(f"compiler.{EXISTING}: {path} is no file")
     surroundings = Surroundings(placement)
     beside = path.with_suffix(FACTS)
     facts = json.loads(beside.read_text()) if beside.is_file() else {}
@@ -117,7 +120,10 @@ def _loaded(
         size_bytes=path.stat().st_size,
         coverage_reason="a package is the whole network: torch.export leaves nothing to Python",
     )
-    evidence = Evidence(**facts["evidence"]) if facts else surroundings.evidence()
+    told = facts.get("evidence")
+    evidence = surroundings.evidence()
+    if told:
+        evidence = Evidence(**told | {key: tuple(told[key]) for key in ("weights", "compute")})
     return NativeCompiled(surroundings, aoti_load_package(str(path), device_index=index), made, evidence=evidence)
 
 

@@ -15,7 +15,6 @@ from hardware.engines.native.network import FLOATING, Placed
 if TYPE_CHECKING:
     from torch import nn
 
-MODES = ("default", "reduce-overhead", "max-autotune")
 HOST_COMPILERS = ("c++", "g++", "clang++", "cc", "gcc", "clang", "icpx", "cl")
 """Any of these, or what CXX or CC names, compiles what TorchInductor and Triton write in C or C++."""
 
@@ -26,6 +25,7 @@ class Inductor(Engine):
     trains: ClassVar[bool] = True
     precisions: ClassVar[tuple[str, ...]] = FLOATING
     known_options: ClassVar[tuple[str, ...]] = ("mode", "dynamic")
+    modes: ClassVar[tuple[str, ...]] = ("default", "reduce-overhead", "max-autotune")
     backend: ClassVar[str] = "inductor"
     """torch.compile's name of it."""
 
@@ -33,8 +33,8 @@ class Inductor(Engine):
         super().__init__(options)
         self.mode = options.get("mode", "default")
         self.dynamic = options.get("dynamic")
-        if self.mode not in MODES:
-            raise ValueError(f"mode={self.mode} is unknown; there are {', '.join(MODES)}")
+        if self.mode not in self.modes:
+            raise ValueError(f"mode={self.mode} is unknown; there are {', '.join(self.modes)}")
         if not (self.dynamic is None or isinstance(self.dynamic, bool)):
             raise ValueError(f"dynamic={self.dynamic} must be true, false or null")
 
