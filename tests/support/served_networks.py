@@ -48,9 +48,7 @@ class SmallBlock(nn.Module):
 def convolutions() -> Graph:
     torch.manual_seed(0)
     inputs = (torch.randn(ROWS, 3, 16, 16),)
-    return Graph(
-        network=SmallConvolutions().eval(), inputs=inputs, input_names=("image",), output_names=("logits",)
-    )
+    return Graph(network=SmallConvolutions().eval(), inputs=inputs, input_names=("image",), output_names=("logits",))
 
 
 def block() -> Graph:

@@ -1,4 +1,4 @@
-"""`compiler=aot_inductor`: an exported network, compiled by TorchInductor ahead of time into a package of machine code."""
+"""`compiler=aot_inductor`: an exported network, compiled by TorchInductor ahead of time into a package."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from hardware.engines.base import EXISTING
+from hardware.engines.base import EXISTING, Engine
 from hardware.engines.compiled import Made
 from hardware.engines.graph import Graph, Placement, Tensors, keep
 from hardware.engines.native.dynamo import cold
@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 PACKAGE, FACTS = "network.pt2", ".json"
-"""A package, and the suffix of the file beside it: the inputs that it takes, which it does not check, and its evidence."""
+"""A package, and the suffix of the file beside it: its evidence, and the inputs that it takes and does not check."""
+
+
+class Took(NamedTuple):
+    """Seconds of both steps; None with the reason where neither was taken."""
+
+    export_s: float | None = None
+    compile_s: float | None = None
+    reason: str | None = None
 
 
 class AotInductor(Inductor):
@@ -30,6 +38,7 @@ class AotInductor(Inductor):
     precisions: ClassVar[tuple[str, ...]] = FLOATING
     known_options: ClassVar[tuple[str, ...]] = (EXISTING, "mode")
     modes: ClassVar[tuple[str, ...]] = ("default", "max-autotune")
+    compile_in_place = Engine.compile_in_place
 
     def compile(self, graph: Graph, placement: Placement) -> NativeCompiled:
         """Load the package given, or that of an earlier run, or make one.
@@ -42,22 +51,22 @@ class AotInductor(Inductor):
         if EXISTING in self.options:
             path = Path(self.options[EXISTING])
             reason = f"{path.name} was compiled before, as compiler.{EXISTING} says"
-            return _loaded(path, graph, placement, None, None, reason)
+            return _loaded(path, graph, placement, Took(reason=reason))
         # The host's machine code has its number of threads in it.
         folder = placement.folder / f"aot_inductor_{torch.get_num_threads()}_threads"
-        took: list[float] = []
+        took = Took(reason="an earlier run had compiled it")
 
         def make(draft: Path) -> None:
+            nonlocal took
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir()
-            took.extend(self._made(graph, placement, draft / PACKAGE))
+            took = self._made(graph, placement, draft / PACKAGE)
 
         keep(folder, make)
-        export_s, compile_s = took or (None, None)
-        return _loaded(folder / PACKAGE, graph, placement, export_s, compile_s, "an earlier run had compiled it")
+        return _loaded(folder / PACKAGE, graph, placement, took)
 
-    def _made(self, graph: Graph, placement: Placement, path: Path) -> tuple[float, float]:
-        """Write a package; returns the seconds of export and of compilation."""
+    def _made(self, graph: Graph, placement: Placement, path: Path) -> Took:
+        """Write a package."""
         import torch
         from torch._inductor import aoti_compile_and_package, config, list_mode_options
 
@@ -77,7 +86,7 @@ class AotInductor(Inductor):
         facts = {"evidence": placed.evidence(products).told(), "inputs": _forms(placed.place(graph.inputs))}
         path.with_suffix(FACTS).write_text(json.dumps(facts))
         draft.rename(path)
-        return exported_s - began_s, compiled_s - exported_s
+        return Took(exported_s - began_s, compiled_s - exported_s)
 
 
 def within_context(placed: Placed) -> nn.Module:
@@ -97,9 +106,7 @@ def within_context(placed: Placed) -> nn.Module:
     return Within() if placed.precision.autocast else placed.network
 
 
-def _loaded(
-    path: Path, graph: Graph, placement: Placement, export_s: float | None, compile_s: float | None, reason: str
-) -> NativeCompiled:
+def _loaded(path: Path, graph: Graph, placement: Placement, took: Took) -> NativeCompiled:
     """A package, ready to be run; it holds the weights that it was made of."""
     from torch._inductor import aoti_load_package
 
@@ -113,10 +120,10 @@ def _loaded(
         raise ValueError(f"{path} was compiled for inputs {facts['inputs']}, and these are {forms}")
     index = placement.device.index if placement.device.index is not None else -1
     made = Made(
-        export_s=export_s,
-        export_reason=reason,
-        compile_s=compile_s,
-        compile_reason=reason,
+        export_s=took.export_s,
+        export_reason=took.reason,
+        compile_s=took.compile_s,
+        compile_reason=took.reason,
         size_bytes=path.stat().st_size,
         coverage_reason="a package is the whole network: torch.export leaves nothing to Python",
     )

@@ -42,9 +42,7 @@ class Capture(NamedTuple):
     """Those of the compiled graphs; None where a part of the network was left to Python or another back-end has it."""
 
 
-def capture(
-    network: Callable[..., Tensors], surroundings: Surroundings, inputs: Tensors, **asked: Any
-) -> Capture:
+def capture(network: Callable[..., Tensors], surroundings: Surroundings, inputs: Tensors, **asked: Any) -> Capture:
     """Compile by calling, until a call compiles nothing.
 
     Args:

@@ -58,4 +58,3 @@ class Inductor(Engine):
     def compile_in_place(self, network: nn.Module) -> None:
         """Compile at the first forward pass, inside warm-up."""
         network.compile(mode=None if self.mode == "default" else self.mode, dynamic=self.dynamic)
-

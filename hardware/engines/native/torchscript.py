@@ -67,6 +67,6 @@ def coverage_of(script: ScriptModule) -> Coverage:
     return Coverage(
         taken=len(operators) - len(python),
         total=len(operators),
-        fallbacks={kind: "a Python function, which the interpreter calls" for kind in python},
+        fallbacks=dict.fromkeys(python, "a Python function, which the interpreter calls"),
         subgraphs=1,
     )

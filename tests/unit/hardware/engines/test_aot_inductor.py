@@ -12,7 +12,7 @@ from hardware_specs import precision
 from served_networks import answers_of, block, least_snr_db, linear, placement
 
 from hardware.engines.graph import Graph, Placement
-from hardware.engines.native.aot_inductor import AotInductor, within_context
+from hardware.engines.native.aot_inductor import AotInductor, Took, within_context
 from hardware.engines.native.network import Placed
 from hardware.engines.native.products import products_of
 from hardware.precision.evidence import check_evidence
@@ -82,11 +82,11 @@ def test_a_package_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_a_package_is_made_once(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Path] = []
 
-    def make(self: AotInductor, graph: Graph, placement: Placement, path: Path) -> tuple[float, float]:
+    def make(self: AotInductor, graph: Graph, placement: Placement, path: Path) -> Took:
         path.write_bytes(b"123")
         with_facts(path, [2, 8])
         made.append(path)
-        return 0.5, 2.5
+        return Took(0.5, 2.5)
 
     monkeypatch.setattr(AotInductor, "_made", make)
     first, second = (AotInductor({}).compile(linear(), placement(tmp_path, "fp32")).made for _ in range(2))

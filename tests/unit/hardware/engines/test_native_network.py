@@ -32,7 +32,7 @@ TYPES = {
 
 @pytest.mark.parametrize("name", TYPES)
 @pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS)
-def test_weights_products_and_answers_have_the_types_asked_for(name: str, graph: Callable[[], Graph], tmp_path: Path) -> None:
+def test_weights_products_and_answers_have_their_types(name: str, graph: Callable[[], Graph], tmp_path: Path) -> None:
     served = graph()
     weights, products = TYPES[name]
     compiled = Eager({}).compile(served, placement(tmp_path, name))

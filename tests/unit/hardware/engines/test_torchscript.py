@@ -40,7 +40,9 @@ def test_mixed_precision_is_not_offered_as_freezing_narrows_the_weights() -> Non
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, cache_enabled=False), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         frozen = torch.jit.freeze(torch.jit.trace(graph.network, graph.inputs, check_trace=False))
-    constants = [node for node in frozen.graph.nodes() if node.kind() == "prim::Constant" and node.hasAttribute("value")]
+    constants = [
+        node for node in frozen.graph.nodes() if node.kind() == "prim::Constant" and node.hasAttribute("value")
+    ]
     tensors = [node.t("value") for node in constants if node.kindOf("value") == "t"]
     matrices = [one for one in tensors if one.shape in ((256, 64), (64, 256))]
     assert len(matrices) == 2 and {one.dtype for one in matrices} == {torch.bfloat16}
