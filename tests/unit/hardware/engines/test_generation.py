@@ -24,9 +24,11 @@ ROWS, PROMPT, NEW = 3, 20, 8
 MODELS = ("llama2_7b", "gpt2", "qwen3_8B", "mixtral_8x7B", "chatglm2_6b")
 
 
-def generative(name: str) -> Generative:
+def generative(name: str, **architecture: int) -> Generative:
     torch.manual_seed(0)
-    model: Any = model_class(name)(recipe(name))
+    case = recipe(name)
+    case.architecture |= architecture
+    model: Any = model_class(name)(case)
     return model.eval()
 
 
@@ -106,7 +108,7 @@ def test_inductor_compiles_prefill_and_step_once(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(
         torch, "compile", lambda call, *, mode, dynamic: compiling(call, backend="eager", dynamic=dynamic)
     )
-    model = generative("llama2_7b")
+    model = generative("llama2_7b", layers=1)
     graph = graph_of(model)
     written = Inductor({}).compile_generation(graph, placement())
     assert written.made.coverage is not None and written.made.coverage.subgraphs == 2
@@ -118,7 +120,7 @@ def test_inductor_compiles_prefill_and_step_once(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.heavy
 def test_inductor_writes_what_eager_writes() -> None:
-    model = generative("llama2_7b")
+    model = generative("llama2_7b", layers=1)
     graph = graph_of(model)
     written = Inductor({}).compile_generation(graph, placement())
     assert written.made.compile_s
