@@ -38,8 +38,8 @@ class SmallBlock(nn.Module):
         hidden = self.embedding(ids)
         rows, tokens, width = hidden.shape
         parts = self.joint(self.norms[0](hidden)).chunk(3, dim=-1)
-        heads = [part.view(rows, tokens, 4, width // 4).transpose(1, 2) for part in parts]
-        attended = scaled_dot_product_attention(*heads, attn_mask=mask[:, None, None, :] > 0)
+        query, key, value = (part.view(rows, tokens, 4, width // 4).transpose(1, 2) for part in parts)
+        attended = scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :] > 0)
         hidden = hidden + self.out(attended.transpose(1, 2).reshape(rows, tokens, width))
         hidden = hidden + self.down(gelu(self.up(self.norms[1](hidden))))
         return hidden, hidden.mean(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -19,6 +20,8 @@ from hardware.precision.evidence import Evidence
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+LEAST_TORCH = (2, 7)
+"""From which packages can be loaded onto a device that is named."""
 PACKAGE, FACTS = "network.pt2", ".json"
 """A package, and the suffix of the file beside it: its evidence, and the inputs that it takes and does not check."""
 
@@ -39,6 +42,13 @@ class AotInductor(Inductor):
     known_options: ClassVar[tuple[str, ...]] = (EXISTING, "mode")
     modes: ClassVar[tuple[str, ...]] = ("default", "max-autotune")
     compile_in_place = Engine.compile_in_place
+
+    def unavailable_reason(self) -> str | None:
+        """It needs a torch that has packages, and a compiler of the host."""
+        found = version("torch")
+        if tuple(map(int, found.split(".")[:2])) < LEAST_TORCH:
+            return f"torch {found} has no packages of AOTInductor: {'.'.join(map(str, LEAST_TORCH))} has"
+        return super().unavailable_reason()
 
     def compile(self, graph: Graph, placement: Placement) -> NativeCompiled:
         """Load the package given, or that of an earlier run, or make one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,7 +30,8 @@ def cold() -> Iterator[None]:
     from torch._inductor import config, utils
 
     fresh_cache = getattr(utils, "fresh_cache", None) or utils.fresh_inductor_cache  # renamed in torch 2.8
-    with fresh_cache(), config.patch(force_disable_caches=True):
+    with fresh_cache(), config.patch(force_disable_caches=True), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="dynamo_pgo force disabled")
         yield
 
 

@@ -14,7 +14,7 @@ from hardware.engines.generation import GenerationGraph
 from hardware.engines.graph import Graph, Placement
 from hardware.engines.native.dynamo import DynamoCompiled, capture, cold, graph_coverage
 from hardware.engines.native.generation import NativeGeneration, run_through
-from hardware.engines.native.network import FLOATING, Placed
+from hardware.engines.native.network import FLOATING, NativeCompiled, Placed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,7 +50,7 @@ class Inductor(Engine):
             return None
         return "it writes C++, and PATH holds no compiler for it; install g++ or clang, or set CXX"
 
-    def compile(self, graph: Graph, placement: Placement) -> DynamoCompiled:
+    def compile(self, graph: Graph, placement: Placement) -> NativeCompiled:
         """Compile by the first calls, with nothing taken from any cache."""
         placed = Placed(graph, placement)
         mode = None if self.mode == "default" else self.mode

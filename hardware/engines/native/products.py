@@ -39,7 +39,7 @@ class Product(NamedTuple):
     """Multiply-add = 2."""
 
 
-class Products(TorchDispatchMode):
+class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes every product of torch's dispatcher while it is in force.
 
     Operators that are made of others are taken apart, as torch's own FLOP counter does it; what is inside a fused or a
@@ -49,13 +49,12 @@ class Products(TorchDispatchMode):
     supports_higher_order_operators = True
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found: list[Product] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        name = func.name() if isinstance(func, torch._ops.HigherOrderOperator) else func._overloadpacket.__name__
-        counted = name in (*INT4, *INTEGERS) or getattr(func, "_overloadpacket", None) in flop_registry
+        counted = _is_product(func)
         if not counted and isinstance(func, torch._ops.OpOverload):
             with self:
                 parts = func.decompose(*args, **kwargs)
@@ -63,17 +62,16 @@ class Products(TorchDispatchMode):
                 return parts
         outputs = func(*args, **kwargs)
         if counted:
-            self.found.append(_product(name, func, args, kwargs, outputs))
+            self.found.append(_product(func, args, kwargs, outputs))
         return outputs
 
     def add_graph(self, graph: torch.fx.Graph) -> None:
         """Note the products of a graph of ATen operators, as the compiler has it before it lowers them."""
         for node in graph.nodes:
             func = node.target
-            name = getattr(getattr(func, "_overloadpacket", func), "__name__", "")
-            if name in (*INT4, *INTEGERS) or getattr(func, "_overloadpacket", None) in flop_registry:
+            if _is_product(func):
                 args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda one: one.meta["val"])
-                self.found.append(_product(name, func, args, kwargs, node.meta["val"]))
+                self.found.append(_product(func, args, kwargs, node.meta["val"]))
 
     def share(self, dtype: str) -> float:
         """Share of all FLOPs whose second operand is of a type; 0 where nothing was multiplied."""
@@ -101,12 +99,23 @@ class Products(TorchDispatchMode):
 
 def products_of(call: Callable[[], Any]) -> Products:
     """Run a network once and note its products."""
-    with torch.no_grad(), Products() as products:
+    products = Products()
+    with torch.no_grad(), products:
         call()
     return products
 
 
-def _product(name: str, func: Any, args: Any, kwargs: Any, outputs: Any) -> Product:
+def _called(func: Any) -> str:
+    """Name of an operator, whatever its overload."""
+    return str(getattr(getattr(func, "_overloadpacket", func), "__name__", ""))
+
+
+def _is_product(func: Any) -> bool:
+    return _called(func) in (*INT4, *INTEGERS) or getattr(func, "_overloadpacket", None) in flop_registry
+
+
+def _product(func: Any, args: Any, kwargs: Any, outputs: Any) -> Product:
+    name = _called(func)
     operands = [one for one in args if isinstance(one, torch.Tensor)][1 if name in ADDED else 0 :][:2]
     left, right = (_name(one.dtype) for one in operands)
     if name in (*INT4, *INTEGERS):

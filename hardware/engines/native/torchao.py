@@ -13,6 +13,7 @@ from hardware.engines.graph import Graph, Placement
 from hardware.engines.native.dynamo import DynamoCompiled, capture
 from hardware.engines.native.inductor import Inductor
 from hardware.engines.native.network import NativeCompiled, Surroundings, converted
+from hardware.precision.probe import check, probe
 
 if TYPE_CHECKING:
     import torch
@@ -63,6 +64,7 @@ class Torchao(Engine):
         surroundings, served = Surroundings(placement), placement.precision.served
         config = self._config(surroundings)
         network = converted(graph.network, surroundings.device, surroundings.weights).eval()
+        check(probe(network, surroundings.device, surroundings.context), placement.precision)  # of what stays as it is
         began_s = time.perf_counter()
         quantize_(network, config, filter_fn=self._takes(surroundings))
         quantised_s = time.perf_counter() - began_s
@@ -70,10 +72,13 @@ class Torchao(Engine):
         products = products_of(lambda: surroundings.run(network, inputs))
         assert served is not None
         detail = _enough(products, served)
-        told = {"export_s": quantised_s, "coverage_reason": "linear layers are quantised in place, nothing is left out"}
         if not self.compiled:
-            nothing = "eager runs the quantised layers one by one"
-            made = Made(compile_s=None, compile_reason=nothing, **told)
+            made = Made(
+                compile_s=None,
+                compile_reason="the framework runs the quantised layers one by one",
+                export_s=quantised_s,
+                coverage_reason="nothing was compiled: the framework runs every operator",
+            )
             return NativeCompiled(surroundings, network, made, evidence=products.evidence(detail=detail))
         captured = capture(network, surroundings, graph.inputs)
         found = captured.products or products

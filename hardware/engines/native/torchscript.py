@@ -37,7 +37,7 @@ class Torchscript(Engine):
         inputs = placed.place(graph.inputs)
         began_s = time.perf_counter()
         with _recording():
-            traced = torch.jit.trace(placed.network, inputs, check_trace=False)
+            traced = torch.jit.trace(placed.network, inputs, check_trace=False)  # type: ignore[no-untyped-call]
             traced_s = time.perf_counter()
             script = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
         for _ in range(CALLS):
@@ -54,7 +54,7 @@ def _recording() -> Iterator[None]:
     import torch
 
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", torch.jit._trace.TracerWarning)
         warnings.filterwarnings("ignore", message=r".*torch\.jit\..* is deprecated")
         yield
 

@@ -111,6 +111,18 @@ def test_options_that_it_does_not_know_are_refused(options: dict[str, Any], mess
         AotInductor(options)
 
 
+def test_a_torch_without_packages_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hardware.engines.native.aot_inductor.version", lambda _: "2.6.1+cpu")
+    assert AotInductor({}).unavailable_reason() == "torch 2.6.1+cpu has no packages of AOTInductor: 2.7 has"
+    monkeypatch.setattr("hardware.engines.native.aot_inductor.version", lambda _: "2.10.0")
+    assert AotInductor({}).unavailable_reason() is None
+
+
+def test_nothing_is_trained_with_it() -> None:
+    with pytest.raises(NotImplementedError, match="served, not trained"):
+        AotInductor({}).compile_in_place(torch.nn.Linear(1, 1))
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", ["fp32", "bf16", "fp16_true"])
 def test_packages_answer_as_the_network(name: str, tmp_path: Path) -> None:
