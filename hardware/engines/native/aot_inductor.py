@@ -38,6 +38,7 @@ class AotInductor(Inductor):
     """torch.export and AOTInductor; `engine_path` loads a package in the place of compiling."""
 
     trains: ClassVar[bool] = False
+    generates: ClassVar[bool] = False
     precisions: ClassVar[tuple[str, ...]] = FLOATING
     known_options: ClassVar[tuple[str, ...]] = (EXISTING, "mode")
     modes: ClassVar[tuple[str, ...]] = ("default", "max-autotune")
