@@ -33,6 +33,8 @@ class Engine(ABC):
     """Distributions whose versions decide what it makes; their versions go into the result and into the cache's key."""
     extra: ClassVar[str | None] = None
     """The project's extra that installs it; None where it comes from the vendor."""
+    obtained: ClassVar[str | None] = None
+    """How its packages come to a machine where no extra installs them; half a sentence."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Take the options of the case.
@@ -53,7 +55,8 @@ class Engine(ABC):
         if not missing:
             return None
         several = "packages" if len(missing) > 1 else "package"
-        how = f": pip install 'touchstone[{self.extra}]'" if self.extra else ""
+        source = f"pip install 'touchstone[{self.extra}]'" if self.extra else self.obtained
+        how = f": {source}" if source else ""
         return f"the Python {several} {' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not installed{how}"
 
     def compile_in_place(self, network: nn.Module) -> None:
