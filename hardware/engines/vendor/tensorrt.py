@@ -43,7 +43,14 @@ TYPES = {
 """tensorrt.DataType to torch's names."""
 MULTIPLIES = re.compile(r"conv|gemm|matrix ?multiply|matmul", re.IGNORECASE)
 """Kinds of the inspector's layers in which products are computed."""
-FORMATS = {"fp32": "float32", "float": "float32", "fp16": "float16", "half": "float16", "int8": "int8", "fp8": "fp8"} | {
+FORMATS = {
+    "fp32": "float32",
+    "float": "float32",
+    "fp16": "float16",
+    "half": "float16",
+    "int8": "int8",
+    "fp8": "fp8",
+} | {
     "bf16": "bfloat16",
     "bfloat16": "bfloat16",
 }
@@ -55,9 +62,11 @@ class Tensorrt(FromOnnx):
 
     known_options: ClassVar[tuple[str, ...]] = (EXISTING, "level", "workspace_mib")
     precisions: ClassVar[tuple[str, ...]] = (*FLOATS, "tf32", "int8")
-    modules: ClassVar[tuple[str, ...]] = ("tensorrt", "onnx", "onnxscript")
-    packages: ClassVar[tuple[str, ...]] = ("tensorrt", "onnx", "onnxscript")
-    obtained: ClassVar[str | None] = "pip install tensorrt onnx onnxscript, in the version of the CUDA that is here"
+    modules: ClassVar[tuple[str, ...]] = ("tensorrt", "onnx", "onnxscript", "onnxruntime")
+    packages: ClassVar[tuple[str, ...]] = ("tensorrt", "onnx", "onnxscript", "onnxruntime")
+    obtained: ClassVar[str | None] = (
+        "pip install tensorrt onnx onnxscript onnxruntime, TensorRT for the CUDA that is here"
+    )
     engine_file: ClassVar[str] = "model.plan"
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -122,7 +131,9 @@ class TensorrtPlan(OnDevice):
         shapes = {name: tuple(engine.get_tensor_shape(name)) for name in names}
         types = {name: getattr(torch, TYPES[engine.get_tensor_dtype(name).name]) for name in names}
         wanted = {name: tuple(one.shape) for name, one in zip(graph.input_names, graph.inputs, strict=True)}
-        if {*names} != {*graph.input_names, *graph.output_names} or any(shapes[name] != wanted[name] for name in wanted):
+        if {*names} != {*graph.input_names, *graph.output_names} or any(
+            shapes[name] != wanted[name] for name in wanted
+        ):
             raise ValueError(f"{built.path} is of another network: its inputs and outputs are {shapes}")
         super().__init__(built, device, [types[name] for name in graph.input_names])
         self._names = (*graph.input_names, *graph.output_names)
@@ -166,7 +177,9 @@ def engine_evidence(layers: Iterable[dict[str, Any]], graph: Evidence, precision
     compute = tuple(found) or graph.compute
     if precision.matmul == "tf32":
         compute = tuple("tf32" if name == "float32" else name for name in compute)
-    told = ", ".join(f"{count} of {found.total()} layers that multiply in {name}" for name, count in found.most_common())
+    told = ", ".join(
+        f"{count} of {found.total()} layers that multiply in {name}" for name, count in found.most_common()
+    )
     return replace(
         graph,
         compute=tuple(sorted({name for name in compute if name is not None})),
