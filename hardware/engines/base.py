@@ -18,6 +18,21 @@ EXISTING = "engine_path"
 """Option of engines that can load what was compiled before: `compiler.engine_path=FILE`."""
 
 
+class UnsupportedGraphError(ValueError):
+    """An engine cannot take a network, whatever the precision."""
+
+    def __init__(self, engine: str, node: str, reason: str) -> None:
+        """Say what was refused.
+
+        Args:
+            engine: as it is chosen, or the form that the network was to be turned into.
+            node: operator, node or file that it stopped at.
+            reason: in the engine's words, one line.
+        """
+        super().__init__(f"{engine} cannot take the network: {node}: {reason}")
+        self.engine, self.node, self.reason = engine, node, reason
+
+
 class Engine(ABC):
     """A compiler with the options of the case. Its packages are imported inside methods: the parent asks it, too."""
 
@@ -75,6 +90,7 @@ class Engine(ABC):
 
         Raises:
             hardware.base.PrecisionUnsupportedError: it cannot serve in the precision; never another one instead.
+            UnsupportedGraphError: it cannot take the network.
         """
 
     def _listed(self) -> str:

@@ -1,11 +1,11 @@
 """`compiler=tensorrt`: NVIDIA's TensorRT, from version 10 on.
 
-Networks are strongly typed: TensorRT computes in the types of the ONNX graph and has no choice of its own, but for TF32,
-which is on by default and so is cleared for every other precision. The flags of weakly typed networks (FP16, INT8 …)
-are not used; TensorRT 11 has dropped them.
+Networks are strongly typed: TensorRT computes in the types of the ONNX graph and has no choice of its own, but for
+TF32, which is on by default and so is cleared for every other precision. The flags of weakly typed networks (FP16,
+INT8 …) are not used; TensorRT 11 has dropped them.
 
-Sources: docs.nvidia.com/deeplearning/tensorrt, Python API of 10.16 and 11.4 (Builder, BuilderConfig, OnnxParser, Engine,
-EngineInspector, migration from 10.x to 11.x; read 2026-11).
+Sources: docs.nvidia.com/deeplearning/tensorrt, Python API of 10.16 and 11.4 (Builder, BuilderConfig, OnnxParser,
+Engine, EngineInspector, migration from 10.x to 11.x; read 2026-11).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hardware.base import HardwareUnavailableError
-from hardware.engines.base import EXISTING
+from hardware.engines.base import EXISTING, UnsupportedGraphError
 from hardware.engines.graph import Graph, Placement, Tensors
 from hardware.engines.vendor.from_onnx import FLOATS, Built, EngineBuildError, FromOnnx, OnDevice
 from hardware.precision.evidence import Evidence
@@ -87,9 +87,9 @@ class Tensorrt(FromOnnx):
         network = builder.create_network(1 << int(strong))
         parser = trt.OnnxParser(network, logger)
         if not parser.parse_from_file(str(model)):
-            errors = (parser.get_error(number) for number in range(parser.num_errors))
-            said = "; ".join(f"{one.node_operator()} {one.node_name()}: {one.desc()}" for one in errors)
-            raise EngineBuildError(f"TensorRT's parser refuses the graph: {said}")
+            errors = [parser.get_error(number) for number in range(parser.num_errors)]
+            nodes = ", ".join(f"{one.node_operator()} {one.node_name()}" for one in errors)
+            raise UnsupportedGraphError("tensorrt", nodes, "; ".join(one.desc() for one in errors))
         plan = builder.build_serialized_network(network, self._config(builder, placement.precision))
         if plan is None:
             raise EngineBuildError("TensorRT found no way to run the graph; what it said is in the worker's log")
@@ -114,7 +114,7 @@ class Tensorrt(FromOnnx):
         engine = trt.Runtime(logger).deserialize_cuda_engine(built.path.read_bytes())
         if engine is None:
             raise EngineBuildError(
-                f"TensorRT {trt.__version__} cannot load {built.path}: it was built by another version, or for another GPU"
+                f"TensorRT {trt.__version__} cannot load {built.path}: another version built it, or for another GPU"
             )
         layers = inspected(engine)
         evidence = engine_evidence(layers, built.evidence, placement.precision)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hardware.base import PrecisionUnsupportedError
-from hardware.engines.exported.host_arrays import to_arrays
-from hardware.engines.exported.onnx_file import LARGE_BYTES, NAME, Exported, onnx_file, size_of
+from hardware.engines.exported.onnx_file import LARGE_BYTES, NAME, Exported, onnx_file
+from hardware.engines.exported.onnx_int8 import quantised
 from hardware.engines.exported.onnx_types import PRODUCTS
-from hardware.engines.graph import Graph, Placement, Tensors, keep
+from hardware.engines.graph import Graph, Placement, keep
 
 if TYPE_CHECKING:
     import onnx
@@ -36,15 +35,17 @@ def typed_onnx(graph: Graph, placement: Placement) -> Exported:
     - int8: operands of products through QuantizeLinear and DequantizeLinear, by the calibration's ranges.
 
     Raises:
-        PrecisionUnsupportedError: any other precision, or int8 without calibration.
+        PrecisionUnsupportedError: any other precision.
+        UnsupportedGraphError: the network does not export.
+        ValueError: int8 without calibration batches.
     """
     precision = placement.precision
     if precision.served not in (None, "int8"):
         raise PrecisionUnsupportedError(f"no ONNX graph is written in {precision.served} here")
-    if precision.served == "int8" and not placement.calibration:
-        raise PrecisionUnsupportedError("int8 needs batches to calibrate by, and the model gives none")
     exported = onnx_file(graph, placement)
-    if precision.served is None and precision.weights == "float32" and precision.autocast is None:
+    if precision.served == "int8":
+        return quantised(exported, graph, placement, method="minmax", signed=True, products_alone=True)
+    if precision.weights == "float32" and precision.autocast is None:
         return exported
     folder = placement.folder / f"onnx_{precision.name}"
     began_s = time.perf_counter()
@@ -52,13 +53,11 @@ def typed_onnx(graph: Graph, placement: Placement) -> Exported:
     def write(draft: Path) -> None:
         import onnx
 
-        if precision.served == "int8":
-            return quantise(exported.path, draft, graph.input_names, placement.calibration)
         model, to = onnx.load(str(exported.path)), _element_type(precision.autocast or precision.weights)
         if to == onnx.TensorProto.BFLOAT16:
             model = onnx.version_converter.convert_version(model, BFLOAT16_OPSET)
         (cast_products if precision.autocast is not None else cast_all)(model, to)
-        return save(model, draft)
+        save(model, draft)
 
     if not keep(folder, write):
         return Exported(folder / NAME, None, "an earlier run had exported it")
@@ -73,38 +72,6 @@ def save(model: onnx.ModelProto, folder: Path) -> None:
     folder.mkdir()
     large = model.ByteSize() >= LARGE_BYTES
     onnx.save(model, str(folder / NAME), save_as_external_data=large, location=f"{NAME}.data" if large else None)
-
-
-def quantise(model: Path, folder: Path, names: Sequence[str], batches: Iterable[Tensors]) -> None:
-    """Put QuantizeLinear and DequantizeLinear around the operands of products: signed, symmetric, weights by channel.
-
-    That is the explicit quantisation that TensorRT and MIGraphX document; biases stay as they are.
-    """
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-
-    class Batches(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._left = iter(batches)
-
-        def get_next(self) -> dict[str, Any] | None:
-            batch = next(self._left, None)
-            return None if batch is None else dict(zip(names, to_arrays(batch), strict=True))
-
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    symmetric = {"ActivationSymmetric": True, "WeightSymmetric": True}
-    quantize_static(
-        str(model),
-        str(folder / NAME),
-        Batches(),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=["Conv", "ConvTranspose", "Gemm", "MatMul"],
-        activation_type=QuantType.QInt8,
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        use_external_data_format=size_of(model) >= LARGE_BYTES,
-        extra_options={**symmetric, "AddQDQPairToWeight": True, "DedicatedQDQPair": True, "QuantizeBias": False},
-    )
 
 
 def cast_products(model: onnx.ModelProto, to: int) -> None:
