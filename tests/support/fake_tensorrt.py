@@ -6,7 +6,6 @@ the host. Every call that decides something is kept in `calls`.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import types
 from enum import Enum, IntEnum
@@ -14,8 +13,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-import torch
-from vendor_graphs import FakeModule, HostGraph
+from vendor_graphs import FakeModule, FakeStream, HostGraph, memory_at
 
 HEADER = b"plan"
 FORMATS = {
@@ -170,19 +168,4 @@ class Context:
         return True
 
     def _memory(self, name: str) -> Any:
-        shape, dtype = self.graph.shape(name), np.dtype(self.graph.dtype(name))
-        size = int(np.prod(shape)) * dtype.itemsize
-        raw = (ctypes.c_byte * size).from_address(self.addresses[name])
-        return np.frombuffer(raw, dtype=dtype).reshape(shape)
-
-
-class FakeStream:
-    """Of torch.cuda, for buffers that lie on the host."""
-
-    cuda_stream = 77
-
-    def __init__(self, device: torch.device) -> None:
-        assert device.type == "cpu"
-
-    def wait_stream(self, other: Any) -> None:
-        assert isinstance(other, FakeStream)
+        return memory_at(self.addresses[name], self.graph.shape(name), self.graph.dtype(name))

@@ -9,8 +9,16 @@ from typing import Any
 
 import pytest
 import torch
-from fake_tensorrt import FakeStream, FakeTensorrt
-from vendor_graphs import images_graph, others, placement_for, precision_of, signal_to_noise_db, tokens_graph
+from fake_tensorrt import FakeTensorrt
+from vendor_graphs import (
+    FakeStream,
+    images_graph,
+    others,
+    placement_for,
+    precision_of,
+    signal_to_noise_db,
+    tokens_graph,
+)
 
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.engines.base import UnsupportedGraphError
