@@ -63,7 +63,7 @@ class FromOnnx(Engine):
         """
         require_precision(self, placement.precision)
         existing = self.options.get(EXISTING)
-        built = self._built(graph, placement) if existing is None else _given(Path(existing), placement.precision)
+        built = self._built(graph, placement) if existing is None else given(Path(existing), placement.precision)
         return self.load(built, graph, placement)
 
     @abstractmethod
@@ -121,7 +121,12 @@ def asked(precision: PrecisionSpec) -> Evidence:
     return Evidence(weights=(weights,), compute=(compute,), source="asked")
 
 
-def _given(path: Path, precision: PrecisionSpec) -> Built:
+def given(path: Path, precision: PrecisionSpec) -> Built:
+    """What is known of an engine file that `engine_path` names.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"compiler.{EXISTING}={path} is no file")
     made = Made(

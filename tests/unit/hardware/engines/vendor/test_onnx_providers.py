@@ -7,7 +7,7 @@ from pathlib import Path
 import onnxruntime
 import pytest
 from fake_provider import FakeBuild
-from vendor_graphs import images_graph, placement_for, precision_of, signal_to_noise_db, tokens_graph
+from onnx_on_host import images_graph, placement_for, precision_of, signal_to_noise_db, tokens_graph
 
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.engines.vendor.cann import Cann
@@ -21,7 +21,10 @@ CANN = {
     "enable_cann_graph": True,
     "dump_om_model": False,
 }
-ENGINES = [(Cann, "CANNExecutionProvider", CANN, {"cann"}), (Macart, "MACAExecutionProvider", {"device_id": 0}, {"cpu"})]
+ENGINES = [
+    (Cann, "CANNExecutionProvider", CANN, {"cann"}),
+    (Macart, "MACAExecutionProvider", {"device_id": 0}, {"cpu"}),
+]
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,11 @@ def exported(graph: Graph) -> Path:
 def placement_for(graph: Graph, folder: Path, precision: str = "fp32", **others: Any) -> Placement:
     """On the host, in a folder in which an earlier run has exported the graph."""
     shutil.copytree(exported(graph), folder, dirs_exist_ok=True)
+    return plain_placement(folder, precision, **others)
+
+
+def plain_placement(folder: Path, precision: str = "fp32", **others: Any) -> Placement:
+    """On the host, in an empty folder."""
     return Placement(device=torch.device("cpu"), precision=precision_of(precision), folder=folder, **others)
 
 
