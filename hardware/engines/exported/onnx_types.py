@@ -18,7 +18,8 @@ NAMES = {1: "float32", 2: "uint8", 3: "int8", 10: "float16", 11: "float64", 16: 
 def evidence_of(path: Path) -> Evidence:
     """What the operands of every product are, from the graph as it is given to the engine.
 
-    A product whose operands all come out of DequantizeLinear is one of integers: engines fuse the three.
+    A product whose operands all come out of DequantizeLinear is one of integers: engines fuse the three. What a Cast
+    narrows is kept in the type before it and multiplied in the type after it.
     """
     import onnx
 
@@ -55,5 +56,7 @@ def _product(node: Any, types: dict[str, str], made_by: dict[str, Any]) -> tuple
         kept = {types.get(one.input[0], "other") for one in operands if one is not None}
         if kept <= {"int8", "uint8"}:
             return "int8", "int8"
-    second = types.get(node.input[1], "unknown")
-    return second, second
+    kept = node.input[1]
+    while (cast := made_by.get(kept)) is not None and cast.op_type == "Cast":
+        kept = cast.input[0]
+    return types.get(kept, "unknown"), types.get(node.input[1], "unknown")
