@@ -18,7 +18,7 @@ from runner.commandline.quoting import shown
 from runner.config.class_path import check_class
 from runner.config.data_checks import check_data
 from runner.config.division import Division
-from runner.config.engine_checks import check_engine
+from runner.config.engine_checks import check_engine, emulation_of
 from runner.config.kinds import check_kinds
 from runner.config.known import check_names
 from runner.config.schema import Case
@@ -96,7 +96,7 @@ def _check_offered(case: Case, task: Demands) -> None:
     known = TASKS.names()  # a vendor from elsewhere may name one that is not
     there = [name for name in vendor.tasks if name in known]
     measures = any(TASKS.find(name).on_device for name in there)
-    only = "" if measures else f" {vendor.title} is for inference, which no task measures yet."
+    only = "" if measures else f" {vendor.title} is for inference, and no engine here reaches it."
     raise HardwareError(
         f"vendor={vendor.name} cannot do task={task.name}.{only} It can do: {', '.join(there) or 'none'}."
     )
@@ -237,7 +237,7 @@ def _check_hardware(case: Case, task: Demands) -> None:
         raise HardwareError(
             f"vendor={case.vendor.name} is not available on this machine: {reason.rstrip('.')}. "
             f"{case.vendor.install.rstrip('.')}. "
-            "To try the configuration out on the host CPU, add: emulate=true scale=tiny"
+            f"To try the configuration out on the host CPU, add: {emulation_of(case)}"
         )
     check_enough(case)
 

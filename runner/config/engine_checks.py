@@ -5,7 +5,7 @@ from __future__ import annotations
 from runner.config.known import check_workable, engine_of
 from runner.config.schema import Case
 from runner.config.task import Demands
-from runner.core.errors import ConfigurationError
+from runner.core.errors import ConfigurationError, DependencyError
 from runner.core.registries import ENGINES
 
 
@@ -21,11 +21,31 @@ def check_engine(case: Case, task: Demands) -> None:
     _check_vendor(case)
     _check_training(case, task)
     _check_precision(case, task)
-    check_workable(case)
+    try:
+        check_workable(case)
+    except DependencyError as error:
+        if ENGINES.find(case.compiler.name).on_host:
+            raise
+        raise DependencyError(
+            f"{error} {case.vendor.install.rstrip('.')}. To try the configuration out on the host CPU, add: "
+            f"{emulation_of(case)}"
+        ) from error
+
+
+def emulation_of(case: Case) -> str:
+    """What to add to try a case out on the host's processor; engines that do not know it leave that to eager."""
+    return f"emulate=true{'' if ENGINES.find(case.compiler.name).on_host else ' compiler=eager'} scale=tiny"
 
 
 def _check_vendor(case: Case) -> None:
     vendor = case.vendor
+    if case.emulate and not ENGINES.find(case.compiler.name).on_host:
+        raise ConfigurationError(
+            f"emulate=true puts the host CPU in the place of {vendor.title}, and compiler={case.compiler.name} does "
+            "not compile for it. Add compiler=eager."
+        )
+    if case.emulate and case.compiler.name == "eager":
+        return
     if case.compiler.name not in vendor.compilers and vendor.name not in case.compiler.vendors:
         offered = ", ".join(vendor.compilers) or "none"
         raise ConfigurationError(
