@@ -18,6 +18,21 @@ EXISTING = "engine_path"
 """Option of engines that can load what was compiled before: `compiler.engine_path=FILE`."""
 
 
+class UnsupportedGraphError(ValueError):
+    """An engine cannot take a network, whatever the precision."""
+
+    def __init__(self, engine: str, node: str, reason: str) -> None:
+        """Say what was refused.
+
+        Args:
+            engine: as it is chosen, or the form that the network was to be turned into.
+            node: operator, node or file that it stopped at.
+            reason: in the engine's words, one line.
+        """
+        super().__init__(f"{engine} cannot take the network: {node}: {reason}")
+        self.engine, self.node, self.reason = engine, node, reason
+
+
 class Engine(ABC):
     """A compiler with the options of the case. Its packages are imported inside methods: the parent asks it, too."""
 
@@ -35,6 +50,8 @@ class Engine(ABC):
     """Distributions whose versions decide what it makes; their versions go into the result and into the cache's key."""
     extra: ClassVar[str | None] = None
     """The project's extra that installs it; None where it comes from the vendor."""
+    obtained: ClassVar[str | None] = None
+    """How its packages come to a machine where no extra installs them; half a sentence."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Take the options of the case.
@@ -55,7 +72,8 @@ class Engine(ABC):
         if not missing:
             return None
         several = "packages" if len(missing) > 1 else "package"
-        how = f": pip install 'touchstone[{self.extra}]'" if self.extra else ""
+        source = f"pip install 'touchstone[{self.extra}]'" if self.extra else self.obtained
+        how = f": {source}" if source else ""
         return f"the Python {several} {' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not installed{how}"
 
     def compile_in_place(self, network: nn.Module) -> None:
@@ -74,6 +92,7 @@ class Engine(ABC):
 
         Raises:
             hardware.base.PrecisionUnsupportedError: it cannot serve in the precision; never another one instead.
+            UnsupportedGraphError: it cannot take the network.
         """
 
     def _listed(self) -> str:

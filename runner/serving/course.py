@@ -14,14 +14,14 @@ from runner.core.errors import GateMissedError, NotFiniteError
 from runner.core.events import Name
 from runner.measure.context import Context
 from runner.serving.accuracy import Accuracy, evaluate, kept_share, no_accuracy
-from runner.serving.arrival import ARRIVALS, Arrival
 from runner.serving.compile import compile_served
+from runner.serving.load.arrival import ARRIVALS, Arrival
+from runner.serving.load.session import ServingSession
+from runner.serving.load.system import ForwardSystem, System
 from runner.serving.numerics import compare, problems
 from runner.serving.points import measure_points
 from runner.serving.reference import Reference, make_again, reference_of
 from runner.serving.served import COMPARED, Served, build_served, calibration_of
-from runner.serving.session import ServingSession
-from runner.serving.system import ForwardSystem, System
 
 
 def serve(context: Context) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import functools
 import shutil
 import tempfile
@@ -149,6 +150,24 @@ class HostGraph:
         from onnx.reference import ReferenceEvaluator
 
         return list(ReferenceEvaluator(self.model).run(None, feeds))
+
+
+def memory_at(address: int, shape: list[int], dtype: np.dtype[Any]) -> Any:
+    """An array over memory of this process, which may be written."""
+    raw = (ctypes.c_byte * (int(np.prod(shape)) * dtype.itemsize)).from_address(address)
+    return np.frombuffer(raw, dtype=dtype).reshape(shape)
+
+
+class FakeStream:
+    """Of torch.cuda, for buffers that lie on the host."""
+
+    cuda_stream = 77
+
+    def __init__(self, device: torch.device) -> None:
+        assert device.type == "cpu"
+
+    def wait_stream(self, other: Any) -> None:
+        assert isinstance(other, FakeStream)
 
 
 def _element_types(model: onnx.ModelProto) -> dict[str, int]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
-from hardware.engines.base import EXISTING
+from hardware.engines.base import EXISTING, UnsupportedGraphError
 from hardware.engines.compiled import Compiled, Coverage, Made
 from hardware.engines.exported.host_arrays import to_arrays, to_tensors
 from hardware.engines.exported.onnx_file import onnx_file
@@ -147,7 +147,7 @@ def said_by(tool: str) -> Iterator[None]:
     """
     try:
         yield
-    except (EngineBuildError, PrecisionUnsupportedError, HardwareUnavailableError):
+    except (EngineBuildError, UnsupportedGraphError, PrecisionUnsupportedError, HardwareUnavailableError):
         raise
     except Exception as error:  # vendors' bindings raise whatever they like
         raise EngineBuildError(f"{tool}: {error or type(error).__name__}") from error

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hardware.base import PrecisionUnsupportedError
 from hardware.engines.exported.onnx_file import LARGE_BYTES, NAME, Exported, onnx_file
+from hardware.engines.exported.onnx_int8 import quantised
 from hardware.engines.exported.onnx_types import PRODUCTS
 from hardware.engines.graph import Graph, Placement, keep
 
@@ -31,14 +32,19 @@ def typed_onnx(graph: Graph, placement: Placement) -> Exported:
     - fp16, bf16: weights and everything between products in float32; what is multiplied is cast before, and cast back
       after.
     - fp16_true, bf16_true: inputs, weights and outputs alike in 16 bits.
+    - int8: operands of products through QuantizeLinear and DequantizeLinear, by the calibration's ranges.
 
     Raises:
-        PrecisionUnsupportedError: a precision that needs more than casts.
+        PrecisionUnsupportedError: any other precision.
+        UnsupportedGraphError: the network does not export.
+        ValueError: int8 without calibration batches.
     """
     precision = placement.precision
+    if precision.served not in (None, "int8"):
+        raise PrecisionUnsupportedError(f"no ONNX graph is written in {precision.served} here")
     exported = onnx_file(graph, placement)
-    if precision.served is not None:
-        raise PrecisionUnsupportedError(f"casts alone do not make a graph {precision.served}")
+    if precision.served == "int8":
+        return quantised(exported, graph, placement, method="minmax", signed=True, products_alone=True)
     if precision.weights == "float32" and precision.autocast is None:
         return exported
     folder = placement.folder / f"onnx_{precision.name}"

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from runner.serving.arrival import Arrival
-from runner.serving.requests import Request
+from runner.serving.load.arrival import Arrival
+from runner.serving.load.requests import Request
 
 LEAD_S = 0.01
 """Between drawing the arrivals and the first of them."""

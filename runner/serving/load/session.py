@@ -15,8 +15,8 @@ from runner.measure.edges import Edges
 from runner.measure.ranks import Ranks
 from runner.measure.step_records import StepRecord, StepsFile
 from runner.measure.window import WarmUpWatch, steps_for
-from runner.serving.arrival import Arrival
-from runner.serving.requests import Request, append_requests
+from runner.serving.load.arrival import Arrival
+from runner.serving.load.requests import Request, append_requests
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)

@@ -11,10 +11,10 @@ from runner.record.names import FIGURES
 from runner.record.run_record import RunRecord
 from runner.record.values import GIB, Missing, Value, Values, divide, known
 from runner.results.compute import chip_of, compute
-from runner.results.generation import generation
 from runner.results.power import memory, power
+from runner.results.served.generation import generation
 from runner.results.speed import times
-from runner.serving.requests import Request, read_requests
+from runner.serving.load.requests import Request, read_requests
 
 MIB = 2**20
 """Bytes."""
