@@ -109,10 +109,11 @@ def _check_choices(case: Case, task: Demands) -> None:
             f"model={case.model.name} has no implementation for framework={case.framework.name}. "
             f"It has one for: {', '.join(case.model.implementations)}."
         )
-    if case.precision.name not in vendor.precisions:
+    offered = (*vendor.precisions, *(vendor.served_precisions if task.serves else ()))
+    if case.precision.name not in offered:
         raise ConfigurationError(
-            f"vendor={vendor.name} does not offer precision={case.precision.name}. "
-            f"It offers: {', '.join(vendor.precisions)}."
+            f"vendor={vendor.name} does not offer precision={case.precision.name} for task={task.name}. "
+            f"It offers: {', '.join(offered)}."
         )
 
 

@@ -17,6 +17,7 @@ class OnnxProvider(Onnxruntime):
 
     known_options: ClassVar[tuple[str, ...]] = ("provider_options", "memory", "level", "threads")
     extra: ClassVar[str | None] = None
+    on_host: ClassVar[bool] = False
     reserved: ClassVar[frozenset[str]] = frozenset({"precision_mode", "precision_mode_v2"})
     """Of the provider's options, those that would change what the precision means."""
 
