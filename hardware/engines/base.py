@@ -42,6 +42,8 @@ class Engine(ABC):
     """Choices of `precision=` in which it can serve a network."""
     trains: ClassVar[bool] = False
     """Whether it can compile a network that is trained."""
+    on_host: ClassVar[bool] = True
+    """Whether it can compile for the host's processor, which emulate=true puts in the vendor's place."""
     modules: ClassVar[tuple[str, ...]] = ()
     """Python modules that it imports."""
     packages: ClassVar[tuple[str, ...]] = ()

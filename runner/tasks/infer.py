@@ -52,6 +52,10 @@ class Infer(Task):
         *("infer/coverage", "compute/mfu", "compute/mbu", "memory/device_peak_used_gib", "memory/host_peak_rss_gib"),
         *("energy/per_sample_j", "power/device_mean_w", "run/window_s", "run/steady"),
     )
+    only_measured: ClassVar[tuple[str, ...]] = (
+        *("generation/*", "infer/goodput_per_second", "infer/coverage"),
+        *("accuracy/drop", "accuracy/kept", "accuracy/gate_passed"),
+    )
     # Importing MLflow takes a core, and so would disturb every measurement that follows: it begins at the end.
     tracking_begins = Name.MEMORY
     stages = Stages(working=Stage.MEASURING)

@@ -48,6 +48,7 @@ class FromOnnx(Engine):
 
     known_options: ClassVar[tuple[str, ...]] = (EXISTING,)
     precisions: ClassVar[tuple[str, ...]] = FLOATS
+    on_host: ClassVar[bool] = False
     engine_file: ClassVar[str] = "engine"
     """Name under which it is kept."""
     takes_all: ClassVar[bool] = True
