@@ -16,7 +16,7 @@ OPERATOR = re.compile(r"\b(?:aten|prims|torch|torchvision|stablehlo|quantized_de
 
 
 def exported_program(graph: Graph, engine: str) -> ExportedProgram:
-    """The graph for the shapes of its inputs, every parameter a constant of the program.
+    """The graph for the shapes of its inputs, which are taken contiguous.
 
     Raises:
         UnsupportedGraphError: what the network does depends on the values of its inputs.
@@ -27,9 +27,10 @@ def exported_program(graph: Graph, engine: str) -> ExportedProgram:
     from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
     data_dependent = (GuardOnDataDependentSymNode, DataDependentOutputException, DynamicOutputShapeException)
+    inputs = tuple(one.contiguous() for one in graph.inputs)
     try:
         with torch.no_grad():
-            return torch.export.export(graph.network, graph.inputs, strict=False)
+            return torch.export.export(graph.network, inputs, strict=False)
     except (TorchDynamoException, *data_dependent) as error:
         raise unsupported(engine, error) from error
 
