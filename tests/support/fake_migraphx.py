@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx_on_host import FakeModule, FakeStream, HostGraph, memory_at
+from vendor_graphs import FakeModule, FakeStream, HostGraph, memory_at
 
 HEADER = b"mxr"
 TYPES = {1: "float_type", 10: "half_type", 16: "bf16_type", 7: "int64_type"}

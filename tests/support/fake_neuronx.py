@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from onnx_on_host import FakeModule
+from vendor_graphs import FakeModule
 from torch import nn
 
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

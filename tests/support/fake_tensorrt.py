@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx_on_host import FakeModule, FakeStream, HostGraph, memory_at
+from vendor_graphs import FakeModule, FakeStream, HostGraph, memory_at
 
 HEADER = b"plan"
 FORMATS = {

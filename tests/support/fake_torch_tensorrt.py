@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from onnx_on_host import FakeModule
+from vendor_graphs import FakeModule
 from torch import nn
 from torch.fx.passes.split_module import split_module
 

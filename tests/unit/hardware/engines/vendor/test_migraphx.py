@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from fake_migraphx import FakeMigraphx
-from onnx_on_host import (
+from vendor_graphs import (
     FakeStream,
     images_graph,
     others,

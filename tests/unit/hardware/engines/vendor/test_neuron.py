@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from fake_neuronx import FakeNeuronx
-from onnx_on_host import images_graph, plain_placement, precision_of, signal_to_noise_db, tokens_graph
+from vendor_graphs import images_graph, plain_placement, precision_of, signal_to_noise_db, tokens_graph
 
 from hardware.base import PrecisionUnsupportedError
 from hardware.engines.base import UnsupportedGraphError
-from hardware.engines.vendor.neuron import Neuron
+from hardware.engines.vendor.from_torch.neuron import Neuron
 from hardware.precision.evidence import check_evidence
+
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from pathlib import Path
 import onnxruntime
 import pytest
 from fake_provider import FakeBuild
-from onnx_on_host import images_graph, placement_for, precision_of, signal_to_noise_db, tokens_graph
+from vendor_graphs import images_graph, placement_for, precision_of, signal_to_noise_db, tokens_graph
 
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
-from hardware.engines.vendor.cann import Cann
-from hardware.engines.vendor.macart import Macart
-from hardware.engines.vendor.onnx_provider import OnnxProvider
+from hardware.engines.vendor.providers.cann import Cann
+from hardware.engines.vendor.providers.macart import Macart
+from hardware.engines.vendor.providers.onnx_provider import OnnxProvider
 from hardware.precision.evidence import check_evidence
 
 CANN = {

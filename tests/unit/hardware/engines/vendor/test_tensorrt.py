@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from fake_tensorrt import FakeTensorrt
-from onnx_on_host import (
+from vendor_graphs import (
     FakeStream,
     images_graph,
     others,

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from fake_torch_tensorrt import FakeTorchTensorrt
-from onnx_on_host import images_graph, plain_placement, precision_of, signal_to_noise_db, tokens_graph
+from vendor_graphs import images_graph, plain_placement, precision_of, signal_to_noise_db, tokens_graph
 
 from hardware.base import PrecisionUnsupportedError
 from hardware.engines.base import UnsupportedGraphError
-from hardware.engines.vendor.torch_tensorrt import TorchTensorrt
+from hardware.engines.vendor.from_torch.torch_tensorrt import TorchTensorrt
 from hardware.precision.evidence import check_evidence
 
 SETTINGS = {

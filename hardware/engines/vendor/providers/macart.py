@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from hardware.engines.vendor.onnx_provider import OnnxProvider
+from hardware.engines.vendor.providers.onnx_provider import OnnxProvider
 
 
 class Macart(OnnxProvider):

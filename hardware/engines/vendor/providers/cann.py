@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from hardware.engines.graph import Placement
-from hardware.engines.vendor.onnx_provider import OnnxProvider
+from hardware.engines.vendor.providers.onnx_provider import OnnxProvider
 
 
 class Cann(OnnxProvider):
