@@ -77,6 +77,4 @@ class FromBits(OnArrays):
         """The same memory, bfloat16 by its own name."""
         import torch
 
-        return tuple(
-            one.view(torch.bfloat16) if one.dtype == torch.uint16 else one for one in super().fetch(outputs)
-        )
+        return tuple(one.view(torch.bfloat16) if one.dtype == torch.uint16 else one for one in super().fetch(outputs))

@@ -80,9 +80,7 @@ def test_everything_that_is_missing_is_named(name: str, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("name", VENDORS)
-def test_a_stack_that_is_there_serves_from_the_host(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stack_that_is_there_serves_from_the_host(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device = installed(name, tmp_path, monkeypatch)
     assert device.unavailable_reason() is None
     device.connect()

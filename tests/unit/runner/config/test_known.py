@@ -134,7 +134,7 @@ def test_what_an_engine_lacks_is_said_with_what_to_do() -> None:
         "To try the configuration out on the host CPU, add: emulate=true compiler=eager scale=tiny"
     )
     without = make_case("infer", vendor=ZIXIAO)
-    with pytest.raises(ConfigurationError, match="vendor=zixiao does not offer compiler=eager. It offers: zxrt"):
+    with pytest.raises(ConfigurationError, match=r"vendor=zixiao does not offer compiler=eager\. It offers: zxrt"):
         check_engine(without, demands_of(without))
 
 
