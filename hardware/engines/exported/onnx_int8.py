@@ -14,10 +14,18 @@ from hardware.engines.exported.onnx_file import NAME, Exported, is_large
 from hardware.engines.graph import Graph, Placement, calibration_batches, keep
 
 METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
+PRODUCTS_ALONE = {
+    "op_types_to_quantize": ["Conv", "ConvTranspose", "Gemm", "MatMul"],
+    "extra_options": {"AddQDQPairToWeight": True, "DedicatedQDQPair": True, "QuantizeBias": False},
+}
+"""Quantiser's arguments for the explicit quantisation that TensorRT and MIGraphX read: pairs of QuantizeLinear and
+DequantizeLinear at the operands of products, weights among them, and biases as they are."""
 X86 = frozenset({"x86_64", "amd64", "i386", "i686"})
 
 
-def quantised(exported: Exported, graph: Graph, placement: Placement, *, method: str, signed: bool) -> Exported:
+def quantised(
+    exported: Exported, graph: Graph, placement: Placement, *, method: str, signed: bool, products_alone: bool = False
+) -> Exported:
     """The model with ranges chosen by the calibration batches, one for each output channel of a weight.
 
     Args:
@@ -27,10 +35,18 @@ def quantised(exported: Exported, graph: Graph, placement: Placement, *, method:
         method: how a range is chosen; a key of `METHODS`.
         signed: activations as signed integers around zero, as ARM processors and TensorRT take them, and not as
             unsigned ones with a zero point, which are quicker on x86 (ONNX Runtime, "Quantize ONNX models").
+        products_alone: whether everything but the operands of products stays in float32; see `PRODUCTS_ALONE`.
     """
     folder = placement.folder / "onnx_int8"
     began_s = time.perf_counter()
-    if keep(folder, lambda draft: _quantise(exported.path, draft, graph, placement, method=method, signed=signed)):
+    arguments = dict(PRODUCTS_ALONE) if products_alone else {}
+    arguments["extra_options"] = {"ActivationSymmetric": signed, **arguments.get("extra_options", {})}
+    arguments["calibrate_method"] = METHODS[method]
+
+    def write(draft: Path) -> None:
+        _quantise(exported.path, draft, graph, placement, signed=signed, arguments=arguments)
+
+    if keep(folder, write):
         return Exported(folder / NAME, (exported.seconds or 0.0) + time.perf_counter() - began_s, None)
     return Exported(folder / NAME, None, "an earlier run had quantised it")
 
@@ -48,7 +64,9 @@ def saturates() -> bool:
     return not signed_here() and not any(capabilities.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
 
 
-def _quantise(model: Path, folder: Path, graph: Graph, placement: Placement, *, method: str, signed: bool) -> None:
+def _quantise(
+    model: Path, folder: Path, graph: Graph, placement: Placement, *, signed: bool, arguments: dict[str, Any]
+) -> None:
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -66,8 +84,8 @@ def _quantise(model: Path, folder: Path, graph: Graph, placement: Placement, *, 
         activation_type=QuantType.QInt8 if signed else QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         use_external_data_format=large,
-        calibrate_method=getattr(CalibrationMethod, METHODS[method]),
-        extra_options={"ActivationSymmetric": signed},
+        calibrate_method=getattr(CalibrationMethod, arguments.pop("calibrate_method")),
+        **arguments,
     )
     for one in folder.glob(f"{prepared.name}*"):
         one.unlink()

@@ -32,6 +32,8 @@ EIGHT_BITS = {"int8": "int8", "uint8": "int8", "fp8": "fp8"}
 def evidence_of(path: Path, *, fused: bool = False) -> Evidence:
     """What the operands of every product are kept and multiplied in.
 
+    What a Cast narrows is kept in the type before it, and multiplied in the type after it.
+
     Args:
         path: the model.
         fused: whether it is the graph that is run. If not, it is one that an engine is given, which fuses a product
@@ -74,7 +76,7 @@ class _Reader:
         narrow = {EIGHT_BITS.get(one or "") for one in (first, second)}
         if not self.fused and None not in narrow and len(narrow) == 1:
             return EIGHT_BITS[second or ""], EIGHT_BITS[second or ""]
-        return EIGHT_BITS.get(second or "", second) or multiplied, multiplied
+        return EIGHT_BITS.get(second or "", second) or self._cast_from(node, multiplied), multiplied
 
     def _kept(self, name: str) -> str | None:
         """Type of what a tensor is dequantised from; None where it is not."""
@@ -82,6 +84,14 @@ class _Reader:
         while node is not None and node.op_type in RESHAPING:
             node = self.made_by.get(node.input[0])
         return self.types.get(node.input[0]) if node is not None and node.op_type == DEQUANTIZE else None
+
+    def _cast_from(self, node: Any, multiplied: str) -> str:
+        """Floating-point type in which the second operand is kept, before any Cast; else that of the product."""
+        made = self.made_by.get(node.input[min(1, len(node.input) - 1)])
+        while made is not None and made.op_type in RESHAPING:
+            made = self.made_by.get(made.input[0])
+        before = self.types.get(made.input[0], "unknown") if made is not None and made.op_type == "Cast" else multiplied
+        return before if "float" in before else multiplied
 
 
 def _nodes(graph: Any) -> Iterator[Any]:

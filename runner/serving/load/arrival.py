@@ -38,6 +38,10 @@ class Arrival(ABC):
         """Expected seconds between two answers, from their mean in the last block of warm-up."""
         return mean_s
 
+    def pace_s(self, seconds: float, requests: Sequence[Request]) -> float:
+        """Seconds per request by which steadiness is judged, of a block of warm-up."""
+        return seconds / len(requests)
+
     def own_s(self, seconds: float, requests: Sequence[Request]) -> float | None:
         """Seconds of a stretch that the harness took for itself; None where that cannot be told apart.
 

@@ -68,6 +68,10 @@ class Server(Arrival):
         assert self.load.rate is not None
         return max(1 / self.load.rate, mean_s)
 
+    def pace_s(self, seconds: float, requests: Sequence[Request]) -> float:
+        """How long an answer takes: when requests come is chance, and says nothing about the system."""
+        return sum(one.ended_s - one.begun_s for one in requests) / len(requests)
+
     def own_s(self, seconds: float, requests: Sequence[Request]) -> float | None:
         """Not known: the system waits for requests, too."""
         return None
