@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from pydantic import TypeAdapter
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import Dataset
 
@@ -16,7 +16,7 @@ from models.datasets.spec import DataSpec
 from models.inferable import Inferable, Tensors
 from models.metrics import Auc, Mean
 from models.recipe import Recipe
-from models.recommendation.dlrm_network import DlrmArchitecture, DlrmNetwork
+from models.recommendation.dlrm_network import DlrmArchitecture, DlrmNetwork, ServedDlrm
 from models.trainable import Trainable
 
 
@@ -53,6 +53,10 @@ class Dlrm(Trainable, Inferable):
         """Area under the ROC curve, and the loss."""
         self.score((self.logits(batch),), batch)
 
+    def served(self) -> nn.Module:
+        """The network with its lookups as every engine has them."""
+        return ServedDlrm(self.network)  # type: ignore[arg-type]
+
     def inputs(self, batch: Batch) -> Tensors:
         """Dense features and ids."""
         return batch["dense"], batch["ids"]
@@ -85,6 +89,10 @@ class Dlrm(Trainable, Inferable):
         root = dataset_root(spec, expected=LAYOUT, source=source)
         rows, lookups = self.sizes.rows, self.sizes.lookups
         return criteo_evaluation(root, rows=rows, lookups=lookups, cache=spec.cache_path, source=source)
+
+    def calibration_data(self, spec: DataSpec) -> Dataset[Clicks] | None:
+        """The sample's clicks to train on; Criteo's other days are not asked for."""
+        return None if spec.name == "dataset" else self.datasets(spec).train
 
     def collate(self, examples: list[Clicks]) -> Batch:
         """`dense` float32 (batch, features), `ids` int64 (batch, lookups), `clicked` float32 (batch,)."""

@@ -18,7 +18,7 @@ from models.datasets.language.masked.masked_words import (
     masked_batch,
     random_masked_batch,
 )
-from models.datasets.language.masked.mlperf_bert import LAYOUT, PARTS, mlperf_part
+from models.datasets.language.masked.mlperf_bert import LAYOUT, mlperf_datasets, mlperf_part
 from models.datasets.language.samples.text_sample import text_sample
 from models.datasets.language.tokens.next_token import IGNORED, count_sequences
 from models.datasets.root import dataset_root
@@ -136,23 +136,30 @@ class BertPretraining(Trainable, Inferable):
 
     def datasets(self, spec: DataSpec) -> Datasets:
         """MLPerf's shards under `spec.root`, or masked text of the standard library."""
-        return Datasets(*(self._part(spec, part) for part in PARTS))
+        if spec.name == "dataset":
+            source = self.recipe.data_source
+            return mlperf_datasets(dataset_root(spec, expected=LAYOUT, source=source), source=source, **self._examples())
+        sample = text_sample(spec.cache_path, "wordpiece", self.sizes.vocabulary)
+        return Datasets(*(MaskedWords(tokens, **self._examples()) for tokens in (sample.train, sample.evaluation)))
 
     def evaluation_data(self, spec: DataSpec) -> Dataset[MaskedExample]:
         """What training evaluates on; what it trains on need not be there."""
-        return self._part(spec, "evaluation")
+        if spec.name != "dataset":
+            return self.datasets(spec).evaluation
+        root = dataset_root(spec, expected=LAYOUT, source=self.recipe.data_source)
+        return mlperf_part(root, "evaluation", source=self.recipe.data_source, **self._examples())
 
-    def _part(self, spec: DataSpec, part: str) -> Dataset[MaskedExample]:
-        sizes, source = self.sizes, self.recipe.data_source
-        options = {
+    def calibration_data(self, spec: DataSpec) -> Dataset[MaskedExample] | None:
+        """The sample's examples to train on; MLPerf's are not asked for."""
+        return None if spec.name == "dataset" else self.datasets(spec).train
+
+    def _examples(self) -> dict[str, int]:
+        sizes = self.sizes
+        return {
             "sequence_length": sizes.sequence_length,
             "predictions": sizes.predictions,
             "vocabulary": sizes.vocabulary,
         }
-        if spec.name == "dataset":
-            root = dataset_root(spec, expected=LAYOUT, source=source)
-            return mlperf_part(root, part, source=source, **options)
-        return MaskedWords(getattr(text_sample(spec.cache_path, "wordpiece", sizes.vocabulary), part), **options)
 
     def collate(self, examples: list[Any]) -> Batch:
         """A batch of masked sequences."""

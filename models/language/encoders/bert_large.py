@@ -29,7 +29,3 @@ class ServedBertLarge(BertMaskedLanguageModel):
             vocabulary=sizes.vocabulary,
             source=source,
         )
-
-    def calibration_data(self, spec: DataSpec) -> Dataset[TokenExample] | None:
-        """Blocks to train on of the sample; FlagPerf's text has none."""
-        return None if spec.name == "dataset" else self.datasets(spec).train

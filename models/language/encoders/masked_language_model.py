@@ -105,6 +105,10 @@ class MaskedLanguageModel(TokenModel, Inferable):
         """The blocks that training evaluates on."""
         return self.datasets(spec).evaluation
 
+    def calibration_data(self, spec: DataSpec) -> Dataset[TokenExample] | None:
+        """The sample's blocks to train on; a real data set's are not asked for."""
+        return None if spec.name == "dataset" else self.datasets(spec).train
+
     def datasets(self, spec: DataSpec) -> Datasets:
         """The real data set, or word pieces of the standard library."""
         sizes = self.sizes

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from models.datasets.base import Batch, Counts
 from models.datasets.language.questions.number_facts import number_facts, word_tokenizer
 from models.datasets.language.questions.pair_tokenizer import PairForm, read_tokenizer
-from models.datasets.language.questions.squad import read_squad
+from models.datasets.language.questions.squad import Question, read_squad
 from models.datasets.language.questions.windows import (
     QuestionWindows,
     WindowExample,
@@ -139,18 +139,22 @@ class QuestionAnswering(Inferable):
 
     def evaluation_data(self, spec: DataSpec) -> Dataset[WindowExample]:
         """SQuAD's development set under `spec.root` with the model's tokenizer, or facts in number words."""
-        sizes, form = self.sizes, self.form
-        if spec.name == "dataset":
-            source = self.recipe.data_source
-            root = dataset_root(spec, expected=form.layout, source=source)
-            reader = Reader(expected=form.layout, source=source)
-            questions, tokenizer = read_squad(root, reader), read_tokenizer(root, form, reader)
-        else:
-            questions, tokenizer = number_facts(), word_tokenizer(form)
+        if spec.name != "dataset":
+            return self._windows(number_facts(evaluation=True), word_tokenizer(self.form))
+        layout, source = self.form.layout, self.recipe.data_source
+        root, reader = dataset_root(spec, expected=layout, source=source), Reader(expected=layout, source=source)
+        return self._windows(read_squad(root, reader), read_tokenizer(root, self.form, reader))
+
+    def calibration_data(self, spec: DataSpec) -> Dataset[WindowExample] | None:
+        """Other facts; of SQuAD, all that is asked for is evaluated on."""
+        return None if spec.name == "dataset" else self._windows(number_facts(evaluation=False), word_tokenizer(self.form))
+
+    def _windows(self, questions: list[Question], tokenizer: Any) -> QuestionWindows:
+        sizes = self.sizes
         return QuestionWindows(
             questions,
             tokenizer,
-            form,
+            self.form,
             length=sizes.sequence_length,
             query_length=sizes.query_length,
             stride=sizes.stride,

@@ -21,9 +21,9 @@ MOST = 100
 """Numbers are below it."""
 
 
-def number_facts() -> list[Question]:
-    """The questions, the same on every machine."""
-    draw = random.Random(0)
+def number_facts(*, evaluation: bool) -> list[Question]:
+    """The questions, the same on every machine; other ones to calibrate with than to evaluate on."""
+    draw = random.Random(int(evaluation))
     return [_question(draw, number) for number in range(QUESTIONS)]
 
 
