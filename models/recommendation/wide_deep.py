@@ -1,7 +1,7 @@
 """Wide & deep: does this user click on this advertisement? ByteMLPerf's `widedeep-tf-fp32` (Cheng et al. 2016).
 
-ByteMLPerf serves a frozen graph of TensorFlow's estimator: 13 counts, 26 ids hashed to 1,000 buckets, probabilities. What
-its linear part takes, and how wide its tables are, is not published: here the linear part takes all of them, one by one.
+ByteMLPerf serves a frozen graph of TensorFlow's estimator: 13 counts, 26 ids hashed to 1,000 buckets, probabilities.
+What its linear part takes and how wide its tables are is not published: here the linear part takes each of them.
 """
 
 from __future__ import annotations

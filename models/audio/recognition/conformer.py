@@ -1,7 +1,7 @@
 """Conformer's encoder alone, served: ByteMLPerf's `conformer-encoder-onnx-fp32`, an ONNX file.
 
-Its inputs, outputs and their shapes are published; its sizes, its kind of positions and what its three channels are, are
-not. The sizes here are those of ESPnet's and WeNet's usual encoder; positions are added, as sines and cosines.
+What goes in and comes out is published; its sizes, its kind of positions and what its three channels are, are not. The
+sizes here are those of ESPnet's and WeNet's usual encoder; positions are added, as sines and cosines.
 """
 
 from __future__ import annotations

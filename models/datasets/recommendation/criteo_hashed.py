@@ -1,4 +1,4 @@
-"""Criteo's rows as TensorFlow's wide & deep takes them: scaled counts and hashed ids, ByteMLPerf's `open_criteo_kaggle`.
+"""Criteo's rows as TensorFlow's wide & deep takes them, scaled and hashed: ByteMLPerf's `open_criteo_kaggle`.
 
 Counts are brought to 0 to 1 by the least and the greatest of the whole file, missing ones being 0. Ids are TensorFlow's
 `to_hash_bucket_fast` of their text, FarmHash's Fingerprint64 modulo the buckets; a missing one is the empty text.
@@ -20,8 +20,8 @@ from models.datasets.recommendation.criteo_tsv import COUNTS, DIGITS, IDS, crite
 FILES = {"eval.csv": ",", "eval.tsv": "\t"}
 """Names, and what stands between the values."""
 LAYOUT = (
-    f"<root>/eval.csv, or eval.tsv with tabs instead of commas: a line for each row, without a heading, of label, {COUNTS} "
-    f"integers and {IDS} ids of {DIGITS} hexadecimal digits, empty where a value is missing"
+    "<root>/eval.csv, or eval.tsv with tabs instead of commas: a line for each row, without a heading, of label, "
+    f"{COUNTS} integers and {IDS} ids of {DIGITS} hexadecimal digits, empty where a value is missing"
 )
 WORD = np.uint64
 K2 = 0x9AE16A3B2F90404F

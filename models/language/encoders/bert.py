@@ -138,7 +138,9 @@ class BertPretraining(Trainable, Inferable):
         """MLPerf's shards under `spec.root`, or masked text of the standard library."""
         if spec.name == "dataset":
             source = self.recipe.data_source
-            return mlperf_datasets(dataset_root(spec, expected=LAYOUT, source=source), source=source, **self._examples())
+            return mlperf_datasets(
+                dataset_root(spec, expected=LAYOUT, source=source), source=source, **self._examples()
+            )
         sample = text_sample(spec.cache_path, "wordpiece", self.sizes.vocabulary)
         return Datasets(*(MaskedWords(tokens, **self._examples()) for tokens in (sample.train, sample.evaluation)))
 

@@ -9,7 +9,13 @@ from models.language.questions.question_answering import QuestionAnswering
 
 
 class DebertaQuestionAnswering(QuestionAnswering):
-    """DeBERTa with transformers' head of beginnings and ends; positions are relative, segments it has none."""
+    """DeBERTa with transformers' head of beginnings and ends; positions are relative, segments it has none.
+
+    Transformers reads a number off a tensor in each layer: run operator by operator, it waits for the device there, and
+    it cannot be counted on the meta device. An exported graph holds the number itself.
+    """
+
+    count_device = "cpu"
 
     input_names = ("input_ids", "attended")
     form = PairForm(kind="bpe")

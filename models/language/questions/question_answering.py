@@ -1,4 +1,4 @@
-"""What encoders share that mark an answer in a text: SQuAD 1.1, its windows, its scores. They are served, not trained."""
+"""What encoders share that mark an answer in a text: SQuAD 1.1, its windows, its scores. They are only served."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class QuestionSizes:
     """In tokens."""
 
     def __post_init__(self) -> None:
-        if self.sequence_length <= self.query_length + 4:  # noqa: PLR2004 - the most special tokens of any form
+        if self.sequence_length <= self.query_length + 4:
             raise ValueError("model.architecture.sequence_length leaves no room for a text beside query_length")
 
     def encoder(self) -> dict[str, int]:
@@ -147,7 +147,9 @@ class QuestionAnswering(Inferable):
 
     def calibration_data(self, spec: DataSpec) -> Dataset[WindowExample] | None:
         """Other facts; of SQuAD, all that is asked for is evaluated on."""
-        return None if spec.name == "dataset" else self._windows(number_facts(evaluation=False), word_tokenizer(self.form))
+        return (
+            None if spec.name == "dataset" else self._windows(number_facts(evaluation=False), word_tokenizer(self.form))
+        )
 
     def _windows(self, questions: list[Question], tokenizer: Any) -> QuestionWindows:
         sizes = self.sizes

@@ -40,7 +40,6 @@ def mlperf_datasets(root: Path, *, sequence_length: int, predictions: int, vocab
     Raises:
         DataError: a folder is missing or empty, or a shard is damaged, lacks a key, or has another shape or type.
     """
-
     sizes = {"sequence_length": sequence_length, "predictions": predictions, "vocabulary": vocabulary}
     return Datasets(*(mlperf_part(root, part, source=source, **sizes) for part in PARTS))
 

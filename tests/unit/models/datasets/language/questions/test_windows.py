@@ -41,7 +41,9 @@ def test_windows_show_the_text_piece_by_piece(form: PairForm) -> None:
         assert sum(int(row.window.own.sum()) for row in shown) == len(words)
 
 
-@pytest.mark.parametrize(("count", "room", "stride"), [(5, 10, 4), (10, 10, 4), (11, 10, 4), (40, 10, 4), (30, 4, 9), (0, 4, 2)])
+@pytest.mark.parametrize(
+    ("count", "room", "stride"), [(5, 10, 4), (10, 10, 4), (11, 10, 4), (40, 10, 4), (30, 4, 9), (0, 4, 2)]
+)
 def test_a_token_belongs_to_the_window_that_shows_most_around_it(count: int, room: int, stride: int) -> None:
     cut = _cut(count, room, stride)
     for token in range(count):
