@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -119,8 +119,8 @@ class ServedDlrm(nn.Module):
     def forward(self, dense: Tensor, ids: Tensor) -> tuple[Tensor]:
         """Logits (batch,)."""
         parts = torch.split(ids, self.network.lookups, dim=1)
-        weights = [table.weight for table in self.network.tables]
-        pooled = [embedding(part, weight).sum(dim=1) for part, weight in zip(parts, weights, strict=True)]
+        tables = zip(parts, self.network.tables, strict=True)
+        pooled = [embedding(part, cast("Tensor", table.weight)).sum(dim=1) for part, table in tables]
         return (self.network.crossed(dense, pooled),)
 
 

@@ -46,14 +46,14 @@ class HashedClicks(Dataset[Clicks]):
         """
         reader = Reader(expected=LAYOUT, source=source)
         path = next((root / name for name in FILES if (root / name).is_file()), root / next(iter(FILES)))
-        parts = []
+        parts: list[tuple[NDArray[Any], ...]] = []
         with reader.reading(path, "Not Criteo's form"):
             for batch in criteo_lines(path, delimiter=FILES[path.name]):
                 parts.append(_columns(batch, sum(len(one[2]) for one in parts), buckets, path, reader))
         if not parts:
             raise reader.error("Empty", path)
         counts, ids, clicked = (np.concatenate(column) for column in zip(*parts, strict=True))
-        least, span = counts.min(axis=0), np.ptp(counts, axis=0)
+        least, span = counts.min(axis=0), counts.max(axis=0) - counts.min(axis=0)
         counts -= least
         self.clicks = Clicks(np.divide(counts, span, out=counts, where=span > 0), ids, clicked)
 
@@ -113,7 +113,8 @@ def fingerprint(first: NDArray[np.uint64], last: NDArray[np.uint64], length: int
     mixed ^= mixed >> WORD(47)
     mixed = (d ^ mixed) * factor
     mixed ^= mixed >> WORD(47)
-    return mixed * factor
+    result: NDArray[np.uint64] = mixed * factor
+    return result
 
 
 def _rotated(values: NDArray[np.uint64], places: int) -> NDArray[np.uint64]:

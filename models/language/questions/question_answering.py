@@ -94,8 +94,8 @@ class SpanScores(nn.Module):
 class QuestionAnswering(Inferable):
     """An encoder with two outputs at each place, judged by SQuAD's F1; the unit is the window, a sequence."""
 
-    input_names = ("input_ids", "attended", "segment_ids")
-    output_names = ("start_scores", "end_scores")
+    input_names: ClassVar[tuple[str, ...]] = ("input_ids", "attended", "segment_ids")
+    output_names: ClassVar[tuple[str, ...]] = ("start_scores", "end_scores")
     architecture: ClassVar[type[QuestionSizes]] = QuestionSizes
     """The typed form of the recipe's `architecture`."""
     form: ClassVar[PairForm]

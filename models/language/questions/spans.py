@@ -25,8 +25,8 @@ def best_answer(
     """The answer with the highest score.
 
     Candidates are the `best` highest beginnings with the `best` highest ends of the window: its padding takes no part,
-    whatever the other rows of its batch are. An answer lies in the text, begins at a token that is the window's own, and
-    has `longest` tokens at most.
+    whatever the other rows of its batch are. An answer lies in the text, begins at a token that is the window's own,
+    and has `longest` tokens at most.
 
     Args:
         starts: (length,), scores of each place as a beginning.

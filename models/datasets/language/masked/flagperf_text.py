@@ -22,9 +22,9 @@ SEED = 0
 class HiddenWords(Dataset[TokenExample]):
     """Blocks of the whole text's word pieces, one after another, each piece hidden by its own lot.
 
-    As in FlagPerf's loader, lots are those of Python's generator from seed 0, a piece after the other, and `[CLS]` stands
-    once, at the beginning of the text; what fills no block is left out. FlagPerf shows each block ten times, which
-    changes no share: here it comes once.
+    As in FlagPerf's loader, lots are those of Python's generator from seed 0, a piece after the other, and `[CLS]`
+    stands once, at the beginning of the text; what fills no block is left out. FlagPerf shows each block ten times,
+    which changes no share: here it comes once.
     """
 
     def __init__(self, root: Path, *, length: int, share: float, mask_id: int, vocabulary: int, source: str) -> None:

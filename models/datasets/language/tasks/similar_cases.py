@@ -70,7 +70,7 @@ class CasePairs(Dataset[CasePair]):
 
 def _opened(path: Path, length: int, reader: Reader) -> NDArray[Any]:
     with reader.reading(path, "Not a readable .npy without pickled objects"):
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     if array.ndim != 2 or array.shape[1] > length or array.dtype.kind not in "iuf":  # noqa: PLR2004 - rows by length
         raise reader.error(f"It is {array.dtype} of {array.shape}, not rows of up to {length} numbers", path)
     return array
