@@ -1,4 +1,4 @@
-"""ByteMLPerf videobert-onnx-fp32: by its name a VideoBERT, by its inputs and its data a CLIP that names CIFAR-100's classes.
+"""ByteMLPerf videobert-onnx-fp32: by its inputs and its data a CLIP that names CIFAR-100's classes.
 
 Each request is images alone. The prompts, one for each class, are part of the network, whose text encoder runs over
 them anew in every request, as in the published graph.
@@ -31,8 +31,8 @@ from models.recipe import Recipe
 from models.weights import InitialWeights
 
 LAYOUT = (
-    "cifar-100-binary/test.bin and fine_label_names.txt of CIFAR-100's binary version; and text.npy, the prompts' tokens "
-    "(100, 77), or CLIP's vocab.json and merges.txt"
+    "cifar-100-binary/test.bin and fine_label_names.txt of CIFAR-100's binary version; and text.npy, the prompts' "
+    "tokens (100, 77), or CLIP's vocab.json and merges.txt"
 )
 PROMPT = "a photo of a {}."
 """OpenAI's, where `text.npy` is not there."""

@@ -41,7 +41,7 @@ class ServedTextToImage(nn.Module):
         self.register_buffer("empty", torch.tensor([marks]), persistent=False)
 
     def forward(self, input_ids: Tensor, noise: Tensor) -> Tensors:
-        """Images (batch, 3, pixels, pixels), about -1 to 1; of captions (batch, length) and normal (batch, 4, size, size).
+        """Images (batch, 3, pixels, pixels), about -1 to 1, of captions (batch, length) and normal latents.
 
         Each step looks at every latent twice, without the caption and with it.
         """
