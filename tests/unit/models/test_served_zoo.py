@@ -12,9 +12,9 @@ from language_samples import recipe, sample_spec
 from torch import Tensor
 from zoo import SERVED, built_to_serve, model_class
 
+from models.costs.serving_account import count_served
 from models.datasets.base import DataError
 from models.inferable import Inferable
-from models.serving_account import count_served
 
 FORWARD = [model for model in SERVED if recipe(model).inference.generation is None]
 """Those that one forward pass answers."""
