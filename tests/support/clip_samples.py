@@ -18,12 +18,8 @@ def tiny_clip(*, vocabulary: int = VOCABULARY) -> Any:
     from transformers import CLIPConfig, CLIPModel
 
     shared = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    text = {
-        "vocab_size": vocabulary,
-        "max_position_embeddings": LENGTH,
-        "bos_token_id": 0,
-        "eos_token_id": vocabulary - 1,
-    }
+    ids = {"vocab_size": vocabulary, "bos_token_id": vocabulary - 2, "eos_token_id": vocabulary - 1}
+    text = ids | {"max_position_embeddings": LENGTH}
     vision = {"image_size": EDGE, "patch_size": 8}
     torch.manual_seed(3)
     return CLIPModel(CLIPConfig(text_config=shared | text, vision_config=shared | vision, projection_dim=16)).eval()
