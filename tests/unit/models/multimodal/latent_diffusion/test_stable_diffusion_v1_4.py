@@ -68,9 +68,8 @@ def test_images_are_those_of_diffusers_pipeline(sampler: str, steps: int) -> Non
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    pipeline.scheduler = scheduler_of(
-        sampler
-    )  # it puts another in place of one whose timesteps end at 0, as FlagPerf's do
+    # It changes a schedule whose timesteps end at 0, as FlagPerf's do.
+    pipeline.scheduler = scheduler_of(sampler)
     pipeline.set_progress_bar_config(disable=True)
     torch.manual_seed(2)
     batch = model.synthetic_batch(2)
