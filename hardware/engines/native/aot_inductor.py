@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -13,13 +14,14 @@ from hardware.engines.base import EXISTING, Engine
 from hardware.engines.compiled import Made
 from hardware.engines.graph import Graph, Placement, Tensors, keep
 from hardware.engines.native.dynamo import cold
-from hardware.engines.native.inductor import Inductor
+from hardware.engines.native.inductor import no_host_compiler
 from hardware.engines.native.network import FLOATING, NativeCompiled, Placed, Surroundings
 from hardware.precision.evidence import Evidence
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+MODES = ("default", "max-autotune")
 LEAST_TORCH = (2, 7)
 """From which packages can be loaded onto a device that is named."""
 PACKAGE, FACTS = "network.pt2", ".json"
@@ -34,22 +36,24 @@ class Took(NamedTuple):
     reason: str | None = None
 
 
-class AotInductor(Inductor):
+class AotInductor(Engine):
     """torch.export and AOTInductor; `engine_path` loads a package in the place of compiling."""
 
-    trains: ClassVar[bool] = False
-    generates: ClassVar[bool] = False
     precisions: ClassVar[tuple[str, ...]] = FLOATING
     known_options: ClassVar[tuple[str, ...]] = (EXISTING, "mode")
-    modes: ClassVar[tuple[str, ...]] = ("default", "max-autotune")
-    compile_in_place = Engine.compile_in_place
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self.mode = options.get("mode", "default")
+        if self.mode not in MODES:
+            raise ValueError(f"mode={self.mode} is unknown; there are {', '.join(MODES)}")
 
     def unavailable_reason(self) -> str | None:
         """It needs a torch that has packages, and a compiler of the host."""
         found = version("torch")
         if tuple(map(int, found.split(".")[:2])) < LEAST_TORCH:
             return f"torch {found} has no packages of AOTInductor: {'.'.join(map(str, LEAST_TORCH))} has"
-        return super().unavailable_reason()
+        return no_host_compiler()
 
     def compile(self, graph: Graph, placement: Placement) -> NativeCompiled:
         """Load the package given, or that of an earlier run, or make one.

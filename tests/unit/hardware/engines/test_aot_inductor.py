@@ -118,7 +118,8 @@ def test_a_torch_without_packages_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert AotInductor({}).unavailable_reason() is None
 
 
-def test_nothing_is_trained_with_it() -> None:
+def test_it_neither_trains_nor_writes_by_another_engines_means() -> None:
+    assert not AotInductor.trains and not AotInductor.generates
     with pytest.raises(NotImplementedError, match="served, not trained"):
         AotInductor({}).compile_in_place(torch.nn.Linear(1, 1))
 
