@@ -61,7 +61,7 @@ class Torchao(Engine):
 
         from hardware.engines.native.products import products_of
 
-        surroundings, served = Surroundings(placement), placement.precision.served
+        surroundings, served = Surroundings(placement, graph.inputs), placement.precision.served
         config = self._config(surroundings)
         network = converted(graph.network, surroundings.device, surroundings.weights).eval()
         check(probe(network, surroundings.device, surroundings.context), placement.precision)  # of what stays as it is
