@@ -42,6 +42,10 @@ class Inferable(Model):
     def inputs(self, batch: Batch) -> Tensors:
         """What the served network takes of a batch, in the order of `input_names`."""
 
+    def served_batch(self, batch_size: int) -> Batch:
+        """A random batch as it is served: `synthetic_batch`, unless evaluation sees other shapes than training."""
+        return self.synthetic_batch(batch_size)
+
     @abstractmethod
     def score(self, outputs: Tensors, batch: Batch) -> None:
         """Update every metric from the answers to one batch, on the host; `outputs` has no more rows than the batch.

@@ -48,7 +48,7 @@ def count_served(
     with torch.random.fork_rng(devices=[]), torch.no_grad(), torch.device(kind.count_device):
         torch.default_generator.manual_seed(0)
         model = kind(recipe).eval()
-        batch = model.synthetic_batch(rows)
+        batch = model.served_batch(rows)
         network, inputs = model.served().eval(), model.inputs(batch)
         with sdpa_kernel(SDPBackend.MATH), ModelFlops() as flops:
             outputs = network(*inputs)

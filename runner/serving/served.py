@@ -65,7 +65,7 @@ def batches_of(model: Inferable, case: Case, size: int) -> list[Batch]:
     """
     seed_host(case.seed + 1)
     if case.data.name == "synthetic":
-        return _within_memory(model.synthetic_batch(size) for _ in range(MOST_BATCHES))
+        return _within_memory(model.served_batch(size) for _ in range(MOST_BATCHES))
     data: Any = model.evaluation_data(case.data)
     length = min(len(data), case.model.inference.samples or len(data))
     count = max(1, min(MOST_BATCHES, length // size))
@@ -114,6 +114,6 @@ def calibration_of(served: Served, case: Case) -> list[Tensors]:
     data: Any = None if case.data.name == "synthetic" else served.model.calibration_data(case.data)
     if data is None:
         seed_host(case.seed + 2)
-        return [served.model.inputs(served.model.synthetic_batch(size)) for _ in range(wanted)]
+        return [served.model.inputs(served.model.served_batch(size)) for _ in range(wanted)]
     rows = ([data[(number * size + row) % len(data)] for row in range(size)] for number in range(wanted))
     return [served.model.inputs(served.model.collate(examples)) for examples in rows]
