@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import Any
+
+from torch import Tensor, nn
 
 from models.datasets.vision.views import Views, transfer_views
 from models.vision.classification.published_names import joined_projections, renamed
@@ -28,6 +30,12 @@ RULES = {
 
 class VitL16(VisionTransformerClassifier):
     """ViT-L/16; the unit is the image."""
+
+    def build(self, architecture: dict[str, Any]) -> nn.Module:
+        """Torchvision's network with a random last layer: one of zeros, as training begins with, answers only zeros."""
+        network = super().build(architecture)
+        nn.init.trunc_normal_(network.get_submodule("heads.head").weight, std=0.02)
+        return network
 
     def views(self) -> Views:
         """The checkpoint's own: squeezed to the square, values from -1 to 1."""
