@@ -17,8 +17,8 @@ import yaml
 from hardware.spec import PrecisionSpec, VendorSpec
 from models.datasets.spec import DataSpec
 from models.recipe import Recipe
-from runner.config.load import Load
 from runner.core import packages
+from runner.core.load import Load
 from runner.core.packages import SHIPPED as CONF
 
 _EXPLAINED = re.compile(r"^  - (\w+): \w+ +# (.+)$", re.M)

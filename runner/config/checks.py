@@ -16,11 +16,11 @@ from hardware.meters.registry import meter_names
 from hardware.sampling.exporter import PACKAGE
 from runner.commandline.quoting import shown
 from runner.config.class_path import check_class
+from runner.config.complete import check_sections
 from runner.config.data_checks import check_data
 from runner.config.division import Division
-from runner.config.engine_checks import check_engine
 from runner.config.kinds import check_kinds
-from runner.config.known import check_names
+from runner.config.known import check_engine, check_names
 from runner.config.schema import Case
 from runner.config.task import Demands, demands_of
 from runner.core.errors import ConfigurationError, DataMissingError, DependencyError, HardwareError
@@ -51,7 +51,7 @@ def check(case: Case, changes: Division | None = None) -> None:
     check_names(case)
     task = demands_of(case)
     _check_offered(case, task)
-    _check_section(case, task)
+    check_sections(case)
     _check_choices(case, task)
     check_engine(case, task)
     task.check(case)
@@ -95,19 +95,10 @@ def _check_offered(case: Case, task: Demands) -> None:
         return
     known = TASKS.names()  # a vendor from elsewhere may name one that is not
     there = [name for name in vendor.tasks if name in known]
-    measures = any(TASKS.find(name).on_device for name in there)
-    only = "" if measures else f" {vendor.title} is for inference, which no task measures yet."
+    trains = any(TASKS.find(name).trains for name in there)
+    only = "" if trains or not task.trains else f" {vendor.title} is for inference."
     raise HardwareError(
         f"vendor={vendor.name} cannot do task={task.name}.{only} It can do: {', '.join(there) or 'none'}."
-    )
-
-
-def _check_section(case: Case, task: Demands) -> None:
-    if task.section is None or getattr(case.model, task.section, None) is not None:
-        return
-    raise ConfigurationError(
-        f"task={task.name} needs the section {task.section}: of a model's YAML, and model={case.model.name} has none. "
-        "Choose another model or another task."
     )
 
 

@@ -1,4 +1,4 @@
-"""Refuses frameworks, compilers and data sets that there are not, and those that cannot work on this machine."""
+"""Refuses frameworks, engines and data sets that there are not, and those that do not go together or work here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hardware.registry import Registry
 from models.datasets.catalogue import UnknownDatasetError
 from runner.config.schema import Case, Compiler
+from runner.config.task import Demands
 from runner.core.errors import ConfigurationError, DependencyError
 from runner.core.registries import ENGINES, FRAMEWORKS
 
@@ -28,6 +29,54 @@ def check_names(case: Case) -> None:
         case.model.data_source  # noqa: B018 -- asked for its refusal alone
     except UnknownDatasetError as error:
         raise ConfigurationError(f"model.dataset: {error}.") from error
+
+
+def check_engine(case: Case, task: Demands) -> None:
+    """Look at what is known of the engine without its packages, then whether they are here.
+
+    Raises:
+        ConfigurationError: choices that do not go together.
+        DependencyError: the framework or the engine lacks something on this machine.
+    """
+    if not task.on_device:
+        return
+    _check_vendor(case)
+    _check_training(case, task)
+    _check_precision(case, task)
+    check_workable(case)
+
+
+def _check_vendor(case: Case) -> None:
+    vendor = case.vendor
+    if case.compiler.name not in vendor.compilers and vendor.name not in case.compiler.vendors:
+        offered = ", ".join(vendor.compilers) or "none"
+        raise ConfigurationError(
+            f"vendor={vendor.name} does not offer compiler={case.compiler.name}. It offers: {offered}."
+        )
+
+
+def _check_training(case: Case, task: Demands) -> None:
+    if task.trains and not ENGINES.find(case.compiler.name).trains:
+        raise ConfigurationError(
+            f"compiler={case.compiler.name} compiles models that are served, and task={task.name} trains one. "
+            "Choose compiler=eager or compiler=inductor, or task=infer."
+        )
+    if task.trains and not case.precision.trains:
+        raise ConfigurationError(
+            f"precision={case.precision.name} is for models that are served, and task={task.name} trains one. "
+            "Choose another precision, or task=infer."
+        )
+
+
+def _check_precision(case: Case, task: Demands) -> None:
+    if not task.serves:
+        return
+    offered = engine_of(case.compiler).precisions
+    if case.precision.name not in offered:
+        raise ConfigurationError(
+            f"compiler={case.compiler.name} does not serve in precision={case.precision.name}. "
+            f"It serves in: {', '.join(offered)}."
+        )
 
 
 def check_workable(case: Case) -> None:

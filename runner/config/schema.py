@@ -22,7 +22,7 @@ from models.datasets.spec import DataSpec
 from models.published import Published
 from models.ranges import Count, Devices, Port, Positive, Repeats, Retries, Seconds, Seed
 from models.recipe import Recipe
-from runner.config.load import Load, default_load
+from runner.core.load import Load, default_load
 from runner.core.redact import public_uri
 from runner.core.tasks import TASKS
 

@@ -16,7 +16,7 @@ from runner.peaks.plan import SECONDS, SMOKE_SECONDS, Plan, make_plan
 from runner.peaks.progress import PeaksProgress
 from runner.peaks.result import content
 from runner.peaks.table import page
-from runner.record import measured_peaks as file
+from runner.record.peaks import measured_peaks as file
 from runner.views.page import WIDTH, screen, to_rich
 
 

@@ -14,7 +14,7 @@ from runner.measure.ranks import UnmeasurableError
 from runner.peaks.measure import Bench, Timed, Work, measure
 from runner.peaks.memory import MIB, fill
 from runner.peaks.sizes import sweep
-from runner.record.peak_figures import ALL_REDUCE_ALGORITHM, ALL_REDUCE_BUS, GIGA, POINT_TO_POINT, Peak, unit
+from runner.record.peaks.peak_figures import ALL_REDUCE_ALGORITHM, ALL_REDUCE_BUS, GIGA, POINT_TO_POINT, Peak, unit
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from runner.measure.ranks import UnmeasurableError
 from runner.peaks.measure import Bench, Work, measure
 from runner.peaks.memory import MIB, fill, require_equal
-from runner.record.peak_figures import COPIES, GIGA, Peak, unit
+from runner.record.peaks.peak_figures import COPIES, GIGA, Peak, unit
 
 if TYPE_CHECKING:
     import torch

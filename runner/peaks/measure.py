@@ -18,7 +18,7 @@ import psutil
 from hardware.base import Device
 from runner.measure.edges import Edges
 from runner.measure.ranks import Ranks
-from runner.record.peak_figures import Peak, Spread
+from runner.record.peaks.peak_figures import Peak, Spread
 
 if TYPE_CHECKING:
     import torch

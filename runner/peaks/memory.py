@@ -10,7 +10,7 @@ import psutil
 
 from runner.measure.ranks import UnmeasurableError
 from runner.peaks.measure import Bench, Work, measure
-from runner.record.peak_figures import GIGA, MEMORY, Peak, unit
+from runner.record.peaks.peak_figures import GIGA, MEMORY, Peak, unit
 
 if TYPE_CHECKING:
     import torch

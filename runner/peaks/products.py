@@ -19,7 +19,7 @@ from hardware.spec import PrecisionSpec
 from runner.measure.ranks import UnmeasurableError, first_line
 from runner.peaks.measure import Bench, Work
 from runner.peaks.sizes import sweep
-from runner.record.peak_figures import TERA, Peak, product, unit
+from runner.record.peaks.peak_figures import TERA, Peak, product, unit
 
 if TYPE_CHECKING:
     import torch

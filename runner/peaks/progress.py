@@ -12,7 +12,7 @@ from runner.core.events import Event, Name
 from runner.peaks.plan import Plan
 from runner.peaks.table import title
 from runner.record.names import number
-from runner.record.peak_figures import NAMES
+from runner.record.peaks.peak_figures import NAMES
 from runner.views.page import clean, screen
 
 

@@ -13,8 +13,8 @@ from hardware.energy.plausible import Floor
 from hardware.sampling.trace import Trace
 from runner.peaks.launch import TRACE, Launched
 from runner.peaks.plan import Plan
-from runner.record import peak_figures as figures
-from runner.record.measured_peaks import SCHEMA_VERSION
+from runner.record.peaks import peak_figures as figures
+from runner.record.peaks.measured_peaks import SCHEMA_VERSION
 
 
 def content(plan: Plan, told: Launched, folder: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.measure.ranks import UnmeasurableError
 from runner.peaks.measure import Bench, Timed, Work, measure, warm_up
-from runner.record.peak_figures import FAR_BELOW
+from runner.record.peaks.peak_figures import FAR_BELOW
 
 TRY = 0.1
 """Of a figure's seconds: calls for each size that is tried."""

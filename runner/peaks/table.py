@@ -6,7 +6,7 @@ from typing import Any
 
 from hardware.stacks.host import ISOLATED
 from runner.record.names import number
-from runner.record.peak_figures import ALL_REDUCE_BUS, FAR_BELOW, MEMORY, POINT_TO_POINT
+from runner.record.peaks.peak_figures import ALL_REDUCE_BUS, FAR_BELOW, MEMORY, POINT_TO_POINT
 from runner.views.page import NULL, Grid, Page
 
 SHORT = "SHORT: timed for {seconds:g} s per figure; shows that the tool works, reports do not use it."
@@ -18,7 +18,7 @@ def page(made: dict[str, Any]) -> Page:
     """A measurement as text and a grid.
 
     Args:
-        made: as `runner.record.measured_peaks` holds it.
+        made: as `runner.record.peaks.measured_peaks` holds it.
     """
     result = Page()
     devices = made["devices"]

@@ -24,7 +24,7 @@ from runner.measure.ranks import UnmeasurableError, first_line, join
 from runner.peaks import collectives, copies, memory, products
 from runner.peaks.measure import Bench
 from runner.peaks.plan import Plan, load_plan
-from runner.record.peak_figures import (
+from runner.record.peaks.peak_figures import (
     ALL_REDUCE_ALGORITHM,
     ALL_REDUCE_BUS,
     COPIES,

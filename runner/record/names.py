@@ -7,11 +7,12 @@ them a task yields, and figures that only one task has, stand with the task.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
-Better = Literal["higher", "lower"]
-Form = Literal["number", "integer", "prefixed", "percent", "yes_no"]
+from runner.record.definition import Better, Definition, Form, define
+from runner.record.serving_names import SERVING
+
+__all__ = ["FIGURES", "LAST", "Better", "Definition", "Form", "definition", "is_accuracy", "is_quality", "number"]
+__all__ += ["unit_of", "written"]
 
 LAST = "_last"
 """Suffix of a quality metric's figure for the last evaluation; without it, the best one is meant."""
@@ -21,151 +22,78 @@ _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3
 _DIGITS = 4
 
 
-@dataclass(kw_only=True, slots=True, frozen=True)
-class Definition:
-    """What is known about a figure before it is measured."""
-
-    name: str
-    title: str
-    """What people read."""
-    unit: str
-    """`{unit}` stands for the model's own unit in the plural; `1` is a plain ratio, `bool` is 0 or 1."""
-    better: Better | None = None
-    """Which direction is an advantage; null where more is neither better nor worse by itself."""
-    form: Form = "number"
-    same_batch: bool = False
-    """Whether two runs can only be ranked by it when they have the same batch size."""
-    highest: bool = False
-    """Whether it is the highest value that was seen: of several repeats, the highest of all."""
-
-
-def _define(
-    name: str,
-    title: str,
-    unit: str,
-    better: Better | None = None,
-    *,
-    form: Form = "number",
-    same_batch: bool = False,
-    highest: bool = False,
-) -> Definition:
-    return Definition(
-        name=name,
-        title=title,
-        unit=unit,
-        better=better,
-        form=form,
-        same_batch=same_batch,
-        highest=highest,
-    )
-
-
 # Totals over a run or a window (J, s of the whole run) have no direction: they grow with the length of the run alone.
 _DEFINITIONS = (
-    _define("quality/target", "Quality target", "1"),
-    _define("quality/reached", "Quality target reached", "bool", "higher", form="yes_no"),
-    _define("time/to_target_s", "Time to target", "s", "lower"),
-    _define(
+    define("quality/target", "Quality target", "1"),
+    define("quality/reached", "Quality target reached", "bool", "higher", form="yes_no"),
+    define("time/to_target_s", "Time to target", "s", "lower"),
+    define(
         "convergence/samples_to_target",
         "Samples to target",
         "{unit}",
         "lower",
         form="integer",
     ),
-    _define("convergence/steps_to_target", "Steps to target", "steps", "lower", form="integer"),
-    _define("convergence/energy_j_to_target", "Energy to target", "J", "lower"),
-    _define("accuracy/reference", "Accuracy of the fp32 reference", "1"),
-    _define("accuracy/drop", "Accuracy lost against the reference", "1", "lower"),
-    _define("accuracy/kept", "Share of the reference's accuracy kept", "1", "higher", form="percent"),
-    _define("accuracy/gate_passed", "Accuracy gate passed", "bool", "higher", form="yes_no"),
-    _define("accuracy/samples", "Samples scored", "samples", form="integer"),
-    _define("numerics/mean_abs", "Numerics, mean absolute error", "1", "lower"),
-    _define("numerics/max_abs", "Numerics, largest absolute error", "1", "lower"),
-    _define("numerics/max_rel", "Numerics, largest relative error", "1", "lower"),
-    _define("numerics/cosine", "Numerics, cosine with the reference", "1", "higher"),
-    _define("numerics/snr_db", "Numerics, signal to noise", "dB", "higher"),
-    _define("numerics/passed", "Numerics within the precision's threshold", "bool", "higher", form="yes_no"),
-    _define("infer/samples_per_second", "Throughput", "{unit}/s", "higher"),
-    _define("infer/core_samples_per_second", "Throughput, copies excluded", "{unit}/s", "higher"),
-    _define("infer/latency_mean_ms", "Latency, mean", "ms", "lower", same_batch=True),
-    _define("infer/latency_p50_ms", "Latency, median", "ms", "lower", same_batch=True),
-    _define("infer/latency_p90_ms", "Latency, 90th percentile", "ms", "lower", same_batch=True),
-    _define("infer/latency_p99_ms", "Latency, 99th percentile", "ms", "lower", same_batch=True),
-    _define("infer/requests", "Requests in the window", "requests", form="integer"),
-    _define("infer/offered_per_second", "Requests offered", "requests/s"),
-    _define("infer/achieved_per_second", "Requests answered", "requests/s", "higher"),
-    _define("infer/goodput_per_second", "Requests answered within the SLO", "requests/s", "higher"),
-    _define("generation/ttft_p50_ms", "Time to first token, median", "ms", "lower", same_batch=True),
-    _define("generation/ttft_p99_ms", "Time to first token, 99th percentile", "ms", "lower", same_batch=True),
-    _define("generation/tpot_p50_ms", "Time per output token, median", "ms", "lower", same_batch=True),
-    _define("generation/itl_p50_ms", "Time between tokens, median", "ms", "lower", same_batch=True),
-    _define("generation/itl_p99_ms", "Time between tokens, 99th percentile", "ms", "lower", same_batch=True),
-    _define("generation/tokens_per_second", "Output tokens per second", "tokens/s", "higher"),
-    _define("generation/prefill_tokens_per_second", "Prompt tokens per second, prefill alone", "tokens/s", "higher"),
-    _define("generation/decode_tokens_per_second", "Output tokens per second, decoding alone", "tokens/s", "higher"),
-    _define("infer/compile_s", "Compilation", "s", "lower"),
-    _define("infer/export_s", "Export out of the framework", "s", "lower"),
-    _define("infer/compile_peak_gib", "Host memory while compiling, peak", "GiB", "lower", highest=True),
-    _define("infer/engine_mib", "Size of what was compiled", "MiB", "lower"),
-    _define("infer/coverage", "Share of the graph that the engine took", "1", "higher", form="percent"),
-    _define("infer/subgraphs", "Pieces the graph was cut into", "subgraphs", "lower", form="integer"),
-    _define("throughput/steady", "Throughput, steady", "{unit}/s", "higher"),
-    _define("throughput/steady_per_device", "Throughput, steady, per device", "{unit}/s", "higher"),
-    _define("throughput/whole", "Throughput, evaluations included", "{unit}/s", "higher"),
-    _define("throughput/whole_per_device", "Throughput, evaluations included, per device", "{unit}/s", "higher"),
-    _define("throughput/train", "Throughput, evaluations excluded", "{unit}/s", "higher"),
-    _define("throughput/train_per_device", "Throughput, evaluations excluded, per device", "{unit}/s", "higher"),
-    _define("throughput/core", "Throughput, waiting for data excluded too", "{unit}/s", "higher"),
-    _define("throughput/core_per_device", "Throughput, core, per device", "{unit}/s", "higher"),
-    _define("throughput/tokens_per_second", "Tokens per second", "tokens/s", "higher"),
-    _define("compute/parameters", "Parameters", "parameters", form="prefixed"),
-    _define(
+    define("convergence/steps_to_target", "Steps to target", "steps", "lower", form="integer"),
+    define("convergence/energy_j_to_target", "Energy to target", "J", "lower"),
+    *SERVING,
+    define("throughput/steady", "Throughput, steady", "{unit}/s", "higher"),
+    define("throughput/steady_per_device", "Throughput, steady, per device", "{unit}/s", "higher"),
+    define("throughput/whole", "Throughput, evaluations included", "{unit}/s", "higher"),
+    define("throughput/whole_per_device", "Throughput, evaluations included, per device", "{unit}/s", "higher"),
+    define("throughput/train", "Throughput, evaluations excluded", "{unit}/s", "higher"),
+    define("throughput/train_per_device", "Throughput, evaluations excluded, per device", "{unit}/s", "higher"),
+    define("throughput/core", "Throughput, waiting for data excluded too", "{unit}/s", "higher"),
+    define("throughput/core_per_device", "Throughput, core, per device", "{unit}/s", "higher"),
+    define("throughput/tokens_per_second", "Tokens per second", "tokens/s", "higher"),
+    define("compute/parameters", "Parameters", "parameters", form="prefixed"),
+    define(
         "compute/flops_per_sample",
         "Model FLOPs per sample",
         "FLOP/sample",
         form="prefixed",
     ),
-    _define("compute/achieved_flops_per_second", "Model FLOPs per second", "FLOP/s", "higher", form="prefixed"),
-    _define("compute/peak_flops_per_second", "Peak of the chip(s)", "FLOP/s", form="prefixed"),
-    _define(
+    define("compute/achieved_flops_per_second", "Model FLOPs per second", "FLOP/s", "higher", form="prefixed"),
+    define("compute/peak_flops_per_second", "Peak of the chip(s)", "FLOP/s", form="prefixed"),
+    define(
         "roofline/throughput_samples_per_second",
         "Roofline of the chip",
         "{unit}/s",
     ),
-    _define("compute/mbu", "Memory bandwidth utilisation (MBU)", "1", "higher", form="percent"),
-    _define("roofline/fraction", "Fraction of the roofline", "1", "higher", form="percent"),
-    _define("compute/mfu", "Model FLOPs utilisation (MFU)", "1", "higher", form="percent"),
-    _define(
+    define("compute/mbu", "Memory bandwidth utilisation (MBU)", "1", "higher", form="percent"),
+    define("roofline/fraction", "Fraction of the roofline", "1", "higher", form="percent"),
+    define("compute/mfu", "Model FLOPs utilisation (MFU)", "1", "higher", form="percent"),
+    define(
         "compute/measured_peak_flops_per_second",
         "Peak of the chip(s), measured",
         "FLOP/s",
         form="prefixed",
     ),
-    _define("compute/mfu_of_measured_peak", "MFU of the measured peak", "1", "higher", form="percent"),
-    _define("time/e2e_s", "Time, end to end", "s"),
-    _define("time/init_s", "Time, start-up", "s", "lower"),
-    _define("time/train_s", "Time, training", "s"),
-    _define("time/eval_s", "Time, evaluation", "s"),
-    _define("step/mean_ms", "Step time, mean", "ms", "lower", same_batch=True),
-    _define("step/p50_ms", "Step time, median", "ms", "lower", same_batch=True),
-    _define("step/p90_ms", "Step time, 90th percentile", "ms", "lower", same_batch=True),
-    _define("step/p99_ms", "Step time, 99th percentile", "ms", "lower", same_batch=True),
-    _define("step/cv", "Step time, variation", "1", "lower", form="percent"),
-    _define("estimate/weights_gib", "Memory estimate, weights", "GiB"),
-    _define("estimate/gradients_gib", "Memory estimate, gradients", "GiB"),
-    _define("estimate/gradient_buckets_gib", "Memory estimate, data parallel's buckets", "GiB"),
-    _define("estimate/weight_copies_gib", "Memory estimate, autocast's copies of weights", "GiB"),
-    _define("estimate/optimizer_gib", "Memory estimate, optimizer", "GiB"),
-    _define("estimate/weight_average_gib", "Memory estimate, average of weights", "GiB"),
-    _define(
+    define("compute/mfu_of_measured_peak", "MFU of the measured peak", "1", "higher", form="percent"),
+    define("time/e2e_s", "Time, end to end", "s"),
+    define("time/init_s", "Time, start-up", "s", "lower"),
+    define("time/train_s", "Time, training", "s"),
+    define("time/eval_s", "Time, evaluation", "s"),
+    define("step/mean_ms", "Step time, mean", "ms", "lower", same_batch=True),
+    define("step/p50_ms", "Step time, median", "ms", "lower", same_batch=True),
+    define("step/p90_ms", "Step time, 90th percentile", "ms", "lower", same_batch=True),
+    define("step/p99_ms", "Step time, 99th percentile", "ms", "lower", same_batch=True),
+    define("step/cv", "Step time, variation", "1", "lower", form="percent"),
+    define("estimate/weights_gib", "Memory estimate, weights", "GiB"),
+    define("estimate/gradients_gib", "Memory estimate, gradients", "GiB"),
+    define("estimate/gradient_buckets_gib", "Memory estimate, data parallel's buckets", "GiB"),
+    define("estimate/weight_copies_gib", "Memory estimate, autocast's copies of weights", "GiB"),
+    define("estimate/optimizer_gib", "Memory estimate, optimizer", "GiB"),
+    define("estimate/weight_average_gib", "Memory estimate, average of weights", "GiB"),
+    define(
         "estimate/activations_per_sample_gib",
         "Memory estimate, activations",
         "GiB/sample",
     ),
-    _define("estimate/total_gib", "Memory estimate, total per device", "GiB"),
-    _define("estimate/chip_memory_gib", "Memory of the chip", "GiB"),
-    _define("estimate/fits", "Fits into the chip's memory", "bool", form="yes_no"),
-    _define(
+    define("estimate/total_gib", "Memory estimate, total per device", "GiB"),
+    define("estimate/chip_memory_gib", "Memory of the chip", "GiB"),
+    define("estimate/fits", "Fits into the chip's memory", "bool", form="yes_no"),
+    define(
         "memory/device_peak_allocated_gib",
         "Device memory, allocated peak",
         "GiB",
@@ -173,7 +101,7 @@ _DEFINITIONS = (
         same_batch=True,
         highest=True,
     ),
-    _define(
+    define(
         "memory/device_peak_reserved_gib",
         "Device memory, reserved peak",
         "GiB",
@@ -181,8 +109,8 @@ _DEFINITIONS = (
         same_batch=True,
         highest=True,
     ),
-    _define("memory/device_peak_used_gib", "Device memory, used peak", "GiB", "lower", same_batch=True, highest=True),
-    _define(
+    define("memory/device_peak_used_gib", "Device memory, used peak", "GiB", "lower", same_batch=True, highest=True),
+    define(
         "memory/host_peak_rss_gib",
         "Host memory, peak",
         "GiB",
@@ -190,31 +118,31 @@ _DEFINITIONS = (
         same_batch=True,
         highest=True,
     ),
-    _define("energy/per_sample_j", "Energy per sample", "J/sample", "lower"),
-    _define("energy/samples_per_j", "Samples per joule", "{unit}/J", "higher"),
-    _define("energy/device_j", "Energy, devices", "J"),
-    _define("energy/node_j", "Energy, node", "J"),
-    _define("power/device_mean_w", "Power, devices, mean", "W"),
-    _define("power/device_peak_w", "Power, devices, peak", "W", highest=True),
-    _define("power/device_idle_w", "Power, devices, idle", "W"),
-    _define("power/node_mean_w", "Power, node, mean", "W"),
-    _define("host/disk_read_gib", "Host, read from disks in the window", "GiB"),
-    _define("host/disk_written_gib", "Host, written to disks in the window", "GiB"),
-    _define("host/network_sent_gib", "Host, sent over the network in the window", "GiB"),
-    _define("host/network_received_gib", "Host, received over the network in the window", "GiB"),
-    _define("host/others_utilisation_mean", "Host processors, taken by others, mean", "1", form="percent"),
-    _define("device/temperature_max_c", "Device temperature, highest", "°C", highest=True),
-    _define("device/utilisation_mean", "Device utilisation, mean", "1", form="percent"),
-    _define("overhead/fraction", "Cost of measuring", "1", "lower", form="percent"),
-    _define("data/skipped_train_examples", "Training examples that could not be read", "examples", form="integer"),
-    _define(
+    define("energy/per_sample_j", "Energy per sample", "J/sample", "lower"),
+    define("energy/samples_per_j", "Samples per joule", "{unit}/J", "higher"),
+    define("energy/device_j", "Energy, devices", "J"),
+    define("energy/node_j", "Energy, node", "J"),
+    define("power/device_mean_w", "Power, devices, mean", "W"),
+    define("power/device_peak_w", "Power, devices, peak", "W", highest=True),
+    define("power/device_idle_w", "Power, devices, idle", "W"),
+    define("power/node_mean_w", "Power, node, mean", "W"),
+    define("host/disk_read_gib", "Host, read from disks in the window", "GiB"),
+    define("host/disk_written_gib", "Host, written to disks in the window", "GiB"),
+    define("host/network_sent_gib", "Host, sent over the network in the window", "GiB"),
+    define("host/network_received_gib", "Host, received over the network in the window", "GiB"),
+    define("host/others_utilisation_mean", "Host processors, taken by others, mean", "1", form="percent"),
+    define("device/temperature_max_c", "Device temperature, highest", "°C", highest=True),
+    define("device/utilisation_mean", "Device utilisation, mean", "1", form="percent"),
+    define("overhead/fraction", "Cost of measuring", "1", "lower", form="percent"),
+    define("data/skipped_train_examples", "Training examples that could not be read", "examples", form="integer"),
+    define(
         "data/skipped_evaluation_examples", "Evaluation examples left out as unreadable", "examples", form="integer"
     ),
-    _define("run/window_s", "Measured window", "s"),
-    _define("run/skipped_steps", "Steps skipped by the gradient scaler", "steps", "lower", form="integer"),
-    _define("run/steady", "Speed was steady", "bool", form="yes_no"),
-    _define("run/emulated", "Emulated on the host CPU", "bool", form="yes_no"),
-    _define("run/publishable", "Publishable", "bool", form="yes_no"),
+    define("run/window_s", "Measured window", "s"),
+    define("run/skipped_steps", "Steps skipped by the gradient scaler", "steps", "lower", form="integer"),
+    define("run/steady", "Speed was steady", "bool", form="yes_no"),
+    define("run/emulated", "Emulated on the host CPU", "bool", form="yes_no"),
+    define("run/publishable", "Publishable", "bool", form="yes_no"),
 )
 
 FIGURES: dict[str, Definition] = {definition.name: definition for definition in _DEFINITIONS}
@@ -244,12 +172,12 @@ def definition(name: str, *, quality_mode: str | None = None) -> Definition:
     directions: dict[str, Better] = {"max": "higher", "min": "lower"}
     if is_accuracy(name):
         metric = name.removeprefix("accuracy/")
-        return _define(name, f"Accuracy of the engine, {metric}", "1", directions.get(quality_mode or ""))
+        return define(name, f"Accuracy of the engine, {metric}", "1", directions.get(quality_mode or ""))
     if not is_quality(name):
         return FIGURES[name]
     metric = name.removeprefix("quality/")
     moment = "last" if metric.endswith(LAST) else "best"
-    return _define(
+    return define(
         name,
         f"{metric.removesuffix(LAST)}, {moment} evaluation",
         "1",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hardware.chip_identity import KnownChip, identify
 from hardware.chips import peak_flops
 from runner.core.events import Name
-from runner.record.measured_peaks import peak_of_run
+from runner.record.peaks.measured_peaks import peak_of_run
 from runner.record.run_record import RunRecord
 from runner.record.task import task_of
 from runner.record.values import Impossible, Missing, Value, Values, at_most_one, divide, known, multiply

@@ -123,8 +123,13 @@ def energy_to_target(run_record: RunRecord, trace: Trace) -> Values:
     return {name: _joules(over_window([device_energy(run_record, trace, begin[0].monotonic_s, reached.monotonic_s)]))}
 
 
-def memory(run_record: RunRecord) -> Values:
-    """`memory/*`: the highest of the ranks' allocator peaks, the meter's, and the host's."""
+def memory(run_record: RunRecord, windows: Sequence[Window] = ((0.0, float("inf")),)) -> Values:
+    """`memory/*`: the highest of the ranks' allocator peaks, the meter's, and the host's.
+
+    Args:
+        run_record: what the run told.
+        windows: where the meters' peaks are looked for; the whole run, unless only a part of it counts.
+    """
     told = [event.value for rank in run_record.ranks for event in rank if event.name == Name.MEMORY]
     trace = Trace.load(run_record.folder / "power.csv")
     values: Values = {}
@@ -135,10 +140,13 @@ def memory(run_record: RunRecord) -> Values:
         values[f"memory/device_peak_{figure}_gib"] = (
             max(peaks) / GIB if peaks and len(peaks) == len(run_record.ranks) else Missing(reason)
         )
-    whole_run = [(0.0, float("inf"))]
-    used = trace.peak_of("memory_used_bytes", whole_run, "device", least=_sources(run_record))
+    used = trace.peak_of("memory_used_bytes", list(windows), "device", least=_sources(run_record))
     values["memory/device_peak_used_gib"] = divide(observed(used), GIB)
-    values["memory/host_peak_rss_gib"] = divide(observed(trace.peak_rss(0.0, float("inf"))), GIB)
+    held = [observed(trace.peak_rss(start_s, end_s)) for start_s, end_s in windows]
+    missing = next((one for one in held if isinstance(one, Missing)), None)
+    peaks = [one for one in held if not isinstance(one, Missing)]
+    peak: Value = missing or (max(peaks) if peaks else Missing("no window was completed"))
+    values["memory/host_peak_rss_gib"] = divide(peak, GIB)
     return values
 
 

@@ -19,7 +19,7 @@ from hardware.precision.evidence import check_evidence
 from runner.config.known import engine_of
 from runner.core.events import Name
 from runner.measure.context import Context
-from runner.serving.served import Served, digest_of_text
+from runner.serving.served import Served, digest_of_sources, digest_of_text
 
 COMMON = ("torch", "transformers", "torchvision", "numpy")
 PERIOD_S = 0.02
@@ -94,6 +94,7 @@ def _folder(context: Context, served: Served, engine: Engine, inputs: Tensors) -
         "outputs": served.model.output_names,
         "precision": asdict(case.precision),
         "compiler": [case.compiler.name, case.compiler.given()],
+        "sources": digest_of_sources(),
         "versions": {name: _version(name) for name in (*COMMON, *engine.packages)},
         "device": [case.vendor.name, identity.name, case.emulate],
         "calibration": [case.data.name, case.data.root, getattr(case.task, "calibration_samples", None)],

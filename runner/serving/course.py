@@ -14,14 +14,14 @@ from runner.core.errors import GateMissedError, NotFiniteError
 from runner.core.events import Name
 from runner.measure.context import Context
 from runner.serving.accuracy import Accuracy, evaluate, kept_share, no_accuracy
-from runner.serving.arrival import ARRIVALS, Arrival
 from runner.serving.compile import compile_served
+from runner.serving.load.arrival import ARRIVALS, Arrival
+from runner.serving.load.session import ServingSession
+from runner.serving.load.system import ForwardSystem, System
 from runner.serving.numerics import compare, problems
 from runner.serving.points import measure_points
 from runner.serving.reference import Reference, make_again, reference_of
 from runner.serving.served import COMPARED, Served, build_served, calibration_of
-from runner.serving.session import ServingSession
-from runner.serving.system import ForwardSystem, System
 
 
 def serve(context: Context) -> None:
@@ -41,7 +41,10 @@ def serve(context: Context) -> None:
     context.events.emit(Name.REFERENCE, {"made_now": reference.made_now, **told})
     context.preparing(f"compiling with {case.compiler.name}")
     inputs = served.inputs()
-    calibration = calibration_of(served, case)
+    calibration, real = calibration_of(served, case)
+    if not real:
+        random = "Integers' ranges were chosen by random batches: the data has none that are not scored."
+        context.events.emit(Name.WARNING, {"message": random})
     compiled = compile_served(context, served, inputs[0], calibration)
     context.preparing("holding the outputs to the reference")
     missed = _numerics(context, served, compiled, reference)

@@ -9,11 +9,11 @@ from hardware.engines.graph import Tensors
 from runner.core.events import Name
 from runner.core.statistics import quantile
 from runner.measure.context import Context
-from runner.serving.arrivals.offline import Offline
 from runner.serving.compile import compile_served
+from runner.serving.load.offline import Offline
+from runner.serving.load.session import ServingSession
+from runner.serving.load.system import ForwardSystem, PlacedSystem, System
 from runner.serving.served import Served, batches_of
-from runner.serving.session import ServingSession
-from runner.serving.system import ForwardSystem, PlacedSystem, System
 
 
 def measure_points(

@@ -24,7 +24,7 @@ from hardware.engines.graph import Tensors
 from runner.config.schema import Case, load_case
 from runner.core.errors import BY_NAME, TouchstoneError, WorkerCrashedError, classify
 from runner.serving.accuracy import Accuracy, evaluate, no_accuracy
-from runner.serving.served import COMPARED, Served, build_served, content_of, digest_of_text
+from runner.serving.served import COMPARED, Served, build_served, content_of, digest_of_sources, digest_of_text
 
 OUTPUTS, FACTS, FAILURE = "outputs.safetensors", "reference.json", "failure.json"
 PACKAGES = ("torch", "torchvision", "transformers", "timm", "diffusers", "touchstone")
@@ -70,6 +70,7 @@ def key_of(case: Case, served: Served) -> str:
         "inputs": digest_of_text([hash_bytes(one) for one in inputs]),
         "model": [case.model.implementations[case.framework.name], case.model.architecture],
         "scored": [asdict(inference), data.name, data.root, no_accuracy(case) is None],
+        "sources": digest_of_sources(),
         "versions": {name: _version(name) for name in PACKAGES},
     }
     return digest_of_text(parts)[:32]

@@ -6,11 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from hardware.child import ROOT
 from hardware.engines.graph import Graph, Tensors
 from hardware.stacks.host import seed_host
 from models.datasets.base import Batch
@@ -18,6 +20,7 @@ from models.inferable import Inferable
 from runner.config.schema import Case
 from runner.frameworks.implementations import build_inferable
 
+PACKAGES = ("models", "hardware/engines")
 MOST_BYTES = 2**28
 """Of the inputs that are kept in memory to be asked with."""
 MOST_BATCHES = 32
@@ -99,21 +102,41 @@ def content_of(tensor: Tensor) -> memoryview:
     return plain.numpy().data
 
 
+@cache
+def digest_of_sources() -> str:
+    """SHA-256 over the source of every model and every engine: what they make is not kept beyond a change of theirs."""
+    hashed = hashlib.sha256()
+    for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        hashed.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    return hashed.hexdigest()
+
+
 def digest_of_text(parts: Any) -> str:
     """SHA-256 over plain values."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def calibration_of(served: Served, case: Case) -> list[Tensors]:
-    """Batches of the served size by which an engine chooses integers' ranges, none of which is scored.
+class Calibration(NamedTuple):
+    """Batches of the served size by which an engine chooses the ranges of integers, none of which is scored."""
 
-    Random ones where the model has no data for it; the last batch that is not full is left out.
+    batches: list[Tensors]
+    real: bool
+    """Whether they are of the data set; else they are random."""
+
+
+def calibration_of(served: Served, case: Case) -> Calibration:
+    """As many batches as `task.calibration_samples` asks for; none where the precision has no integers.
+
+    Random ones where the model has no data for it.
     """
+    if case.precision.served is None:
+        return Calibration([], real=True)
     size = case.model.inference.batch_size
     wanted = max(1, getattr(case.task, "calibration_samples", 1) // size)
     data: Any = None if case.data.name == "synthetic" else served.model.calibration_data(case.data)
     if data is None:
         seed_host(case.seed + 2)
-        return [served.model.inputs(served.model.served_batch(size)) for _ in range(wanted)]
+        random = [served.model.inputs(served.model.served_batch(size)) for _ in range(wanted)]
+        return Calibration(random, real=False)
     rows = ([data[(number * size + row) % len(data)] for row in range(size)] for number in range(wanted))
-    return [served.model.inputs(served.model.collate(examples)) for examples in rows]
+    return Calibration([served.model.inputs(served.model.collate(examples)) for examples in rows], real=True)

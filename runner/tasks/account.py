@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import torch
 
-from models.account import Account, count
-from models.serving_account import ServingAccount, count_served
+from models.costs.account import Account, count
+from models.costs.serving_account import ServingAccount, count_served
 from runner.config.schema import Case
 from runner.core.events import EventWriter, Name
 from runner.frameworks.implementations import inferable_class, trainable_class

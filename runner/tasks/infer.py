@@ -18,7 +18,7 @@ from runner.record.task import Task
 from runner.record.values import Values
 
 if TYPE_CHECKING:
-    from models.serving_account import ServingAccount
+    from models.costs.serving_account import ServingAccount
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
@@ -41,18 +41,9 @@ class Infer(Task):
     measured_window = True
     counts_model = True
     figures: ClassVar[tuple[str, ...]] = (
-        *(
-            "accuracy/*",
-            "numerics/*",
-            "infer/*",
-            "generation/*",
-            "compute/*",
-            "roofline/*",
-            "time/e2e_s",
-            "time/init_s",
-        ),
-        *("time/init_s", "memory/*", "energy/*", "power/*", "host/*", "device/*", "overhead/*", "run/*"),
-        "!run/skipped_steps",
+        *("accuracy/*", "numerics/*", "infer/*", "generation/*", "compute/*", "roofline/*", "memory/*", "energy/*"),
+        *("power/*", "host/*", "device/*", "overhead/*", "time/e2e_s", "time/init_s", "run/window_s", "run/steady"),
+        *("run/emulated", "run/publishable"),
     )
     headline: ClassVar[tuple[str, ...]] = (
         *("accuracy/*", "!accuracy/samples", "numerics/snr_db", "numerics/passed", "infer/samples_per_second"),
@@ -110,6 +101,6 @@ class Infer(Task):
 
     def values(self, run_record: RunRecord) -> tuple[Values, list[str]]:
         """Accuracy, numerics, speed, cost of compiling, energy and memory."""
-        from runner.results.serving import serving
+        from runner.results.served.serving import serving
 
         return serving(run_record)

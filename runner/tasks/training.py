@@ -10,7 +10,7 @@ from runner.record.task import Task
 from runner.record.values import Values
 
 if TYPE_CHECKING:
-    from models.account import Account
+    from models.costs.account import Account
 
 
 class TrainingTask(Task):

@@ -30,7 +30,7 @@ from runner.core.events import EventWriter, Name
 from runner.core.lock import wait_until_gone
 from runner.core.storage import CANNOT_WRITE
 from runner.measure.context import PARENT_VARIABLE, ROOT_VARIABLE, Context, Mark
-from runner.record.measured_peaks import take_along
+from runner.record.peaks.measured_peaks import take_along
 from runner.record.task import task_of
 from runner.worker.environment import environment
 

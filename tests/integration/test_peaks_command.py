@@ -17,7 +17,7 @@ from hardware.vendors.cpu import Cpu
 from runner.measure.ranks import HostRanks, UnmeasurableError
 from runner.peaks import collectives
 from runner.peaks.measure import Bench
-from runner.record import peak_figures as figures
+from runner.record.peaks import peak_figures as figures
 
 SECONDS = 0.05
 CPU = VendorSpec(

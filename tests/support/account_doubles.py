@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from toy import changed
 
-from models.account import Account, count
+from models.costs.account import Account, count
 from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.spec import DataSpec
 from models.recipe import Recipe

@@ -27,7 +27,7 @@ _VENDOR: dict[str, Any] = {
     "visible_devices_env": None,
     "communication_backend": "gloo",
     "precisions": ("fp32", "bf16"),
-    "tasks": ("train", "converge", "inspect"),
+    "tasks": ("train", "converge", "infer", "inspect"),
     "meters": ("host",),
 }
 _WARMUP = {"block_steps": 5, "blocks": 3, "tolerance": 0.05, "max_steps": 200, "max_s": 120}

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
-from models.account import Account
+from models.costs.account import Account
+from models.costs.flops import ModelFlops, UncountedOperatorError
 from models.datasets.base import Batch
-from models.flops import ModelFlops, UncountedOperatorError
 
 SEQUENCE, WIDTH, HEADS = 12, 16, 4
 

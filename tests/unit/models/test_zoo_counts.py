@@ -7,7 +7,7 @@ import torch
 from language_samples import published, recipe
 from zoo import MODELS, built, model_class
 
-from models.account import count
+from models.costs.account import count
 
 COUNTED = [model for model in MODELS if published(model).parameters is not None]
 WITH_FLOPS = [model for model in MODELS if published(model).forward_flops_per_sample is not None]

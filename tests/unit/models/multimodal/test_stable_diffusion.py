@@ -12,8 +12,8 @@ from torch.nn.functional import gelu, layer_norm, multi_head_attention_forward
 from torch.utils._python_dispatch import TorchDispatchMode
 from zoo import built
 
+from models.costs.flops import ModelFlops
 from models.datasets.base import DataError
-from models.flops import ModelFlops
 from models.multimodal.stable_diffusion import StableDiffusion
 from models.schedules import rate_factor
 from models.weights import load_weights

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 from torch import Tensor
 
-from models.account import count
+from models.costs.account import count
 from models.recommendation.dlrm import Dlrm
 from models.schedules import rate_factor
 

@@ -17,7 +17,7 @@ from runner.config.checks import check
 from runner.config.known import engine_of
 from runner.config.schema import Case, Compiler, FrameworkSpec
 from runner.core.errors import ConfigurationError, DependencyError
-from runner.core.registries import FRAMEWORKS
+from runner.core.registries import ENGINES, FRAMEWORKS
 from runner.frameworks.implementations import trainable_class
 from runner.frameworks.pytorch import Pytorch
 
@@ -100,7 +100,7 @@ def test_help_says_what_each_group_decides_and_what_scale_means(capsys: pytest.C
     assert cli.run(["--help", "vendor=cpu"]) == 0
     told = capsys.readouterr().out
     lines = {line.partition(":")[0]: line for line in told.splitlines() if re.match(r"\w+: .*   # ", line)}
-    assert lines["compiler"] == "compiler: eager, inductor   # what compiles it"
+    assert lines["compiler"] == f"compiler: {', '.join(sorted(ENGINES.names(outside=False)))}   # what compiles it"
     assert lines["task"].endswith("   # what is done")
     folders = {path.parent.name for path in (Path(cli.__file__).parents[1] / "conf").glob("*/*.yaml")}
     assert set(lines) == folders - {"published", "tuning"}

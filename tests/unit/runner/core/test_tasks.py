@@ -56,13 +56,13 @@ def test_comparisons_are_found() -> None:
 
 def test_nothing_outside_the_tasks_compares_with_a_tasks_name() -> None:
     names = set(TASKS.names(outside=False))
-    assert names == {"train", "converge", "inspect"}
+    assert names == {"train", "converge", "infer", "inspect"}
     paths = [path for path in (ROOT / "runner").rglob("*.py") if path.parent != ROOT / "runner" / "tasks"]
     found = {str(path): bad for path in paths if (bad := set(compared(ast.parse(path.read_text()))) & names)}
     assert len(paths) > 50 and not found
 
 
-@pytest.mark.parametrize("name", ["train", "converge", "inspect"])
+@pytest.mark.parametrize("name", ["train", "converge", "infer", "inspect"])
 def test_every_pattern_of_a_task_names_a_figure(name: str) -> None:
     task = task_named(name)
     assert task is not None and task.name == name
@@ -88,11 +88,13 @@ def test_options_belong_to_one_task() -> None:
         case_from_dict(converge | {"task": {"name": "convrge"}})
 
 
-@pytest.mark.parametrize("task", ["train", "converge", "inspect"])
-def test_a_model_without_the_section_is_refused(task: str) -> None:
+@pytest.mark.parametrize(
+    ("task", "needed"), [("train", "train"), ("converge", "train"), ("infer", "infer"), ("inspect", "train or infer")]
+)
+def test_a_model_without_the_section_is_refused(task: str, needed: str) -> None:
     case = make_case(task)
-    with pytest.raises(ConfigurationError, match=f"task={task} needs the section train: of a model's YAML") as caught:
-        check(replace(case, model=replace(case.model, train=None)))
+    with pytest.raises(ConfigurationError, match=f"has no section {needed}:, and task={task} needs it") as caught:
+        check(replace(case, model=replace(case.model, train=None, infer=None)))
     assert caught.value.exit_code == 2
 
 

@@ -28,8 +28,8 @@ from runner.peaks.plan import Plan, load_plan, make_plan
 from runner.peaks.result import content
 from runner.peaks.sizes import ATTEMPTS, Best, sweep
 from runner.peaks.table import page
-from runner.record import measured_peaks as file
-from runner.record import peak_figures as figures
+from runner.record.peaks import measured_peaks as file
+from runner.record.peaks import peak_figures as figures
 from runner.record.report import Report
 from runner.views.page import to_text
 

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import MixtralForCausalLM
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
-from models.flops import ModelFlops
+from models.costs.flops import ModelFlops
 from models.language.decoders.mixtral import Mixtral, balancing_loss
 
 MIXTURES = ["mixtral_8x7B", "deepseek_moe"]

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from summary_samples import WORDS, write_summaries
 from transformers import T5Config, T5ForConditionalGeneration
 
-from models.account import count
+from models.costs.account import count
 from models.datasets.base import DataError
 from models.language.seq2seq.scores import rouge
 from models.language.seq2seq.t5_small import T5, UNUSED

@@ -11,7 +11,7 @@ import torch
 from fairseq_form import WORDS, write_translations
 from language_samples import dataset_spec, evaluate, recipe, sample_spec
 
-from models.account import count
+from models.costs.account import count
 from models.datasets.base import evaluation_loader
 from models.datasets.batching import SizedSampler
 from models.language.seq2seq.transformer import Transformer

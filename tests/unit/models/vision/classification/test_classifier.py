@@ -15,7 +15,7 @@ from no_waiting import NoWaiting
 from PIL import Image
 from zoo import built, model_class
 
-from models.account import count
+from models.costs.account import count
 
 
 def classifier(name: str, **regularisation: float) -> Any:

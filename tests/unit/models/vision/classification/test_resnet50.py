@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 from torchvision.models import resnet50
 
-from models.account import count
+from models.costs.account import count
 from models.datasets.base import DataError, EndlessSampler, evaluation_loader, training_loader
 from models.datasets.spec import DataSpec
 from models.recipe import Recipe

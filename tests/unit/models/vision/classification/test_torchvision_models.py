@@ -12,7 +12,7 @@ from language_samples import recipe
 from torch import nn
 from zoo import built, model_class
 
-from models.account import count
+from models.costs.account import count
 from models.recipe import Recipe
 from models.schedules import rate_factor
 

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.account import count
+from models.costs.account import count
 from models.datasets.base import DataError, EndlessSampler, evaluation_loader, training_loader
 from models.datasets.spec import DataSpec
 from models.vision.detection.mask_rcnn import MaskRcnn

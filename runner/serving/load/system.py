@@ -9,7 +9,7 @@ from typing import Any
 
 from hardware.engines.compiled import Compiled
 from hardware.engines.graph import Tensors
-from runner.serving.requests import Request
+from runner.serving.load.requests import Request
 
 
 class System(ABC):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from models.flops import ModelFlops
-from models.footprint import Footprint
+from models.costs.flops import ModelFlops
+from models.costs.footprint import Footprint
 from models.inferable import Inferable
 from models.recipe import Recipe
 

@@ -15,8 +15,8 @@ from runner.measure.edges import Edges
 from runner.measure.ranks import Ranks
 from runner.measure.step_records import StepRecord, StepsFile
 from runner.measure.window import WarmUpWatch, steps_for
-from runner.serving.arrival import Arrival
-from runner.serving.requests import Request, append_requests
+from runner.serving.load.arrival import Arrival
+from runner.serving.load.requests import Request, append_requests
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -68,7 +68,8 @@ class ServingSession:
             stretch = self._between_edges(arrival, count, arrival.measure, segment=segment)
             self._tell(segment, stretch, own_s=arrival.own_s(stretch.seconds, stretch.requests))
             requests += stretch.requests
-            segment, seconds, mean_s = segment + 1, seconds + stretch.seconds, stretch.seconds / len(stretch.requests)
+            segment, seconds = segment + 1, seconds + stretch.seconds
+            mean_s = arrival.pace_s(stretch.seconds, stretch.requests)
         return requests
 
     def point(self, arrival: Arrival) -> tuple[Stretch, bool]:
@@ -82,7 +83,7 @@ class ServingSession:
         watch = WarmUpWatch(spec=self._context.case.measure.warmup)
         while not watch.over:
             block = self._between_edges(arrival, watch.spec.block_steps, arrival.send)
-            watch.add(block.seconds / len(block.requests), len(block.requests))
+            watch.add(arrival.pace_s(block.seconds, block.requests), len(block.requests))
             if write:
                 self._write("warmup", block)
         return watch

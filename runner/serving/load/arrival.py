@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hardware.registry import Registry
-from runner.config.load import Load
-from runner.serving.requests import Request
-from runner.serving.system import System
+from runner.core.load import Load
+from runner.serving.load.requests import Request
+from runner.serving.load.system import System
 
 
 class Arrival(ABC):
@@ -38,6 +38,10 @@ class Arrival(ABC):
         """Expected seconds between two answers, from their mean in the last block of warm-up."""
         return mean_s
 
+    def pace_s(self, seconds: float, requests: Sequence[Request]) -> float:
+        """Seconds per request by which steadiness is judged, of a block of warm-up."""
+        return seconds / len(requests)
+
     def own_s(self, seconds: float, requests: Sequence[Request]) -> float | None:
         """Seconds of a stretch that the harness took for itself; None where that cannot be told apart.
 
@@ -49,12 +53,13 @@ class Arrival(ABC):
 ARRIVALS = Registry(
     kind="load",
     group="touchstone.loads",
-    base="runner.serving.arrival:Arrival",
+    base="runner.serving.load.arrival:Arrival",
     built_in={
-        "offline": "runner.serving.arrivals.offline:Offline",
-        "single_stream": "runner.serving.arrivals.single_stream:SingleStream",
-        "clients": "runner.serving.arrivals.clients:Clients",
-        "server": "runner.serving.arrivals.server:Server",
+        "offline": "runner.serving.load.offline:Offline",
+        "single_stream": "runner.serving.load.single_stream:SingleStream",
+        "clients": "runner.serving.load.clients:Clients",
+        "server": "runner.serving.load.server:Server",
+        "mlperf": "runner.serving.load.mlperf:Mlperf",
     },
 )
 """A further `load=` is one YAML, one class and one line here."""

@@ -8,13 +8,14 @@ from typing import Any
 from runner.core.events import Name
 from runner.core.statistics import quantile
 from runner.record.names import FIGURES
-from runner.record.run_record import RunRecord
+from runner.record.run_record import RunRecord, spans_of
 from runner.record.values import GIB, Missing, Value, Values, divide, known
 from runner.results.compute import chip_of, compute
-from runner.results.generation import generation
-from runner.results.power import memory, power
+from runner.results.power import memory, power, windows_of
+from runner.results.served.generation import generation
 from runner.results.speed import times
-from runner.serving.requests import Request, read_requests
+from runner.serving.load.mlperf import read_summary
+from runner.serving.load.requests import Request, read_requests
 
 MIB = 2**20
 """Bytes."""
@@ -29,7 +30,17 @@ def serving(run_record: RunRecord) -> tuple[Values, list[str]]:
     throughput = values["infer/samples_per_second"]
     values |= compute(run_record, chip, throughput, 1)
     energy, notes = power(run_record)
-    return values | times(run_record) | energy | memory(run_record), [*notes, *_evidence(run_record)]
+    # Of the window alone: the reference and the compiler have memory of their own.
+    held = memory(run_record, windows_of(spans_of(run_record)))
+    return values | times(run_record) | energy | held, [*notes, *_evidence(run_record), *_verdict(run_record)]
+
+
+def _verdict(run_record: RunRecord) -> list[str]:
+    """What LoadGen says of its own run."""
+    told = read_summary(run_record.folder)
+    if "Result is" not in told:
+        return []
+    return [f"LoadGen ({told.get('Scenario', 'unknown scenario')}) says: {told['Result is']}. Its logs are in mlperf/."]
 
 
 def _evidence(run_record: RunRecord) -> list[str]:
@@ -155,9 +166,9 @@ def _rates(run_record: RunRecord, requests: list[Request], seconds: float) -> Va
     load = run_record.case.load
     closed = Missing(f"load={load.name} sends a request when another is answered: none is offered by itself")
     offered: Value = closed
-    if load.name in ("server", "mlperf") and len(requests) > 1:
+    if (load.name == "server" or load.scenario == "Server") and len(requests) > 1:
         spread = max(one.arrived_s for one in requests) - min(one.arrived_s for one in requests)
-        offered = divide(float(len(requests) - 1), spread) if load.name == "server" else closed
+        offered = divide(float(len(requests) - 1), spread)
     limits = load.slo.given
     good = sum(_good(one, limits) for one in requests)
     return {

@@ -14,10 +14,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from models.cast import Cast
+from models.costs.cast import Cast
+from models.costs.flops import ModelFlops
+from models.costs.footprint import Footprint
 from models.datasets.base import Batch
-from models.flops import ModelFlops
-from models.footprint import Footprint
 from models.optimizers import build_optimizer, parameter_groups
 from models.recipe import Recipe
 from models.trainable import Trainable

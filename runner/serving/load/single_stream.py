@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from runner.serving.arrival import Arrival
-from runner.serving.requests import Request
+from runner.serving.load.arrival import Arrival
+from runner.serving.load.requests import Request
 
 
 class SingleStream(Arrival):

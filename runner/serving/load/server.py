@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from runner.serving.arrival import Arrival
-from runner.serving.requests import Request
+from runner.serving.load.arrival import Arrival
+from runner.serving.load.requests import Request
 
 LEAD_S = 0.01
 """Between drawing the arrivals and the first of them."""
@@ -67,6 +67,10 @@ class Server(Arrival):
         """As the rate says, or as fast as the system answers where that is slower."""
         assert self.load.rate is not None
         return max(1 / self.load.rate, mean_s)
+
+    def pace_s(self, seconds: float, requests: Sequence[Request]) -> float:
+        """How long an answer takes: when requests come is chance, and says nothing about the system."""
+        return sum(one.ended_s - one.begun_s for one in requests) / len(requests)
 
     def own_s(self, seconds: float, requests: Sequence[Request]) -> float | None:
         """Not known: the system waits for requests, too."""

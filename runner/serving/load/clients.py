@@ -7,8 +7,8 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from runner.serving.arrival import Arrival
-from runner.serving.requests import Request
+from runner.serving.load.arrival import Arrival
+from runner.serving.load.requests import Request
 
 
 class Clients(Arrival):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from runner.record.names import FIGURES
 from runner.record.run_record import RunRecord
 from runner.record.values import Missing, Values
-from runner.serving.requests import Request
+from runner.serving.load.requests import Request
 
 
 def generation(run_record: RunRecord, requests: list[Request], seconds: float) -> Values:

@@ -17,7 +17,7 @@ from hardware.base import DeviceIdentity
 from hardware.chip_identity import identify
 from hardware.stacks.host import ISOLATED
 from runner.config.schema import Case
-from runner.record import peak_figures as figures
+from runner.record.peaks import peak_figures as figures
 from runner.record.values import Missing, Value
 
 SCHEMA_VERSION = 1

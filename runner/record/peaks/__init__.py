@@ -1,0 +1,1 @@
+"""Peaks that `runner.peaks` measured, as they are filed and found again."""

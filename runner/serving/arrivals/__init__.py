@@ -1,1 +1,0 @@
-"""How requests arrive: one module per `load=`."""
