@@ -14,7 +14,8 @@ from models.datasets.base import Batch
 from models.trainable import Trainable
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
-MODELS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "none")
+MODELS = sorted(path.stem for path in CONF.glob("*.yaml") if "\ntrain:" in path.read_text())
+"""Those that are trained."""
 ROWS = 4
 
 

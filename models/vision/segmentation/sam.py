@@ -44,7 +44,7 @@ class Sam(Inferable):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
         self.image_size = int(recipe.architecture["image_size"])
-        self.network = SamModel(sam_config(recipe.architecture))
+        self.network = SamModel(sam_config(recipe.architecture)).requires_grad_(False)
         self.metrics = {"mask_iou": Mean()}
 
     def served(self) -> nn.Module:
