@@ -17,7 +17,7 @@ class VisionTransformerClassifier(Classifier):
     """A Transformer's encoder over square patches; the unit is the image.
 
     Architecture fields beside the classifier's: `patch_size`, `layers`, `heads`, `hidden`, `feed_forward`, `norm_eps`
-    (default 1e-6). Patch size 16 and 12 layers of 12 heads are ViT-B/16. The last layer begins with zeros, as published.
+    (default 1e-6). Patch size 16 and 12 layers of 12 heads are ViT-B/16. The last layer begins with zeros.
     """
 
     def build(self, architecture: dict[str, Any]) -> nn.Module:

@@ -34,7 +34,9 @@ class VitL16(VisionTransformerClassifier):
     def build(self, architecture: dict[str, Any]) -> nn.Module:
         """Torchvision's network with a random last layer: one of zeros, as training begins with, answers only zeros."""
         network = super().build(architecture)
-        nn.init.trunc_normal_(network.get_submodule("heads.head").weight, std=0.02)
+        head = network.get_submodule("heads.head")
+        assert isinstance(head, nn.Linear)
+        nn.init.trunc_normal_(head.weight, std=0.02)
         return network
 
     def views(self) -> Views:

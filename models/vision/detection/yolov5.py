@@ -1,8 +1,8 @@
-"""YOLOv5: objects in one stage over anchors, served. FlagPerf inference/yolov5 (yolov5l), ByteMLPerf yolov5-onnx-fp32
-(yolov5s).
+"""YOLOv5: objects in one stage over anchors, served.
 
-Images are letterboxed to a fixed square, as a compiled network needs them; Ultralytics' own evaluation pads each batch
-to the least rectangle, which gives other figures by some thousandths.
+Reference: FlagPerf inference/yolov5 (yolov5l), ByteMLPerf yolov5-onnx-fp32 (yolov5s). Images are letterboxed to
+a fixed square, as a compiled network needs them; Ultralytics' own evaluation pads each batch to the least rectangle,
+and its figures differ a little from those of squares.
 """
 
 from __future__ import annotations

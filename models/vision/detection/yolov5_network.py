@@ -1,6 +1,6 @@
 """YOLOv5's network, version 6: a cross-stage backbone, a path aggregation head and boxes decoded in pixels.
 
-Source: ultralytics/yolov5 v6.x, models/yolov5*.yaml and models/common.py. Names and order of the layers are those of its
+Source: ultralytics/yolov5 v6.x, models/yolov5*.yaml and models/common.py. Layers have the order and the names of its
 checkpoints, `model.<layer>.…`.
 """
 

@@ -1,8 +1,8 @@
 """Segment Anything (Kirillov et al., arXiv:2304.02643), served: FlagPerf inference/sam_h (facebook/sam-vit-huge).
 
-An image and one point on an object, three masks and how good the network thinks each is. FlagPerf's accuracy is the share
-of equal values between the masks of two precisions of the network; here it is the intersection over union with the
-objects' own masks, of the mask that the network thinks best.
+From an image and one point on an object to three masks, and how good the network thinks each is. FlagPerf's accuracy is
+the share of equal values between the masks of two precisions of the network; here it is the intersection over union of
+the mask that the network thinks best with the object's own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SCENES = 512
 class Sam(Inferable):
     """Masks of objects that are pointed at; accuracy is `mask_iou`, the mean over objects. The unit is the image.
 
-    Architecture fields: `image_size` (edge of the square in pixels), `patch_size`, `window` (edge in patches), `layers`,
+    Architecture fields: `image_size` (edge of the square, pixels), `patch_size`, `window` (edge in patches), `layers`,
     `heads`, `hidden`, `feed_forward`, `global_layers` (numbers of the image encoder's layers that attend to the whole
     image), `channels` (of prompts and masks), `decoder_heads`, `decoder_feed_forward`.
     """
@@ -48,8 +48,9 @@ class Sam(Inferable):
         self.metrics = {"mask_iou": Mean()}
 
     def served(self) -> nn.Module:
-        """Image [batch, 3, size, size] and point [batch, 2] in its pixels to logits of masks [batch, 3, size / 4,
-        size / 4] and their expected IoU [batch, 3].
+        """Image [batch, 3, size, size] and point [batch, 2] in its pixels to three masks and their expected IoU.
+
+        Masks are logits, [batch, 3, rows, columns] of four rows and columns a patch; expectations are [batch, 3].
         """
         return PointToMasks(self.network)
 
@@ -81,8 +82,9 @@ class Sam(Inferable):
         return PromptedObjects(DigitScenes(split=split, length=SCENES, size=size), range(SCENES))
 
     def collate(self, examples: list[Prompted]) -> Batch:
-        """`image` [batch, 3, size, size], normalised and then filled with zeros; `point` [batch, 2]; lists of the
-        originals' `fits` and `masks`.
+        """`image` [batch, 3, size, size], `point` [batch, 2], and lists of the originals' `fits` and `masks`.
+
+        Images are normalised before their squares are filled with zeros.
         """
         sizes = (one.image.shape[-2:] for one in examples)
         fits = [fit_of(height, width, self.image_size, centred=False) for height, width in sizes]

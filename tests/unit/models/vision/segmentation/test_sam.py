@@ -69,7 +69,7 @@ def test_the_largest_object_that_is_no_crowd_is_asked_for() -> None:
     asked = PromptedObjects(data, [0])[0]
     assert torch.equal(asked.mask, masks[1].bool()) and asked.mask[int(asked.point[1]), int(asked.point[0])]
     target["masks"] = torch.zeros_like(masks)
-    with pytest.raises(DataError, match="No object .* image_id 7"):
+    with pytest.raises(DataError, match=r"No object .* image_id 7"):
         PromptedObjects(data, [0])[0]
 
 
