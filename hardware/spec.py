@@ -59,9 +59,12 @@ class VendorSpec:
     communication_backend: str
     """torch.distributed's name of it."""
     precisions: tuple[str, ...]
+    """What its stack trains and serves in."""
     tasks: tuple[str, ...]
     meters: tuple[str, ...]
     """Names under `hardware/meters`, in the order they are tried."""
+    served_precisions: tuple[str, ...] = ()
+    """What its engines serve in besides: integers, 8-bit floating point, mixes that nothing is trained in."""
     on_host: bool = False
     """Whether the device is the host's own processor: ranks share its cores, its packages' power is the device's."""
     compilers: tuple[str, ...] = ("eager", "inductor")

@@ -20,7 +20,7 @@ from runner.config.complete import check_sections
 from runner.config.data_checks import check_data
 from runner.config.division import Division
 from runner.config.kinds import check_kinds
-from runner.config.known import check_engine, check_names
+from runner.config.known import check_engine, check_names, emulation_of
 from runner.config.schema import Case
 from runner.config.task import Demands, demands_of
 from runner.core.errors import ConfigurationError, DataMissingError, DependencyError, HardwareError
@@ -109,10 +109,11 @@ def _check_choices(case: Case, task: Demands) -> None:
             f"model={case.model.name} has no implementation for framework={case.framework.name}. "
             f"It has one for: {', '.join(case.model.implementations)}."
         )
-    if case.precision.name not in vendor.precisions:
+    offered = (*vendor.precisions, *(vendor.served_precisions if task.serves else ()))
+    if case.precision.name not in offered:
         raise ConfigurationError(
-            f"vendor={vendor.name} does not offer precision={case.precision.name}. "
-            f"It offers: {', '.join(vendor.precisions)}."
+            f"vendor={vendor.name} does not offer precision={case.precision.name} for task={task.name}. "
+            f"It offers: {', '.join(offered)}."
         )
 
 
@@ -228,7 +229,7 @@ def _check_hardware(case: Case, task: Demands) -> None:
         raise HardwareError(
             f"vendor={case.vendor.name} is not available on this machine: {reason.rstrip('.')}. "
             f"{case.vendor.install.rstrip('.')}. "
-            "To try the configuration out on the host CPU, add: emulate=true scale=tiny"
+            f"To try the configuration out on the host CPU, add: {emulation_of(case)}"
         )
     check_enough(case)
 

@@ -27,6 +27,7 @@ ALLOWED = {
     "vendor.communication_backend": "communication",
     "vendor.compilers": "what the vendor's stack offers",
     "vendor.precisions": "what the vendor's stack offers; the probe says what runs",
+    "vendor.served_precisions": "what the vendor's stack offers; the engine's evidence says what runs",
     "vendor.tasks": "what the vendor's stack offers",
     "vendor.visible_devices_env": "which of equal devices are used",
     "vendor.chip": "the chip's name in the catalogue",

@@ -37,6 +37,8 @@ class Task(Demands):
     """Figures that no other task has; its report has all of them."""
     headline: ClassVar[tuple[str, ...]]
     """Figures of the first screen."""
+    only_measured: ClassVar[tuple[str, ...]] = ("throughput/tokens_per_second", f"*{LAST}")
+    """Those of the first screen that are left out where they are null: what not every model has."""
     table_title: ClassVar[Literal["Measured", "Computed"]] = "Measured"
     """Over the first screen's table."""
     quality_target: ClassVar[bool] = False

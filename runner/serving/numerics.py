@@ -33,14 +33,17 @@ def compare(found: Sequence[Tensors], reference: Sequence[Tensors], names: Seque
 
 
 def _compared(ours: Tensor, theirs: Tensor) -> dict[str, Any]:
-    bad = int((~ours.isfinite()).sum())
+    # What masks a place on purpose, as -inf in logits, is no number to compare; it must be masked on both sides.
+    both = theirs.isfinite()
+    bad = int((~ours.isfinite() & both).sum() + (ours[~both] != theirs[~both]).sum())
     if bad or not ours.numel():
         keys = ("mean_abs", "max_abs", "max_rel", "cosine", "snr_db", "histogram")
         return dict.fromkeys(keys) | {"not_finite": bad, "elements": ours.numel()}
-    # What masks a place on purpose, as -inf in logits, is no number to compare.
-    both = theirs.isfinite()
     ours, theirs = ours[both], theirs[both]
     error = (ours - theirs).abs()
+    if not len(error):
+        keys = ("mean_abs", "max_abs", "max_rel", "cosine", "snr_db", "histogram")
+        return dict.fromkeys(keys) | {"not_finite": 0, "elements": 0}
     power, noise = float(theirs.square().sum()), float(error.square().sum())
     scale = math.sqrt(power / len(theirs))
     large = theirs.abs() >= 1e-3 * scale

@@ -22,7 +22,7 @@ from runner.results.find import find_runs, load_with_hash
 ROOT = Path(__file__).parents[2]
 RESULTS = "benchmarks/results"
 INDEX = f"{RESULTS}/index.json"
-_TOLD = ("vendor", "chip", "model", "scale", "date", "emulated", "status")
+_TOLD = ("vendor", "chip", "model", "scale", "date", "emulated", "status", "task", "compiler")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -36,6 +36,9 @@ class Measured:
     """Null in a file about the engine alone."""
     scale: str | None
     date: str | None
+    task: str | None = None
+    """Null in a file that does not say."""
+    compiler: str | None = None
 
 
 def measured(root: Path = ROOT) -> list[Measured]:
@@ -77,6 +80,8 @@ def _results(value: Any, around: Mapping[str, Any]) -> Iterator[Measured]:
             model=told.get("model"),
             scale=told.get("scale"),
             date=date.group() if date else None,
+            task=told.get("task"),
+            compiler=told.get("compiler"),
         )
     for key, item in value.items():
         if key == "models" and isinstance(item, dict):

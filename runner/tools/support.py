@@ -25,6 +25,7 @@ from runner.record.names import FIGURES, unit_of
 from runner.record.task import task_named
 from runner.tools.choices import choice_rows
 from runner.tools.coverage import coverage_rows
+from runner.tools.engines import ENGINE_HEAD, engine_rows
 from runner.tools.evidence import Index, read_index, renew_index, status
 
 CORE = "throughput/core"
@@ -155,10 +156,16 @@ def coverage_table(index: Index) -> str:
     return _table(head, rows)
 
 
+def engine_table(index: Index) -> str:
+    """Engines: what they are, what they serve in and on whose chips."""
+    return _table(ENGINE_HEAD, engine_rows(index))
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
     "vendors": lambda: vendor_table(read_index()),
     "zoo": zoo_table,
     "models": lambda: model_table(read_index()),
+    "engines": lambda: engine_table(read_index()),
     "coverage": lambda: coverage_table(read_index()),
     "figures": figure_table,
 }

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 
 from runner.record.names import FIGURES, LAST, is_quality, number, written
 from runner.record.report import Figure, Report
-from runner.record.task import task_named
+from runner.record.task import matches, task_named
 from runner.results.rules import reasons
 from runner.views.meanings import known
 from runner.views.page import NULL, WIDTH, Grid, Page, to_rich
@@ -135,7 +135,8 @@ def _circumstances(case: dict[str, Any]) -> str:
 
 
 def _on_first_screen(name: str, report: Report) -> bool:
-    if (name == "throughput/tokens_per_second" or name.endswith(LAST)) and report.figures[name].value is None:
+    task = task_named(report.case.get("task"))
+    if task is not None and report.figures[name].value is None and matches(name, task.only_measured):
         return False
     return on_first_screen(name, report)
 

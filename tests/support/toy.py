@@ -17,6 +17,7 @@ from hardware.spec import PrecisionSpec, VendorSpec
 from hardware.vendors.cpu import Cpu
 from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.spec import DataSpec
+from models.inferable import Inferable, Tensors
 from models.recipe import Recipe
 from models.trainable import Trainable
 from models.training import Optimizer, Quality, Schedule, Training
@@ -148,7 +149,7 @@ def toy_case(*, min_steps: int = 20, **recipe: Any) -> Case:
     )
 
 
-class Toy(Trainable):
+class Toy(Trainable, Inferable):
     """Linear regression on noiseless data. `step_s` and `load_s` of the manual clock pass in each step, if given."""
 
     def __init__(self, recipe: Recipe, *, clock: ManualClock | None = None, step_s: float = 0.0) -> None:
@@ -168,6 +169,17 @@ class Toy(Trainable):
         self.metrics["error"].update(
             nn.functional.mse_loss(self.network(batch["x"]), batch["y"]), weight=len(batch["x"])
         )
+
+    input_names, output_names = ("x",), ("y",)
+
+    def inputs(self, batch: Batch) -> Tensors:
+        return (batch["x"],)
+
+    def score(self, outputs: Tensors, batch: Batch) -> None:
+        self.metrics["error"].update(nn.functional.mse_loss(outputs[0].float(), batch["y"]), weight=len(batch["y"]))
+
+    def evaluation_data(self, spec: DataSpec) -> Any:
+        return self.datasets(spec).evaluation
 
     def datasets(self, spec: DataSpec) -> Datasets:
         generator = torch.Generator().manual_seed(0)

@@ -37,8 +37,11 @@ def test_no_error_is_exact_and_what_is_not_finite_is_counted() -> None:
 
 def test_masked_places_of_the_reference_are_not_compared() -> None:
     reference = [(torch.tensor([1.0, -math.inf]),)]
-    told = compare([(torch.tensor([1.0, -1e9]),)], reference, ("scores",))["scores"]
-    assert told["elements"] == 1 and told["max_abs"] == 0
+    told = compare(reference, reference, ("scores",))["scores"]
+    assert told["elements"] == 1 and told["max_abs"] == 0 and told["not_finite"] == 0
+    for other in (-1e9, math.inf, math.nan):
+        told = compare([(torch.tensor([1.0, other]),)], reference, ("scores",))["scores"]
+        assert told["not_finite"] == 1, "a place that the reference masks is masked"
 
 
 def test_outputs_of_another_size_are_refused() -> None:
