@@ -139,6 +139,12 @@ class Classifier(Trainable, Inferable):
         """Normally distributed pixels, uniform classes."""
         return self._random(batch_size, self.image_size)
 
+    def begin_serving(self) -> None:
+        """Random numbers for layers of zeros."""
+        for layer in self.network.modules():
+            if isinstance(layer, nn.Linear | nn.Conv2d) and not layer.weight.any():
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+
     def served_batch(self, batch_size: int) -> Batch:
         """The same at the size of evaluation."""
         return self._random(batch_size, self.evaluation_size)

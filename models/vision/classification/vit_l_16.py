@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.datasets.vision.views import Views, transfer_views
 from models.vision.classification.published_names import joined_projections, renamed
@@ -30,14 +28,6 @@ RULES = {
 
 class VitL16(VisionTransformerClassifier):
     """ViT-L/16; the unit is the image."""
-
-    def build(self, architecture: dict[str, Any]) -> nn.Module:
-        """Torchvision's network with a random last layer: one of zeros, as training begins with, answers only zeros."""
-        network = super().build(architecture)
-        head = network.get_submodule("heads.head")
-        assert isinstance(head, nn.Linear)
-        nn.init.trunc_normal_(head.weight, std=0.02)
-        return network
 
     def views(self) -> Views:
         """The checkpoint's own: squeezed to the square, values from -1 to 1."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from language_samples import published, recipe
-from served_models import inferable_of
+from zoo import model_class
 
 from models.costs.serving_account import count_served
 
@@ -25,7 +25,7 @@ MODELS = {
 def test_costs_are_those_published(name: str) -> None:
     reference, wanted = recipe(name, "reference"), published(name)
     reference.inference.batch_size = 1
-    found = count_served(inferable_of(name), reference, weights_bytes=4)
+    found = count_served(model_class(name), reference, weights_bytes=4)
     assert found.parameters == MODELS[name]
     assert wanted.parameters is not None and found.parameters == pytest.approx(wanted.parameters.value, rel=0.005)
     if wanted.forward_flops_per_sample is not None:
@@ -36,6 +36,6 @@ def test_a_model_is_counted_at_the_size_at_which_it_is_served() -> None:
     # torchvision publishes 8.366 G multiply-adds of EfficientNetV2-S at 384 pixels; it is trained at 300.
     reference = recipe("efficientnet", "reference")
     reference.inference.batch_size = 1
-    found = count_served(inferable_of("efficientnet"), reference, weights_bytes=4)
+    found = count_served(model_class("efficientnet"), reference, weights_bytes=4)
     assert found.flops_per_sample == pytest.approx(2 * 8.366e9, rel=0.005)
     assert found.input_bytes_per_sample == 3 * 384 * 384 * 4

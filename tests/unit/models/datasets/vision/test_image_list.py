@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from language_samples import dataset_spec, recipe
 from PIL import Image
-from served_models import inferable_of
+from zoo import model_class
 
 from models.datasets.base import DataError
 from models.datasets.vision.image_folder import LabelledFolder
@@ -93,7 +93,7 @@ def test_a_damaged_image_is_an_error_when_it_is_reached(tmp_path: Path) -> None:
 
 def test_a_classifier_is_scored_on_the_list_without_training_images(tmp_path: Path) -> None:
     write(tmp_path, labels=tuple(range(10)))
-    model = inferable_of("resnet50")(recipe("resnet50"))
+    model = model_class("resnet50")(recipe("resnet50"))
     data: Any = model.evaluation_data(dataset_spec(tmp_path))
     assert len(data) == 10 and data[9].label == 9
     assert model.calibration_data(dataset_spec(tmp_path)) is None

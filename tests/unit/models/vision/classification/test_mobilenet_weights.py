@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from engine_answers import answers_of
 from language_samples import case_of
 from PIL import Image
-from served_models import answers_of
 from sklearn.datasets import load_sample_images
 
 from models.inferable import Inferable

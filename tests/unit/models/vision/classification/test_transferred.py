@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 from PIL import Image
-from served_models import served
+from zoo import built_to_serve
 
 from models.datasets.base import DataError
 from models.inferable import Inferable
@@ -44,7 +44,7 @@ def random_network(name: str) -> Any:
 
 
 def loaded(name: str, folder: Path) -> Inferable:
-    model = served(name)
+    model = built_to_serve(name)
     load_weights(model.network, model.initial_weights(read_weights(folder)), path=folder)
     return model
 
@@ -65,7 +65,7 @@ def test_windows_positions_that_old_files_hold_are_computed(tmp_path: Path) -> N
     theirs.save_pretrained(tmp_path)
     weights = read_weights(tmp_path)
     weights["swin.encoder.layers.0.blocks.0.attention.self.relative_position_index"] = torch.zeros(16, 16)
-    model = served("swin_large")
+    model = built_to_serve("swin_large")
     load_weights(model.network, model.initial_weights(weights), path=tmp_path)
 
 
@@ -73,7 +73,7 @@ def test_windows_positions_that_old_files_hold_are_computed(tmp_path: Path) -> N
 def test_a_checkpoint_without_a_tensor_is_refused(name: str, tmp_path: Path) -> None:
     weights = random_network(name).state_dict()
     del weights[next(key for key in weights if "k_proj.weight" in key or "key.weight" in key)]
-    model = served(name)
+    model = built_to_serve(name)
     with pytest.raises(DataError, match="does not fit the model"):
         load_weights(model.network, model.initial_weights(weights), path=tmp_path)
 
@@ -83,7 +83,7 @@ def test_images_are_squeezed_as_the_checkpoints_processor_does(name: str) -> Non
     """A wide image keeps its right edge: nothing is cropped."""
     wide = Image.new("RGB", (120, 40))
     wide.paste((255, 255, 255), (110, 0, 120, 40))
-    seen = served(name).views().evaluation(wide)  # type: ignore[attr-defined]
+    seen = built_to_serve(name).views().evaluation(wide)  # type: ignore[attr-defined]
     assert seen.shape == (3, IMAGE, IMAGE)
     white = (1.0 - 0.485) / 0.229 if name == "swin_large" else 1.0
     assert seen[0, 16, -1].item() == pytest.approx(white, abs=0.05)

@@ -11,8 +11,8 @@ import pytest
 import torch
 from language_samples import dataset_spec, recipe, sample_spec
 from PIL import Image
-from served_models import inferable_of, served
 from torch import Tensor, nn
+from zoo import built_to_serve, model_class
 
 from models.datasets.base import DataError
 from models.vision.detection.yolov5 import CATEGORIES, YoloV5, YoloV5Architecture, detections
@@ -21,7 +21,7 @@ from models.weights import load_weights
 
 
 def tiny() -> YoloV5:
-    model = served("yolov5s")
+    model = built_to_serve("yolov5s")
     assert isinstance(model, YoloV5)
     return model
 
@@ -190,7 +190,7 @@ def coco(tmp_path: Path) -> Path:
 def test_coco_is_letterboxed_and_scored_in_its_own_pixels(coco: Path) -> None:
     reference = recipe("yolov5s")
     reference.architecture["classes"] = 80
-    model: Any = inferable_of("yolov5s")(reference)
+    model: Any = model_class("yolov5s")(reference)
     data = model.evaluation_data(dataset_spec(coco))
     assert len(data) == 5 and model.calibration_data(dataset_spec(coco)) is None
     batch = model.collate([data[index] for index in range(5)])
@@ -219,7 +219,7 @@ def test_architectures_that_cannot_be_are_refused(change: dict[str, Any], messag
     reference = recipe("yolov5s")
     reference.architecture.update(change)
     with pytest.raises(ValueError, match=message):
-        inferable_of("yolov5s")(reference)
+        model_class("yolov5s")(reference)
 
 
 def test_noise_has_the_form_of_the_sample() -> None:

@@ -10,8 +10,8 @@ import pytest
 import torch
 from language_samples import dataset_spec, recipe, sample_spec
 from PIL import Image
-from served_models import served
 from transformers import SamModel, SamVisionConfig
+from zoo import built_to_serve
 
 from models.datasets.base import DataError
 from models.datasets.vision.letterbox import fit_of
@@ -21,7 +21,7 @@ from models.weights import load_weights, read_weights
 
 
 def tiny() -> Sam:
-    model = served("sam")
+    model = built_to_serve("sam")
     assert isinstance(model, Sam)
     return model
 
