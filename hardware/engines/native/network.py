@@ -26,6 +26,10 @@ FLOATING = ("fp32", "tf32", "fp16", "bf16", "fp16_true", "bf16_true", "w32a16")
 TRUE = ("fp32", "tf32", "fp16_true", "bf16_true")
 """Those in which weights are kept in the type that they are multiplied in."""
 
+ANGLES = "inv_freq"
+"""How the names of buffers end that a position is multiplied by to give an angle. Rounded to 8 bits they turn the
+two-thousandth token by radians: transformers keeps them in float32, too, in whatever type it loads a model."""
+
 
 class Surroundings:
     """What is in force around a forward pass on a device in a precision."""
@@ -160,13 +164,14 @@ def converted(network: nn.Module, device: torch.device, dtype: torch.dtype) -> n
 
     Tensors are converted one by one, so that the host never holds a second whole copy for a device; weights that are
     already where and what they should be are shared with the original. Buffers never are: a network may write them.
+    Rotary frequencies keep their type.
     """
     from torch import nn
 
     # deepcopy takes what is in its memo for copied; a tensor that is used twice stays one tensor.
     memo: dict[int, Any] = {}
-    for one in chain(network.parameters(), network.buffers()):
-        wanted = dtype if one.is_floating_point() else one.dtype
+    for name, one in chain(network.named_parameters(), network.named_buffers()):
+        wanted = dtype if one.is_floating_point() and not name.endswith(ANGLES) else one.dtype
         weight = isinstance(one, nn.Parameter)
         moved = one.detach().to(device, wanted, copy=not weight)
         memo[id(one)] = nn.Parameter(moved, requires_grad=one.requires_grad) if weight else moved

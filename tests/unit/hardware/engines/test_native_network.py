@@ -97,6 +97,17 @@ def test_a_copy_in_another_type_leaves_the_original_and_ties_alone() -> None:
     assert {one.dtype for one in network.parameters()} == {torch.float32}
 
 
+def test_rotary_frequencies_keep_their_type() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.LlamaConfig(hidden_size=64, num_attention_heads=2, max_position_embeddings=4096)
+    rotary = transformers.models.llama.modeling_llama.LlamaRotaryEmbedding(config)
+    places, hidden = torch.tensor([[4000]]), torch.zeros(1, 1, 64)
+    wanted = torch.cat(rotary(hidden, places), dim=-1)
+    kept = torch.cat(converted(rotary, HOST, torch.bfloat16)(hidden, places), dim=-1)
+    rounded = torch.cat(rotary.to(torch.bfloat16)(hidden, places), dim=-1)
+    assert torch.equal(kept, wanted) and (rounded - wanted).abs().max() > 0.5
+
+
 def test_integers_are_placed_as_they_are(tmp_path: Path) -> None:
     graph = block()
     compiled = Eager({}).compile(graph, placement(tmp_path, "bf16_true"))
