@@ -10,6 +10,7 @@ import pytest
 import torch
 from hardware_specs import precision
 from served_networks import answers_of, block, least_snr_db, linear, placement
+from torch.export import ExportedProgram
 
 from hardware.engines.graph import Graph, Placement
 from hardware.engines.native.aot_inductor import AotInductor, Took, within_context
@@ -112,6 +113,28 @@ def test_a_package_is_made_once(package: Path, tmp_path: Path, monkeypatch: pyte
     finally:
         torch.set_num_threads(1)
     assert len(made) == 2, "machine code for another number of threads is another package"
+
+
+def test_a_package_is_told_by_the_graph_that_is_compiled(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The compiler is played: it shows its graph to the pass that it is given, and writes a file."""
+
+    def compiled(program: ExportedProgram, *, package_path: str, inductor_configs: dict[str, Any]) -> None:
+        from torch._inductor import config
+
+        assert inductor_configs == {} and config.force_disable_caches
+        config.post_grad_custom_pre_pass(program.run_decompositions().graph)
+        Path(package_path).write_bytes(b"1234")
+
+    monkeypatch.setattr("torch._inductor.aoti_compile_and_package", compiled)
+    made = AotInductor({}).compile(linear(), placement(tmp_path, "bf16"))
+    assert (made.evidence.weights, made.evidence.compute) == (("float32",), ("bfloat16",))
+    assert "1 of 1 products in bfloat16" in made.evidence.detail and made.made.size_bytes == 4
+    assert made.made.export_s and made.made.compile_s is not None
+    again = AotInductor({}).compile(linear(), placement(tmp_path, "bf16"))
+    assert again.evidence == made.evidence and again.made.compile_s is None
+    assert [one.name for one in tmp_path.rglob("*.pt2")].count("network.pt2") == 1
 
 
 @pytest.mark.parametrize(
