@@ -6,14 +6,13 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from hardware.engines.base import EXISTING, Engine
 from hardware.engines.compiled import Made
-from hardware.engines.exported.program import exported_program
+from hardware.engines.exported.program import unsupported
 from hardware.engines.graph import Graph, Placement, Tensors, keep
 from hardware.engines.native.dynamo import cold
 from hardware.engines.native.inductor import no_host_compiler
@@ -22,6 +21,7 @@ from hardware.precision.evidence import Evidence
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from torch.export import ExportedProgram
 
 MODES = ("default", "max-autotune")
 LEAST_TORCH = (2, 7)
@@ -92,7 +92,7 @@ class AotInductor(Engine):
         placed = Placed(graph, placement)
         began_s = time.perf_counter()
         laid = placed.place(graph.inputs)
-        program = exported_program(replace(graph, network=within_context(placed), inputs=laid), "aot_inductor")
+        program = exported(within_context(placed), laid)
         exported_s = time.perf_counter()
         products = Products()
         with cold(), config.patch(post_grad_custom_pre_pass=products.add_graph):
@@ -104,6 +104,23 @@ class AotInductor(Engine):
         path.with_suffix(FACTS).write_text(json.dumps(facts))
         draft.rename(path)
         return Took(exported_s - began_s, compiled_s - exported_s)
+
+
+def exported(network: nn.Module, inputs: Tensors) -> ExportedProgram:
+    """The network for the shapes and strides of its inputs.
+
+    Raises:
+        UnsupportedGraphError: what it does depends on the values of its inputs.
+    """
+    import torch
+    from torch._dynamo.exc import TorchDynamoException
+    from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+
+    try:
+        with torch.no_grad():
+            return torch.export.export(network, inputs, strict=False)
+    except (TorchDynamoException, GuardOnDataDependentSymNode) as error:
+        raise unsupported("aot_inductor", error) from error
 
 
 class Packaged(NativeCompiled):

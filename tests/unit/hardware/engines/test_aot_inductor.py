@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 from hardware_specs import precision
-from served_networks import answers_of, block, least_snr_db, linear, placement
+from served_networks import answers_of, block, convolutions, least_snr_db, linear, placement
 from torch.export import ExportedProgram
 
+from hardware.engines.base import UnsupportedGraphError
 from hardware.engines.graph import Graph, Placement
-from hardware.engines.native.aot_inductor import AotInductor, Took, within_context
+from hardware.engines.native.aot_inductor import AotInductor, Took, exported, within_context
 from hardware.engines.native.network import Placed
 from hardware.engines.native.products import products_of
 from hardware.precision.evidence import check_evidence
@@ -135,6 +136,23 @@ def test_a_package_is_told_by_the_graph_that_is_compiled(
     again = AotInductor({}).compile(linear(), placement(tmp_path, "bf16"))
     assert again.evidence == made.evidence and again.made.compile_s is None
     assert [one.name for one in tmp_path.rglob("*.pt2")].count("network.pt2") == 1
+
+
+def test_strides_are_compiled_for(tmp_path: Path) -> None:
+    graph = convolutions()
+    laid = tuple(one.contiguous(memory_format=torch.channels_last) for one in graph.inputs)
+    (values, _) = exported(graph.network, laid).example_inputs
+    assert [one.stride() for one in values] == [one.stride() for one in laid]
+    assert laid[0].stride() != graph.inputs[0].stride()
+
+
+def test_a_network_that_depends_on_values_is_refused() -> None:
+    class Depending(torch.nn.Module):
+        def forward(self, given: torch.Tensor) -> tuple[torch.Tensor]:
+            return (given * 2 if given.sum() > 0 else given,)
+
+    with pytest.raises(UnsupportedGraphError, match="aot_inductor cannot take the network"):
+        exported(Depending().eval(), (torch.ones(2),))
 
 
 @pytest.mark.parametrize(
