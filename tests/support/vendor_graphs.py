@@ -147,7 +147,7 @@ class HostGraph:
         return [dim.dim_value for dim in one.type.tensor_type.shape.dim]
 
     def dtype(self, name: str) -> np.dtype[Any]:
-        return onnx.helper.tensor_dtype_to_np_dtype(self.types[name])
+        return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(self.types[name]))
 
     def run(self, feeds: dict[str, Any]) -> list[Any]:
         if self.session is not None:
@@ -159,7 +159,7 @@ class HostGraph:
 
 def memory_at(address: int, shape: list[int], dtype: np.dtype[Any]) -> Any:
     """An array over memory of this process, which may be written."""
-    raw = (ctypes.c_byte * (int(np.prod(shape)) * dtype.itemsize)).from_address(address)
+    raw: Any = (ctypes.c_byte * (int(np.prod(shape)) * dtype.itemsize)).from_address(address)
     return np.frombuffer(raw, dtype=dtype).reshape(shape)
 
 

@@ -148,7 +148,8 @@ def _samples(arrays: Sequence[Any]) -> Any:
     class Samples(mm.CalibDataInterface):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.reset()
+            self.left: Iterator[Any] = iter(arrays)
+            self.sample: Any = None
 
         def get_shape(self) -> Any:
             return mm.Dims(arrays[0].shape)
@@ -164,8 +165,7 @@ def _samples(arrays: Sequence[Any]) -> Any:
             return mm.Status.OK() if self.sample is not None else mm.Status(mm.Code.OUT_OF_RANGE, "no more batches")
 
         def reset(self) -> Any:
-            self.left: Iterator[Any] = iter(arrays)
-            self.sample: Any = None
+            self.left, self.sample = iter(arrays), None
             return mm.Status.OK()
 
     return Samples()

@@ -68,7 +68,8 @@ class Neuron(Engine):
         existing = self.options.get(EXISTING)
         built = self._built(graph, placement) if existing is None else given(Path(existing), placement.precision)
         weights: torch.dtype = getattr(torch, placement.precision.weights)
-        return TracedNetwork(built, torch.jit.load(str(built.path)), weights)
+        loaded = torch.jit.load(str(built.path))  # type: ignore[no-untyped-call]
+        return TracedNetwork(built, loaded, weights)
 
     def _built(self, graph: Graph, placement: Placement) -> Built:
         path, began_s = placement.folder / FILE, time.perf_counter()

@@ -157,7 +157,8 @@ class Context:
         types = [self.graph.dtype(one.name) for one in self.graph.inputs]
         shapes = [self.graph.shape(one.name) for one in self.graph.inputs]
         return [
-            Tensor(shape, np.dtype("int32") if str(kind) == "int64" else kind) for shape, kind in zip(shapes, types)
+            Tensor(shape, np.dtype("int32") if str(kind) == "int64" else kind)
+            for shape, kind in zip(shapes, types, strict=True)
         ]
 
     def enqueue(self, inputs, outputs, queue):
@@ -166,8 +167,8 @@ class Context:
 
         def work():
             names = [one.name for one in self.graph.inputs]
-            feeds = {name: one.array.astype(self.graph.dtype(name)) for name, one in zip(names, inputs)}
-            for tensor, found in zip(outputs, self.graph.run(feeds)):
+            feeds = {name: one.array.astype(self.graph.dtype(name)) for name, one in zip(names, inputs, strict=True)}
+            for tensor, found in zip(outputs, self.graph.run(feeds), strict=True):
                 tensor.array = found
 
         queue.waiting.append(work)
