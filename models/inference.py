@@ -6,7 +6,9 @@ Pure data, no torch: the parent process validates a case with it before anything
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from models.ranges import Count
 from models.training import STRICT
@@ -19,9 +21,15 @@ class Generation:
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
     prompt_tokens: Count
+    """Of every prompt of a request."""
     new_tokens: Count
+    """Most tokens of an answer."""
+    end_of_text: Annotated[int, Field(ge=0)] | None = None
+    """Id of the token that ends an answer and counts as its last; None: every answer is `new_tokens` long."""
     prompt_lengths: tuple[Count, ...] = ()
-    """Further prompt lengths that `load=offline` measures."""
+    """Further prompt lengths that `load=offline` measures, each with every batch size and answer length."""
+    new_lengths: tuple[Count, ...] = ()
+    """Further lengths of answers that it measures."""
 
 
 @dataclass(kw_only=True, slots=True)

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hardware.engines.compiled import Compiled
+from hardware.engines.generation import CompiledGeneration, GenerationGraph
 from hardware.engines.graph import Graph, Placement
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ class Engine(ABC):
     """Choices of `precision=` in which it can serve a network."""
     trains: ClassVar[bool] = False
     """Whether it can compile a network that is trained."""
+    generates: ClassVar[bool] = False
+    """Whether it can have a network write: `compile_generation`."""
+    forwards: ClassVar[bool] = True
+    """Whether it can have a network answer in one forward pass: `compile`."""
+    reads_checkpoint: ClassVar[bool] = False
+    """Whether it reads the weights itself, so that there must be a checkpoint."""
     on_host: ClassVar[bool] = True
     """Whether it can compile for the host's processor, which emulate=true puts in the vendor's place."""
     modules: ClassVar[tuple[str, ...]] = ()
@@ -94,6 +101,15 @@ class Engine(ABC):
             hardware.base.PrecisionUnsupportedError: it cannot serve in the precision; never another one instead.
             UnsupportedGraphError: it cannot take the network.
         """
+
+    def compile_generation(self, graph: GenerationGraph, placement: Placement) -> CompiledGeneration:
+        """Compile a network that writes, for the rows and lengths of the graph.
+
+        Raises:
+            NotImplementedError: the engine answers in one forward pass alone.
+            hardware.base.PrecisionUnsupportedError: it cannot serve in the precision; never another one instead.
+        """
+        raise NotImplementedError(f"{type(self).__name__} answers in one forward pass")
 
     def _listed(self) -> str:
         return ", ".join(self.known_options) or "none"

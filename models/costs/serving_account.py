@@ -1,4 +1,9 @@
-"""What serving a model costs, counted and not guessed: parameters, operations and least memory traffic of a request."""
+"""What serving a model costs, counted and not guessed: parameters, operations and least memory traffic of a request.
+
+A sample is what `Model.count` counts. Of a model that writes (`infer.generation`) it is a sequence: a prompt with its
+whole answer, of the lengths that the recipe gives; its work is prefill and every step together. Where answers end
+before their limit, these costs are not theirs.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from models.costs.flops import ModelFlops
 from models.costs.footprint import Footprint
+from models.costs.writing_account import WritingCost, writing_cost
+from models.generative import Generative
 from models.inferable import Inferable
+from models.inference import Generation
 from models.recipe import Recipe
 
 BITS = {"int8": 8, "fp8": 8, "int4": 4}
@@ -24,13 +32,15 @@ class ServingAccount:
     """All; a tied one once."""
     parameter_bytes: int
     flops_per_sample: float
-    """Of one forward pass: products alone (see `ModelFlops`); multiply-add = 2."""
+    """Of one forward pass, or of a whole answer: products alone (see `ModelFlops`); multiply-add = 2."""
     samples_per_request: float
     input_bytes_per_sample: float
     minimum_bytes_per_sample: float
     """Least memory traffic: every weight that is multiplied is read once a request, in the type it is served in, and
     shared among the request's samples; inputs are read and outputs written. Tables that are only looked up count
-    nothing, activations neither."""
+    nothing, activations neither. Of a model that writes see `WritingCost`."""
+    writing: WritingCost | None = None
+    """None: one forward pass answers a request."""
 
 
 def count_served(
@@ -48,6 +58,9 @@ def count_served(
     with torch.random.fork_rng(devices=[]), torch.no_grad(), torch.device(kind.count_device):
         torch.default_generator.manual_seed(0)
         model = kind(recipe).eval()
+        width = BITS[served] / 8 if served else weights_bytes
+        if recipe.inference.generation is not None and isinstance(model, Generative):
+            return _of_writing(model, recipe.inference.generation, rows, width, weights_bytes)
         batch = model.synthetic_batch(rows)
         network, inputs = model.served().eval(), model.inputs(batch)
         with sdpa_kernel(SDPBackend.MATH), ModelFlops() as flops:
@@ -56,7 +69,6 @@ def count_served(
             network(*inputs)
     samples = model.count(batch).samples
     parameters = list(network.parameters())
-    width = BITS[served] / 8 if served else weights_bytes
     read = sum(footprint.elements_read(one) for one in parameters) * width
     moved = _bytes(inputs) + _bytes(outputs)
     return ServingAccount(
@@ -66,6 +78,22 @@ def count_served(
         samples_per_request=samples,
         input_bytes_per_sample=_bytes(inputs) / samples,
         minimum_bytes_per_sample=(read + moved) / samples,
+    )
+
+
+def _of_writing(
+    model: Generative, given: Generation, rows: int, weight_bytes: float, kept_bytes: int
+) -> ServingAccount:
+    cost = writing_cost(model, given, rows=rows, weight_bytes=weight_bytes, kept_bytes=kept_bytes)
+    parameters = list(model.network.parameters())
+    return ServingAccount(
+        parameters=sum(one.numel() for one in parameters),
+        parameter_bytes=_bytes(parameters),
+        flops_per_sample=cost.flops / rows,
+        samples_per_request=rows,
+        input_bytes_per_sample=given.prompt_tokens * torch.int64.itemsize,
+        minimum_bytes_per_sample=cost.minimum_bytes / rows,
+        writing=cost,
     )
 
 

@@ -45,7 +45,7 @@ def compute(run_record: RunRecord, chip: KnownChip, throughput: Value, devices: 
         flops = float(account["flops_per_sample"])
         traffic = float(account["minimum_bytes_per_sample"])
     peak = multiply(_peak(run_record, chip), float(devices))
-    bandwidth = multiply(_bandwidth(chip), float(devices))
+    bandwidth = multiply(bandwidth_of(chip), float(devices))
     limit = _slower(divide(peak, flops), divide(bandwidth, traffic))
     achieved = multiply(flops, throughput)
     measured = multiply(_measured_peak(run_record, chip), float(devices))
@@ -77,7 +77,8 @@ def _measured_peak(run_record: RunRecord, chip: KnownChip) -> Value:
     return peak_of_run(run_record.folder, run_record.case.vendor.name, chip.name, run_record.case.precision.compute)
 
 
-def _bandwidth(chip: KnownChip) -> Value:
+def bandwidth_of(chip: KnownChip) -> Value:
+    """Of one chip's memory, in bytes per second."""
     if chip.entry is None:
         return Missing(chip.reason or "the chip is not known")
     gb_s = chip.entry.memory_bandwidth_gb_s

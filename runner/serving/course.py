@@ -7,21 +7,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hardware.engines.compiled import Compiled
 from hardware.engines.graph import Tensors
 from runner.config.schema import Case
 from runner.core.errors import GateMissedError, NotFiniteError
 from runner.core.events import Name
 from runner.measure.context import Context
 from runner.serving.accuracy import Accuracy, evaluate, kept_share, no_accuracy
-from runner.serving.compile import compile_served
 from runner.serving.load.arrival import ARRIVALS, Arrival
 from runner.serving.load.session import ServingSession
-from runner.serving.load.system import ForwardSystem, System
+from runner.serving.load.system import System
 from runner.serving.numerics import compare, problems
-from runner.serving.points import measure_points
 from runner.serving.reference import Reference, make_again, reference_of
-from runner.serving.served import COMPARED, Served, build_served, calibration_of
+from runner.serving.served import Served, build_served, calibration_of
+from runner.serving.ways import ForwardWay, Way, WritingWay
 
 
 def serve(context: Context) -> None:
@@ -40,27 +38,30 @@ def serve(context: Context) -> None:
     told = {"accuracy": scored and scored.metrics, "samples": scored and scored.samples}
     context.events.emit(Name.REFERENCE, {"made_now": reference.made_now, **told})
     context.preparing(f"compiling with {case.compiler.name}")
-    inputs = served.inputs()
     calibration, real = calibration_of(served, case)
     if not real:
         random = "Integers' ranges were chosen by random batches: the data has none that are not scored."
         context.events.emit(Name.WARNING, {"message": random})
-    compiled = compile_served(context, served, inputs[0], calibration)
+    way: Way = (ForwardWay if served.generation is None else WritingWay)(context, served, calibration)
     context.preparing("holding the outputs to the reference")
-    missed = _numerics(context, served, compiled, reference)
-    missed += _accuracy(context, served, compiled, reference)
+    missed = _numerics(context, served, way.outputs(), reference)
+    missed += _accuracy(context, served, way, reference)
     context.device.reset_memory_peaks()
-    _speed(context, served, compiled, inputs, calibration)
+    session = ServingSession(context)
+    session.window(arrival_of(case, way.system(), context.folder))
+    way.measure_points(session)
     context.events.emit(Name.MEMORY, asdict(context.device.memory_peaks()))
-    compiled.close()
+    way.close()
     if missed:
         raise GateMissedError(f"{'; '.join(missed)}. What was measured is kept.")
 
 
-def _numerics(context: Context, served: Served, compiled: Compiled, reference: Reference) -> list[str]:
+def _numerics(context: Context, served: Served, found: list[Tensors] | str, reference: Reference) -> list[str]:
     """Tell how far the outputs lie from the reference's; returns what is too far, a sentence each."""
+    if isinstance(found, str):
+        context.events.emit(Name.NUMERICS, {"reason": found})
+        return []
     names = served.model.output_names
-    found = [compiled.complete(inputs) for inputs in served.inputs()[:COMPARED]]
     told = compare(found, reference.outputs, names)
     broken = {name: one["not_finite"] for name, one in told.items() if one["not_finite"]}
     least = context.case.precision.least_snr_db
@@ -75,15 +76,15 @@ def _numerics(context: Context, served: Served, compiled: Compiled, reference: R
     return [f"{one}; precision={context.case.precision.name} allows no less than {least:g} dB" for one in wrong]
 
 
-def _accuracy(context: Context, served: Served, compiled: Compiled, reference: Reference) -> list[str]:
+def _accuracy(context: Context, served: Served, way: Way, reference: Reference) -> list[str]:
     """Tell how good the answers are; returns what is not good enough, a sentence each."""
     case = context.case
-    reason = no_accuracy(case)
+    reason = no_accuracy(case) or way.unscored_reason()
     if reason is not None:
         context.events.emit(Name.ACCURACY, {"reason": reason})
         return []
     context.preparing("scoring every sample")
-    found = evaluate(served.model, case, compiled.complete)
+    found = evaluate(served.model, case, way.answer)
     theirs = reference.accuracy
     if theirs is None or theirs.digest != found.digest:
         context.preparing("the fp32 reference anew: the data set has changed")
@@ -110,17 +111,6 @@ def _judge(context: Context, found: Accuracy, theirs: Accuracy) -> list[str]:
     if passed is False:
         return [f"{metric} is {ours:.4g}, {kept:.2%} of the fp32 reference's {reference:.4g}; the gate is {gate:.2%}"]
     return []
-
-
-def _speed(
-    context: Context, served: Served, compiled: Compiled, inputs: list[Tensors], calibration: list[Tensors]
-) -> None:
-    case = context.case
-    session = ServingSession(context)
-    size = case.model.inference.batch_size
-    samples = served.model.count(served.batches[0]).samples
-    session.window(arrival_of(case, ForwardSystem(compiled, inputs, samples), context.folder))
-    measure_points(context, served, compiled, session, size=size, calibration=calibration)
 
 
 def arrival_of(case: Case, system: System, folder: Path) -> Arrival:

@@ -116,13 +116,14 @@ def _read(folder: Path, served: Served, made_now: bool) -> Reference:
 def make(case: Case, folder: Path) -> None:
     """Answer the compared batches and, where they can be judged, all of the evaluation data; write both down."""
     served = build_served(case)
-    network = served.model.served().eval()
+    network, whole = served.compared(), served.model.served().eval()
 
     @torch.inference_mode()
     def answer(inputs: Tensors) -> Tensors:
-        return tuple(network(*inputs))
+        return tuple(whole(*inputs))
 
-    compared = [answer(inputs) for inputs in served.inputs()[:COMPARED]]
+    with torch.inference_mode():
+        compared = [tuple(network(*inputs)) for inputs in served.inputs()[:COMPARED]]
     accuracy = None if no_accuracy(case) else evaluate(served.model, case, answer)
     named = zip(range(len(compared)), compared, strict=True)
     tensors = {

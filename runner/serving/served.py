@@ -7,17 +7,23 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from hardware.child import ROOT
+from hardware.engines.generation import GenerationGraph
 from hardware.engines.graph import Graph, Tensors
 from hardware.stacks.host import seed_host
 from models.datasets.base import Batch
+from models.generative import Generative
 from models.inferable import Inferable
+from models.inference import Generation
+from models.weights import RANDOM
 from runner.config.schema import Case
+from runner.core.errors import ConfigurationError
 from runner.frameworks.implementations import build_inferable
 
 PACKAGES = ("models", "hardware/engines")
@@ -26,6 +32,8 @@ MOST_BYTES = 2**28
 MOST_BATCHES = 32
 COMPARED = 2
 """Batches whose outputs are compared with the reference's."""
+FURTHER = 4
+"""Tokens behind a prompt after each of which the scores are compared, too."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -36,10 +44,38 @@ class Served:
     batches: list[Batch]
     """Of the served size, from the evaluation data or, with `data=synthetic`, random."""
     digest: str
+    generation: Generation | None = None
+    """None: one forward pass answers a request."""
+
+    @property
+    def writing(self) -> Generative:
+        """The model, of which `generation` has been checked to be one that writes."""
+        assert isinstance(self.model, Generative)
+        return self.model
 
     def inputs(self) -> list[Tensors]:
-        """What the network takes of each batch."""
-        return [self.model.inputs(batch) for batch in self.batches]
+        """What the compared network takes of each batch: of one that writes, prompts with what follows them."""
+        if self.generation is None:
+            return [self.model.inputs(batch) for batch in self.batches]
+        length = self.generation.prompt_tokens + further(self.generation)
+        return [(self.writing.prompts(batch, length),) for batch in self.batches]
+
+    def compared(self) -> nn.Module:
+        """The network whose outputs are compared: of one that writes, a forward pass without a cache."""
+        if self.generation is None:
+            return self.model.served().eval()
+        return self.writing.last_logits(1 + further(self.generation)).eval()
+
+    def generation_graph(self, prompts: Tensor, new_tokens: int, checkpoint: str) -> GenerationGraph:
+        """The graph that continues prompts of these rows and this length."""
+        rows, length = prompts.shape
+        return GenerationGraph(
+            network=self.writing.writer().eval(),
+            prompts=prompts,
+            new_tokens=new_tokens,
+            cache_shape=self.writing.cache_size.shape(rows, length + new_tokens),
+            checkpoint=None if checkpoint == RANDOM else Path(checkpoint).expanduser(),
+        )
 
     def graph(self, inputs: Tensors) -> Graph:
         """The graph for the shapes of these inputs."""
@@ -55,10 +91,29 @@ def build_served(case: Case) -> Served:
         DataError: weights or data cannot be read.
     """
     seed_host(case.seed)
-    model = build_inferable(case)
-    return Served(
-        model=model, batches=batches_of(model, case, case.model.inference.batch_size), digest=digest_of(model)
-    )
+    model, generation = build_inferable(case), case.model.inference.generation
+    if generation is not None:
+        _check_lengths(model, generation)
+    batches = batches_of(model, case, case.model.inference.batch_size)
+    return Served(model=model, batches=batches, digest=digest_of(model), generation=generation)
+
+
+def further(generation: Generation) -> int:
+    """Tokens that follow a prompt where scores are compared."""
+    return min(FURTHER, generation.new_tokens - 1)
+
+
+def _check_lengths(model: Inferable, generation: Generation) -> None:
+    """Refuse what the network cannot place: prompts and answers that are too long together."""
+    if not isinstance(model, Generative):
+        raise ConfigurationError("model.infer.generation is given, but the model does not write.")
+    prompt = max(generation.prompt_tokens, *generation.prompt_lengths, 0)
+    new = max(generation.new_tokens, *generation.new_lengths, 0)
+    if prompt + new > model.longest:
+        raise ConfigurationError(
+            f"model.infer.generation asks for {prompt} tokens of prompt and {new} new ones; the network has places for "
+            f"{model.longest}."
+        )
 
 
 def batches_of(model: Inferable, case: Case, size: int) -> list[Batch]:
@@ -69,7 +124,8 @@ def batches_of(model: Inferable, case: Case, size: int) -> list[Batch]:
     seed_host(case.seed + 1)
     if case.data.name == "synthetic":
         return _within_memory(model.synthetic_batch(size) for _ in range(MOST_BATCHES))
-    data: Any = model.evaluation_data(case.data)
+    writes = case.model.inference.generation is not None and isinstance(model, Generative)
+    data: Any = model.prompt_data(case.data) if writes else model.evaluation_data(case.data)  # type: ignore[attr-defined]
     length = min(len(data), case.model.inference.samples or len(data))
     count = max(1, min(MOST_BATCHES, length // size))
     rows = ([data[(number * size + row) % length] for row in range(size)] for number in range(count))

@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from models.ranges import Count, Ratio
+from runner.config.known import engine_of
 from runner.config.schema import STRICT, Case, TaskOptions
 from runner.core.errors import ConfigurationError
 from runner.core.events import Name
@@ -72,6 +73,7 @@ class Infer(Task):
             )
         if case.load.name == "server" and case.load.rate is None:
             raise ConfigurationError("load=server needs load.rate, the requests per second that arrive on average.")
+        _check_engine(case)
         if case.data.on_error == "skip":
             raise ConfigurationError(
                 "task=infer scores every sample, and data.on_error=skip would leave some out. Mend the data, or leave "
@@ -108,3 +110,20 @@ class Infer(Task):
         from runner.results.served.serving import serving
 
         return serving(run_record)
+
+
+def _check_engine(case: Case) -> None:
+    """Refuse an engine that does not answer in the case's way, or lacks the weights that it reads itself."""
+    engine, generation = engine_of(case.compiler), case.model.infer.generation if case.model.infer else None
+    if generation is not None and not engine.generates:
+        raise ConfigurationError(
+            f"compiler={case.compiler.name} does not write token by token; eager and inductor do. "
+            "model.infer.generation=null serves one forward pass a request."
+        )
+    if generation is None and not engine.forwards:
+        raise ConfigurationError(
+            f"compiler={case.compiler.name} only writes token by token, and model={case.model.name} answers in one "
+            "forward pass."
+        )
+    if engine.reads_checkpoint and case.model.weights == "random":
+        raise ConfigurationError(f"compiler={case.compiler.name} reads the weights itself: give model.weights=PATH.")

@@ -147,7 +147,8 @@ class HostGraph:
         return [dim.dim_value for dim in one.type.tensor_type.shape.dim]
 
     def dtype(self, name: str) -> np.dtype[Any]:
-        return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(self.types[name]))
+        found: np.dtype[Any] = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(self.types[name]))
+        return found
 
     def run(self, feeds: dict[str, Any]) -> list[Any]:
         if self.session is not None:

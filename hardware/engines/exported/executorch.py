@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hardware.engines.base import Engine
 from hardware.engines.compiled import Compiled, Made
 from hardware.engines.exported.executorch_nodes import coverage_of, evidence_of
-from hardware.engines.exported.facts import read_facts, write_facts
 from hardware.engines.exported.program import exported_program, unsupported
+from hardware.engines.facts import read_facts, write_facts
 from hardware.engines.graph import Graph, Placement, Tensors, calibration_batches, keep
 
 if TYPE_CHECKING:

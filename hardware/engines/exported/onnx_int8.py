@@ -95,7 +95,7 @@ def _reader(graph: Graph, placement: Placement) -> Any:
     """The calibration batches as the quantiser asks for them: one dictionary after the other, then None."""
     from onnxruntime.quantization import CalibrationDataReader
 
-    class Reader(CalibrationDataReader):
+    class OnnxCalibration(CalibrationDataReader):
         def __init__(self) -> None:
             self.left: Iterator[dict[str, Any]] = (
                 dict(zip(graph.input_names, to_arrays(batch), strict=True))
@@ -105,4 +105,4 @@ def _reader(graph: Graph, placement: Placement) -> Any:
         def get_next(self) -> dict[str, Any] | None:
             return next(self.left, None)
 
-    return Reader()
+    return OnnxCalibration()

@@ -25,7 +25,7 @@ ERRORS_ONLY = 3
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
-class Request:
+class SessionRequest:
     """What a session is asked for."""
 
     path: Path
@@ -56,7 +56,7 @@ class Request:
 class OnnxSession(Compiled):
     """What sessions share: how they are made, and what they tell of it."""
 
-    def __init__(self, exported: Exported, graph: Graph, request: Request, evidence: Evidence) -> None:
+    def __init__(self, exported: Exported, graph: Graph, request: SessionRequest, evidence: Evidence) -> None:
         """Make the session.
 
         Raises:
@@ -105,7 +105,7 @@ class BoundSession(OnnxSession):
     """Reads and writes a device's memory, so that copies lie outside `run`, which waits for the device."""
 
     def __init__(
-        self, exported: Exported, graph: Graph, request: Request, evidence: Evidence, *, memory: str, device: int
+        self, exported: Exported, graph: Graph, request: SessionRequest, evidence: Evidence, *, memory: str, device: int
     ) -> None:
         """Make the session.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.engines.base import Engine
 from hardware.engines.exported.onnx_file import Exported, halved, onnx_file
 from hardware.engines.exported.onnx_int8 import METHODS, quantised, signed_here
-from hardware.engines.exported.onnx_session import HOST, BoundSession, HostSession, OnnxSession, Request
+from hardware.engines.exported.onnx_session import HOST, BoundSession, HostSession, OnnxSession, SessionRequest
 from hardware.engines.exported.onnx_types import evidence_of
 from hardware.engines.graph import Graph, Placement
 from hardware.precision.evidence import Evidence
@@ -23,6 +24,8 @@ LEVELS = {
     "all": "ORT_ENABLE_ALL",
 }
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
+TENSORRT_FLAGS = {"fp16_true": "trt_fp16_enable", "int8": "trt_int8_enable"}
+"""Without them TensorRT computes the graph's narrow types in float32."""
 MEMORY: dict[str, str | None] = {
     HOST: None,
     "DnnlExecutionProvider": None,
@@ -73,7 +76,7 @@ class Onnxruntime(Engine):
             signed = provider != HOST or signed_here()
             method = self.options["calibration"]
             exported = quantised(exported, graph, placement, method=method, signed=signed)
-        request = Request(
+        request = SessionRequest(
             path=exported.path,
             provider=provider,
             provider_options=self._provider_options(provider, placement),
@@ -129,20 +132,26 @@ class Onnxruntime(Engine):
         own: dict[str, Any] = {"device_id": placement.device.index or 0} if MEMORY.get(provider) else {}
         if provider == CUDA:
             own["use_tf32"] = int(placement.precision.matmul == "tf32")
+        if provider == TENSORRT:
+            own |= {flag: True for name, flag in TENSORRT_FLAGS.items() if name == placement.precision.name}
         return own | dict(self.options.get("provider_options") or {})
 
-    def _evidence(self, exported: Exported, request: Request, placement: Placement) -> Evidence:
-        """From the graph that is run where products of integers are to be found in it, else from the one given."""
+    def _evidence(self, exported: Exported, request: SessionRequest, placement: Placement) -> Evidence:
+        """From the graph that is run where the host runs integers, else from the one given.
+
+        Providers other than the host's and CUDA's compile that to something of which they tell nothing.
+        """
         if placement.precision.served == "int8" and request.provider == HOST:
             return evidence_of(_as_run(request, placement.folder), fused=True)
-        found = evidence_of(exported.path)
-        if placement.precision.matmul != "tf32":
+        found, asked = evidence_of(exported.path), placement.precision.matmul == "tf32"
+        if request.provider in (HOST, CUDA) and not asked:
             return found
-        detail = f"{found.detail}; {request.provider} was asked for TF32"
-        return Evidence(weights=found.weights, compute=("tf32",), source="asked", detail=detail)
+        compute = ("tf32",) if asked else found.compute
+        detail = f"{found.detail} of the graph that {request.provider} was given{' with TF32' if asked else ''}"
+        return replace(found, compute=compute, source="asked", detail=detail)
 
 
-def _as_run(request: Request, folder: Path) -> Path:
+def _as_run(request: SessionRequest, folder: Path) -> Path:
     """The graph as a session has optimised it: it fuses quantised products, or leaves them in float32."""
     import onnxruntime
 

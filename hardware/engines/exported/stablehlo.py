@@ -17,17 +17,18 @@ from typing import Any, ClassVar
 
 from hardware.engines.base import Engine, UnsupportedGraphError
 from hardware.engines.compiled import Compiled, Made
-from hardware.engines.exported.facts import read_facts, write_facts
 from hardware.engines.exported.host_arrays import to_arrays, to_tensors
-from hardware.engines.exported.program import exported_program, unsupported
-from hardware.engines.exported.stablehlo_types import coverage_of, evidence_of
+from hardware.engines.exported.program import OPERATOR, exported_program, unsupported
+from hardware.engines.exported.stablehlo_text import coverage_of, evidence_of, trimmed
+from hardware.engines.facts import read_facts, write_facts
 from hardware.engines.graph import Graph, Placement, Tensors, keep
 
 BACKENDS = ("llvm-cpu", "vmvx")
 """IREE's back-ends that run on the host; llvm-cpu writes machine code, vmvx is an interpreter."""
 LEVELS = ("O0", "O1", "O2", "O3")
 NAME = "model.vmfb"
-REFUSED = re.compile(r"failed to legalize operation '(?P<node>[^']+)'")
+REFUSED = re.compile(r"error: (?P<reason>.*)\n(?P<line>.*)")
+"""What IREE says, and the line of the module that it says it of."""
 UNKNOWN = re.compile(r'torch\.operator "(?P<node>[^"]+)"')
 
 
@@ -82,7 +83,7 @@ class Stablehlo(Engine):
         target = [f"--iree-llvmcpu-target-cpu={self.target_cpu}"] if self.backend == "llvm-cpu" else []
         try:
             compile_str(
-                text,
+                trimmed(text),
                 input_type="stablehlo",
                 target_backends=[self.backend],
                 output_file=str(folder / NAME),
@@ -92,7 +93,8 @@ class Stablehlo(Engine):
             refused = REFUSED.search(str(error))
             if refused is None:
                 raise
-            raise UnsupportedGraphError("stablehlo", refused["node"], "IREE does not compile it") from error
+            named = OPERATOR.search(refused["line"])
+            raise UnsupportedGraphError("stablehlo", named[0] if named else "IREE", refused["reason"]) from error
         compiled_s = time.perf_counter()
         write_facts(folder, evidence_of(text), coverage_of(text))
         return {"export_s": exported_s - began_s, "compile_s": compiled_s - exported_s}

@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hardware.engines.base import Engine
-from hardware.engines.compiled import Coverage, Made
+from hardware.engines.compiled import Made
+from hardware.engines.generation import GenerationGraph
 from hardware.engines.graph import Graph, Placement
-from hardware.engines.native.network import FLOATING, NativeCompiled, Placed, run_once, waiting_for
+from hardware.engines.native.dynamo import DynamoCompiled, capture, cold, graph_coverage
+from hardware.engines.native.generation import NativeGeneration, run_through
+from hardware.engines.native.network import FLOATING, NativeCompiled, Placed
 
 if TYPE_CHECKING:
     from torch import nn
 
-MODES = ("default", "reduce-overhead", "max-autotune")
 HOST_COMPILERS = ("c++", "g++", "clang++", "cc", "gcc", "clang", "icpx", "cl")
 """Any of these, or what CXX or CC names, compiles what TorchInductor and Triton write in C or C++."""
 
@@ -25,15 +27,19 @@ class Inductor(Engine):
     """TorchInductor."""
 
     trains: ClassVar[bool] = True
+    generates: ClassVar[bool] = True
     precisions: ClassVar[tuple[str, ...]] = FLOATING
     known_options: ClassVar[tuple[str, ...]] = ("mode", "dynamic")
+    modes: ClassVar[tuple[str, ...]] = ("default", "reduce-overhead", "max-autotune")
+    backend: ClassVar[str] = "inductor"
+    """torch.compile's name of it."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
         self.mode = options.get("mode", "default")
         self.dynamic = options.get("dynamic")
-        if self.mode not in MODES:
-            raise ValueError(f"mode={self.mode} is unknown; there are {', '.join(MODES)}")
+        if self.mode not in self.modes:
+            raise ValueError(f"mode={self.mode} is unknown; there are {', '.join(self.modes)}")
         if not (self.dynamic is None or isinstance(self.dynamic, bool)):
             raise ValueError(f"dynamic={self.dynamic} must be true, false or null")
 
@@ -45,36 +51,34 @@ class Inductor(Engine):
         return "it writes C++, and PATH holds no compiler for it; install g++ or clang, or set CXX"
 
     def compile(self, graph: Graph, placement: Placement) -> NativeCompiled:
-        """Compile by a first call, with nothing taken from an earlier process's cache: what it took is time."""
+        """Compile by the first calls, with nothing taken from any cache."""
+        placed = Placed(graph, placement)
+        mode = None if self.mode == "default" else self.mode
+        asked = {"mode": mode, "dynamic": self.dynamic, "backend": self.backend}
+        captured = capture(placed.network, placed, graph.inputs, **asked)
+        # CUDA graphs write every answer to the same place.
+        copies = mode is not None and placement.device.type != "cpu"
+        return DynamoCompiled(placed, captured, placed.evidence(captured.products), copies=copies)
+
+    def compile_generation(self, graph: GenerationGraph, placement: Placement) -> NativeGeneration:
+        """Compile prefill and step, once each, by a first request, with nothing taken from any cache."""
         import torch
         from torch._dynamo.utils import counters
-        from torch._inductor import config
 
-        placed = Placed(graph, placement)
         torch._dynamo.reset()
         counters.clear()
         mode = None if self.mode == "default" else self.mode
-        call = torch.compile(placed.network, mode=mode, dynamic=self.dynamic)
+        # Shapes are fixed: what was compiled for one request serves every other.
+        options: dict[str, Any] = {"mode": mode, "dynamic": bool(self.dynamic)}
+        written = NativeGeneration(
+            graph, placement, Made(compile_s=0.0), compiled=lambda call: torch.compile(call, **options)
+        )
         began_s = time.perf_counter()
-        with config.patch(force_disable_caches=True):
-            compiled = NativeCompiled(placed, call, Made(compile_s=0.0), wait=waiting_for(placement.device))
-            run_once(compiled, graph)
-        compiled.made = Made(compile_s=time.perf_counter() - began_s, coverage=graph_coverage(counters))
-        return compiled
+        with cold():
+            run_through(written, graph)
+        written.made = Made(compile_s=time.perf_counter() - began_s, coverage=graph_coverage(counters))
+        return written
 
     def compile_in_place(self, network: nn.Module) -> None:
         """Compile at the first forward pass, inside warm-up."""
         network.compile(mode=None if self.mode == "default" else self.mode, dynamic=self.dynamic)
-
-
-def graph_coverage(counters: Mapping[str, Mapping[str, int]]) -> Coverage:
-    """What Dynamo captured: pieces, calls captured, and why it broke the graph.
-
-    A call that a graph break left to Python is one that was not taken.
-    """
-    breaks = dict(counters.get("graph_break", {}))
-    stats = counters.get("stats", {})
-    captured, missed = int(stats.get("calls_captured", 0)), sum(breaks.values())
-    fallbacks = {f"graph break {number}": reason for number, reason in enumerate(breaks, 1)}
-    pieces = int(stats.get("unique_graphs", 1)) or 1
-    return Coverage(taken=captured, total=captured + missed, fallbacks=fallbacks, subgraphs=pieces)

@@ -60,8 +60,8 @@ class Magicmind(FromFloat):
 
     def build(self, model: Path, graph: Graph, placement: Placement, target: Path) -> None:
         """Parse, calibrate where integers are asked for, build, serialise."""
-        import magicmind.python.runtime as mm  # type: ignore[import-not-found]
-        import magicmind.python.runtime.parser  # type: ignore[import-not-found] # noqa: F401 -- it becomes mm.parser
+        import magicmind.python.runtime as mm
+        import magicmind.python.runtime.parser  # noqa: F401 -- it becomes mm.parser
 
         network = mm.Network()
         parsed = mm.parser.Parser(mm.ModelKind.kOnnx).parse(network, str(model))
@@ -143,7 +143,7 @@ def _active(placement: Placement) -> Any:
 def _samples(arrays: Sequence[Any]) -> Any:
     """Calibration data of one input, in MagicMind's form."""
     import magicmind.python.runtime as mm
-    from magicmind.python.common.types import get_datatype_by_numpy  # type: ignore[import-not-found]
+    from magicmind.python.common.types import get_datatype_by_numpy
 
     class Samples(mm.CalibDataInterface):  # type: ignore[misc]
         def __init__(self) -> None:

@@ -58,7 +58,7 @@ class Migraphx(FromOnnx):
 
     def build(self, model: Path, graph: Graph, placement: Placement, target: Path) -> None:
         """Parse, compile for the GPU, save."""
-        import migraphx  # type: ignore[import-not-found]
+        import migraphx
 
         try:
             program = migraphx.parse_onnx(str(model))

@@ -18,7 +18,9 @@ def call(command: Sequence[str], target: Path) -> None:
     Raises:
         EngineBuildError: it ended with an error, or wrote nothing; with the end of what it said.
     """
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
+    )
     if done.returncode == 0 and target.exists():
         return
     how = f"ended with {done.returncode}" if done.returncode else f"wrote no {target.name}"

@@ -27,24 +27,30 @@ def causal_attention(  # noqa: PLR0917 - the signature is transformers'
     scaling: float | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Torch's fused attention, each position seeing itself and what came before.
+    """Torch's fused attention, each position seeing itself and what came before, or what a mask lets it see.
 
     Args:
         module: the attention layer; part of transformers' signature.
         query: (batch, heads, length, head size).
         key: (batch, key heads, length, head size); fewer heads than the query's are shared.
         value: as `key`.
-        attention_mask: must be None.
+        attention_mask: None, or of one token that goes on from a cache, bool (1, 1, 1, places): which are written.
         dropout: probability with which a weight is dropped.
         scaling: factor of the products; None for 1/sqrt(head size).
 
     Returns:
         Tensor of shape (batch, length, heads, head size), and None for the weights.
     """
-    assert attention_mask is None, "causal attention takes no mask"
-    grouped = query.shape[1] != key.shape[1]
+    assert attention_mask is None or query.shape[2] == 1, "causal attention takes no mask"
     mixed = scaled_dot_product_attention(
-        query, key, value, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=grouped
+        query,
+        key,
+        value,
+        attn_mask=attention_mask,
+        dropout_p=dropout,
+        is_causal=attention_mask is None,
+        scale=scaling,
+        enable_gqa=query.shape[1] != key.shape[1],
     )
     return mixed.transpose(1, 2).contiguous(), None
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from models.datasets.base import Batch, Datasets
 from models.datasets.language.samples.text_sample import text_sample
@@ -15,11 +18,16 @@ from models.datasets.language.tokens.megatron import megatron_tokens
 from models.datasets.language.tokens.next_token import IGNORED, Sequences
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
+from models.inferable import Tensors
 from models.language.decoders.attention import CAUSAL
-from models.language.decoders.decoder import Decoder, DecoderSizes
+from models.language.decoders.decoder import DecoderSizes
+from models.language.decoders.served_decoder import ServedDecoder
 from models.metrics import Share
 from models.recipe import Recipe
+from models.weights import InitialWeights
 
+BASE = "transformer."
+MASK = re.compile(r".*\.attn\.(masked_)?bias")
 LAYOUT = f"{megatron.LAYOUT} to train on; {lambada.LAYOUT} to evaluate on"
 
 
@@ -34,7 +42,7 @@ class Gpt2Architecture(DecoderSizes):
     """Standard deviation of the initial weights; by sqrt(2 x layers) less for what writes onto the residual stream."""
 
 
-class Gpt2(Decoder):
+class Gpt2(ServedDecoder):
     """GPT-2 with the training case of FlagPerf's `gpt2` (Megatron-LM's 345M model)."""
 
     architecture = Gpt2Architecture
@@ -43,11 +51,15 @@ class Gpt2(Decoder):
         super().__init__(recipe)
         self.metrics = {"lambada_accuracy": Share()}
 
-    def evaluate(self, batch: Batch) -> None:
+    def score(self, outputs: Tensors, batch: Batch) -> None:
         """Share of passages with every token of the last word right, each predicted from the true ones before."""
-        predicted = self.logits(batch).argmax(dim=-1)
+        predicted = outputs[0].argmax(dim=-1)
         right = (predicted == batch["targets"]) | (batch["targets"] == IGNORED)
         self.metrics["lambada_accuracy"].update(right.all(dim=-1))
+
+    def prompt_data(self, spec: DataSpec) -> Dataset[Any]:
+        """Sequences of running text: passages end early and are padded."""
+        return self.datasets(spec).train
 
     def datasets(self, spec: DataSpec) -> Datasets:
         """Next-token sequences to train on, passages with a last word to evaluate on."""
@@ -62,6 +74,14 @@ class Gpt2(Decoder):
             tokens = sample.train
             evaluation = sample_passages(sample.tokenizer, length)
         return Datasets(Sequences(tokens, sequence_length=length, vocabulary=vocabulary), evaluation)
+
+    def initial_weights(self, weights: dict[str, Tensor]) -> InitialWeights:
+        """Hugging Face's GPT-2: its base's names lack their beginning, and older files hold the causal masks.
+
+        It has no rows beyond its vocabulary: `model.architecture.vocabulary_multiple=1` fits it.
+        """
+        plain = {name.removeprefix(BASE): tensor for name, tensor in weights.items() if not MASK.fullmatch(name)}
+        return InitialWeights({name if name == "lm_head.weight" else BASE + name: one for name, one in plain.items()})
 
     def build(self) -> nn.Module:
         """Transformers' GPT-2."""

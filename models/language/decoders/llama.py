@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.language.decoders.attention import CAUSAL
 from models.language.decoders.decoder import DecoderSizes
 from models.language.decoders.text_decoder import TextDecoder
+from models.weights import InitialWeights
 
 ONTO_RESIDUAL = ("o_proj.weight", "down_proj.weight", "down_proj")
 """Ends of the names of what writes onto the residual stream."""
+COMPUTED = "rotary_emb.inv_freq"
+"""Computed, not learned."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -51,6 +54,10 @@ class Llama(TextDecoder):
 
         network: nn.Module = LlamaForCausalLM(LlamaConfig(**self.options()))
         return network
+
+    def initial_weights(self, weights: dict[str, Tensor]) -> InitialWeights:
+        """Hugging Face's names are the network's; older files hold what is computed, too."""
+        return InitialWeights({name: one for name, one in weights.items() if not name.endswith(COMPUTED)})
 
     def options(self) -> dict[str, Any]:
         """What the configurations of transformers' models of this form have in common."""

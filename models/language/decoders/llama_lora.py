@@ -16,7 +16,7 @@ from models.datasets.language.tasks.samsum import first_that_is_there, llama_tok
 from models.datasets.language.tokens.packed import Packed
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
-from models.language.decoders.llama import Llama, LlamaArchitecture
+from models.language.decoders.llama import COMPUTED, Llama, LlamaArchitecture
 from models.metrics import Share
 from models.recipe import Recipe
 from models.weights import InitialWeights
@@ -71,9 +71,7 @@ class LlamaLora(Llama):
     def initial_weights(self, weights: dict[str, Tensor]) -> InitialWeights:
         """Llama 2 in Hugging Face's names under peft's; the updates begin as peft makes them, as nothing."""
         renamed = {
-            BASE + _inside_update(name): tensor
-            for name, tensor in weights.items()
-            if not name.endswith("rotary_emb.inv_freq")  # computed, not learned; older files hold it
+            BASE + _inside_update(name): tensor for name, tensor in weights.items() if not name.endswith(COMPUTED)
         }
         return InitialWeights(renamed, may_lack=("*.lora_A.*", "*.lora_B.*"))
 

@@ -8,22 +8,23 @@ from models.datasets.language.tokens.corpora import find_corpus
 from models.datasets.language.tokens.next_token import Sequences
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
-from models.language.decoders.decoder import Decoder
+from models.inferable import Tensors
+from models.language.decoders.served_decoder import ServedDecoder
 from models.language.loss import sequence_losses
 from models.language.perplexity import Perplexity
 from models.recipe import Recipe
 
 
-class TextDecoder(Decoder):
+class TextDecoder(ServedDecoder):
     """A decoder that reads the corpus its recipe names; a subclass adds its network."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
         self.metrics = {"perplexity": Perplexity()}
 
-    def evaluate(self, batch: Batch) -> None:
+    def score(self, outputs: Tensors, batch: Batch) -> None:
         """Cross entropy of each sequence."""
-        self.metrics["perplexity"].update(sequence_losses(self.logits(batch), batch["targets"]))
+        self.metrics["perplexity"].update(sequence_losses(outputs[0], batch["targets"]))
 
     def datasets(self, spec: DataSpec) -> Datasets:
         """Next-token sequences, of which a part is held out."""

@@ -6,13 +6,12 @@ import statistics
 from typing import Any
 
 from runner.core.events import Name
-from runner.core.statistics import quantile
 from runner.record.names import FIGURES
 from runner.record.run_record import RunRecord, spans_of
 from runner.record.values import GIB, Missing, Value, Values, divide, known
-from runner.results.compute import chip_of, compute
+from runner.results.compute import bandwidth_of, chip_of, compute
 from runner.results.power import memory, power, windows_of
-from runner.results.served.generation import generation
+from runner.results.served.generation import decode_mbu, ended_early, generation, percentiles
 from runner.results.speed import times
 from runner.serving.load.mlperf import read_summary
 from runner.serving.load.requests import Request, read_requests
@@ -28,7 +27,9 @@ def serving(run_record: RunRecord) -> tuple[Values, list[str]]:
     values = _accuracy(run_record) | _numerics(run_record) | _compilation(run_record) | _speed(run_record)
     chip = chip_of(run_record)
     throughput = values["infer/samples_per_second"]
-    values |= compute(run_record, chip, throughput, 1)
+    early = ended_early(run_record, read_requests(run_record.folder))
+    values |= compute(run_record, chip, early or throughput, 1)
+    values["generation/decode_mbu"] = decode_mbu(run_record, bandwidth_of(chip))
     energy, notes = power(run_record)
     # Of the window alone: the reference and the compiler have memory of their own.
     held = memory(run_record, windows_of(spans_of(run_record)))
@@ -83,8 +84,9 @@ def _numerics(run_record: RunRecord) -> Values:
     """Of several outputs the worst."""
     told = run_record.last(Name.NUMERICS)
     names = [name for name in FIGURES if name.startswith("numerics/")]
-    if told is None:
-        return dict.fromkeys(names, Missing("the run ended before its outputs were compared"))
+    if told is None or "reason" in told:
+        reason = (told or {}).get("reason", "the run ended before its outputs were compared")
+        return dict.fromkeys(names, Missing(reason))
     outputs = list(told["outputs"].values())
     broken = any(one["not_finite"] for one in outputs)
     nothing = Missing("an output is not finite") if broken else Missing("no output can be compared in this way")
@@ -123,6 +125,7 @@ def _speed(run_record: RunRecord) -> Values:
     own = [segment["own_s"] for segment in segments]
     values: Values = {
         "infer/samples_per_second": divide(float(sum(segment["samples"] for segment in segments)), seconds),
+        "infer/input_tokens_per_second": _input_tokens(requests, seconds),
         "infer/requests": float(len(requests)),
         "run/window_s": seconds,
         "overhead/fraction": Missing("requests overlap: what lies between them is not the harness's alone")
@@ -138,6 +141,13 @@ def _speed(run_record: RunRecord) -> Values:
     )
 
 
+def _input_tokens(requests: list[Request], seconds: float) -> Value:
+    counts = [one.input_tokens for one in requests if one.input_tokens is not None]
+    if len(counts) < len(requests):
+        return Missing("the inputs are not tokens")
+    return divide(float(sum(counts)), seconds)
+
+
 def _core(run_record: RunRecord) -> Values:
     size = run_record.case.model.inference.batch_size
     found = (event.value for event in run_record.all(Name.POINT))
@@ -150,16 +160,6 @@ def _latencies(requests: list[Request]) -> Values:
     latencies = [one.latency_s for one in requests]
     values: Values = {"infer/latency_mean_ms": 1e3 * statistics.fmean(latencies)}
     return values | percentiles("infer/latency", latencies, PERCENTILES, "requests")
-
-
-def percentiles(begin: str, seconds: list[float], wanted: tuple[tuple[str, float], ...], what: str) -> Values:
-    """`<begin>_<p>_ms` of each; null with the reason where there are too few."""
-    values: Values = {}
-    for name, fraction in wanted:
-        value = quantile(seconds, fraction)
-        few = f"the window has {len(seconds)} {what}; {name} needs {round(1 / (1 - fraction))}"
-        values[f"{begin}_{name}_ms"] = Missing(few) if value is None else 1e3 * value
-    return values
 
 
 def _rates(run_record: RunRecord, requests: list[Request], seconds: float) -> Values:
@@ -180,9 +180,7 @@ def _rates(run_record: RunRecord, requests: list[Request], seconds: float) -> Va
 
 def _good(one: Request, limits: dict[str, float]) -> bool:
     """Whether a request keeps to every limit; one that cannot be held to a limit does not."""
-    found: dict[str, float | None] = {"latency_ms": 1e3 * one.latency_s, "ttft_ms": None, "tpot_ms": None}
-    if one.first_token_s is not None:
-        found["ttft_ms"] = 1e3 * (one.first_token_s - one.arrived_s)
-        further = (one.tokens or 0) // one.samples - 1
-        found["tpot_ms"] = 1e3 * (one.ended_s - one.first_token_s) / further if further > 0 else 0.0
-    return all((value := found[name]) is not None and value <= limit for name, limit in limits.items())
+    found = {"latency_ms": one.latency_s, "ttft_ms": one.ttft_s, "tpot_ms": one.tpot_s}
+    if one.steps == 1:
+        found["tpot_ms"] = 0.0  # there is no further token to be late
+    return all((value := found[name]) is not None and 1e3 * value <= limit for name, limit in limits.items())

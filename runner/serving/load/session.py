@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from runner.core.events import Name
 from runner.measure.context import Context
@@ -36,6 +37,11 @@ class Stretch:
     def samples(self) -> int:
         """Of all requests, each of which was answered between the edges."""
         return sum(one.samples for one in self.requests)
+
+    def total(self, name: Literal["tokens", "input_tokens"]) -> int | None:
+        """Tokens of all requests; None where one has none."""
+        counts = [getattr(one, name) for one in self.requests]
+        return None if None in counts else sum(counts)
 
 
 class ServingSession:
@@ -99,12 +105,10 @@ class ServingSession:
         return Stretch(begin_s=begin_s, end_s=end_s, requests=requests)
 
     def _tell(self, segment: int, stretch: Stretch, *, own_s: float | None) -> None:
-        tokens = [one.tokens for one in stretch.requests if one.tokens is not None]
-        known = len(tokens) == len(stretch.requests)
         self._write("window", stretch)
         append_requests(self._context.folder, segment, stretch.requests)
         edges = {"segment": segment, "begin_s": stretch.begin_s, "end_s": stretch.end_s}
-        counts = {"samples": stretch.samples, "tokens": sum(tokens) if known else None}
+        counts = {"samples": stretch.samples, "tokens": stretch.total("tokens")}
         times = {"seconds": stretch.seconds, "core_s": None, "own_s": own_s}
         self._context.events.emit(Name.SEGMENT_END, {**edges, "steps": len(stretch.requests), **counts, **times})
 

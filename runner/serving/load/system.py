@@ -17,6 +17,8 @@ class System(ABC):
 
     samples: int
     """Of one request."""
+    input_tokens: Sequence[int] | None = None
+    """Of each of the requests' inputs, which are taken in turn, without padding; None: the inputs are not tokens."""
 
     @abstractmethod
     def answer(self, number: int, arrived_s: float | None = None) -> Request:
@@ -27,6 +29,10 @@ class System(ABC):
             arrived_s: when it was due, in monotonic seconds; None: now.
         """
 
+    def tokens_of(self, number: int) -> int | None:
+        """Input tokens of a request."""
+        return None if self.input_tokens is None else self.input_tokens[number % len(self.input_tokens)]
+
     def synchronize(self) -> None:  # noqa: B027 -- most answer in full
         """Wait until everything that was submitted is done."""
 
@@ -34,16 +40,23 @@ class System(ABC):
 class ForwardSystem(System):
     """One forward pass answers a request."""
 
-    def __init__(self, compiled: Compiled, inputs: Sequence[Tensors], samples: int) -> None:
+    def __init__(
+        self,
+        compiled: Compiled,
+        inputs: Sequence[Tensors],
+        samples: int,
+        input_tokens: Sequence[int] | None = None,
+    ) -> None:
         self._compiled, self._inputs, self.samples = compiled, inputs, samples
+        self.input_tokens = input_tokens
 
     def answer(self, number: int, arrived_s: float | None = None) -> Request:
         """Copy in, run, copy out."""
         begun_s = time.monotonic()
         self._compiled.complete(self._inputs[number % len(self._inputs)])
         ended_s = time.monotonic()
-        due_s = begun_s if arrived_s is None else arrived_s
-        return Request(number=number, arrived_s=due_s, begun_s=begun_s, ended_s=ended_s, samples=self.samples)
+        times = {"arrived_s": begun_s if arrived_s is None else arrived_s, "begun_s": begun_s, "ended_s": ended_s}
+        return Request(number=number, **times, samples=self.samples, input_tokens=self.tokens_of(number))
 
     def synchronize(self) -> None:
         """Wait for the engine."""

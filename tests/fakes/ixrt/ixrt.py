@@ -1,7 +1,8 @@
-"""IxRT's Python interface, as far as ixrtexec and its samples use it, on the host: bindings are the host's addresses."""
+"""IxRT's Python interface, as far as ixrtexec and its samples use it, on the host: bindings are its addresses."""
 
 import ctypes
 import enum
+from pathlib import Path
 
 import numpy as np
 from narrowed_graph import narrowed, ran
@@ -73,8 +74,7 @@ class OnnxParser:
         self.network = network
 
     def parse_from_file(self, path):
-        with open(path, "rb") as file:
-            self.network.model = file.read()
+        self.network.model = Path(path).read_bytes()
         return failure != "parse"
 
 

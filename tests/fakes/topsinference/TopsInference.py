@@ -1,10 +1,12 @@
 """TopsInference's Python interface, as far as FlagPerf and its samples use it, on the host."""
 
+from pathlib import Path
+
 from narrowed_graph import narrowed, ran
 from vendor_graphs import HostGraph
 
 ONNX_MODEL = "onnx"
-DT_FLOAT32, DT_FLOAT16, DT_INT64, DT_INT32, DT_INT8, DT_UINT8, DT_BOOL = "f32 f16 s64 s32 s8 u8 pred".split()
+DT_FLOAT32, DT_FLOAT16, DT_INT64, DT_INT32, DT_INT8, DT_UINT8, DT_BOOL = "f32", "f16", "s64", "s32", "s8", "u8", "pred"
 KDEFAULT, KFP16, KFP16_MIX = 0, 1, 2
 
 calls = []
@@ -47,8 +49,7 @@ class Parser:
         calls.append(("read", self.given))
         if failure:
             raise RuntimeError(failure)
-        with open(path, "rb") as file:
-            return file.read()
+        return Path(path).read_bytes()
 
 
 class Optimizer:
@@ -79,8 +80,7 @@ class Engine:
         self.network, self.graph = network, HostGraph(network)
 
     def save_executable(self, path):
-        with open(path, "wb") as file:
-            file.write(self.network)
+        Path(path).write_bytes(self.network)
 
     def runV2(self, inputs, py_stream=None):
         return Future(ran(self.graph, inputs), py_stream)
@@ -91,5 +91,4 @@ create_parser, create_optimizer = Parser, Optimizer
 
 def load(path):
     calls.append(("load",))
-    with open(path, "rb") as file:
-        return Engine(file.read())
+    return Engine(Path(path).read_bytes())

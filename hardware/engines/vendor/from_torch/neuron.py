@@ -62,7 +62,7 @@ class Neuron(Engine):
             FileNotFoundError: `engine_path` names no file.
         """
         import torch
-        import torch_neuronx  # type: ignore[import-not-found] # noqa: F401 -- it registers what traced networks call
+        import torch_neuronx  # noqa: F401 -- it registers what traced networks call
 
         require_precision(self, placement.precision)
         existing = self.options.get(EXISTING)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import poprt
 
 
@@ -12,5 +14,4 @@ class Compiler:
     @staticmethod
     def compile_and_export(model, outputs, path, options):
         poprt.calls.append(("compile", outputs, options.ipu_version, options.partials_type, options.num_io_tiles))
-        with open(path, "wb") as file:
-            file.write(model)
+        Path(path).write_bytes(model)

@@ -1,6 +1,6 @@
 import onnx
-import poprt
 
+import poprt
 from hardware.engines.vendor.typed_onnx import cast_all
 
 

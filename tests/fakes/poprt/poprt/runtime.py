@@ -1,5 +1,6 @@
-import poprt
 from vendor_graphs import HostGraph
+
+import poprt
 
 
 class DeviceManager:

@@ -1,5 +1,6 @@
-import sparse_compile
 from narrowed_graph import narrowed
+
+import sparse_compile
 
 
 class Network:

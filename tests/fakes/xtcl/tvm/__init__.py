@@ -2,7 +2,9 @@
 
 from types import SimpleNamespace
 
-from . import contrib, relay, runtime
+from . import contrib as contrib
+from . import relay as relay
+from . import runtime as runtime
 
 calls = []
 failure = None

@@ -1,8 +1,9 @@
 import os
 from types import SimpleNamespace
 
-import tvm
 from narrowed_graph import narrowed
+
+import tvm
 
 SWITCHES = ("XTCL_USE_FP16", "XTCL_QUANTIZE_WEIGHT", "XTCL_USE_NEW_ALTER_PASS")
 

@@ -1,6 +1,7 @@
-import tvm
 from narrowed_graph import ran
 from vendor_graphs import HostGraph
+
+import tvm
 
 
 class Machine:

@@ -34,7 +34,7 @@ def test_without_its_package_it_says_so() -> None:
     [("fp32", [], 110, 999), ("fp16", ["FP16"], 50, 90), ("bf16", ["BF16"], 35, 70)],
 )
 def test_what_is_asked_for_is_computed(
-    precision: str, flags: list[str], least: float, most: float, tmp_path: Path, ixrt: ModuleType
+    *, precision: str, flags: list[str], least: float, most: float, tmp_path: Path, ixrt: ModuleType
 ) -> None:
     """No TF32 in any, though the builder begins with it."""
     graph, placement = tokens_graph(), placement_for(tokens_graph(), tmp_path, precision)

@@ -33,7 +33,7 @@ def test_without_its_package_it_says_so() -> None:
     [("fp32", "fp32", torch.float32, 110, 999), ("fp16_true", "fp16", torch.float16, 45, 90)],
 )
 def test_what_is_asked_for_is_computed(
-    precision: str, asked: str, kind: torch.dtype, least: float, most: float, tmp_path: Path, fake: ModuleType
+    *, precision: str, asked: str, kind: torch.dtype, least: float, most: float, tmp_path: Path, fake: ModuleType
 ) -> None:
     graph, placement = tokens_graph(), placement_for(tokens_graph(), tmp_path, precision)
     compiled = Poprt({}).compile(graph, placement)

@@ -49,6 +49,7 @@ def test_what_is_missing_is_named(options: dict[str, Any]) -> None:
     ],
 )
 def test_what_is_asked_for_is_computed(
+    *,
     precision: str,
     mixed: bool,
     asked: str,

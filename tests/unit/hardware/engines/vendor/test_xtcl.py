@@ -47,6 +47,7 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_what_is_asked_for_is_computed(
+    *,
     executor: str,
     precision: str,
     switches: tuple[str, ...],

@@ -29,7 +29,7 @@ def test_without_its_package_it_says_so() -> None:
 
 @pytest.mark.parametrize(("precision", "flag", "least", "most"), [("fp32", 0, 110, 999), ("fp16", 2, 50, 90)])
 def test_what_is_asked_for_is_computed(
-    precision: str, flag: int, least: float, most: float, tmp_path: Path, tops: ModuleType
+    *, precision: str, flag: int, least: float, most: float, tmp_path: Path, tops: ModuleType
 ) -> None:
     graph, placement = tokens_graph(), placement_for(tokens_graph(), tmp_path, precision)
     compiled = Zxrt({}).compile(graph, placement)

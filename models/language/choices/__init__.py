@@ -1,0 +1,1 @@
+"""Decoders that are only served: they choose one of several answers."""
