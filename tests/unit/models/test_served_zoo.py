@@ -18,11 +18,13 @@ from models.inferable import Inferable
 
 FORWARD = [model for model in SERVED if recipe(model).inference.generation is None]
 """Those that one forward pass answers."""
+SCORED = 4
+"""Rows; among them the sample's clicks have both outcomes."""
 
 
 def asked(model: Inferable, rows: int) -> tuple[Tensor, ...]:
     torch.manual_seed(1)
-    return model.inputs(model.synthetic_batch(rows))
+    return model.inputs(model.served_batch(rows))
 
 
 @torch.inference_mode()
@@ -73,9 +75,9 @@ def test_the_answer_depends_on_every_input(model: str) -> None:
 def test_the_sample_is_like_the_synthetic_data_and_is_scored(model: str) -> None:
     served = built_to_serve(model)
     data: Any = served.evaluation_data(sample_spec())
-    batch = served.collate([data[index] for index in range(2)])
+    batch = served.collate([data[index] for index in range(SCORED)])
     inputs = served.inputs(batch)
-    shapes = [(one.dtype, one.shape) for one in asked(served, 2)]
+    shapes = [(one.dtype, one.shape) for one in asked(served, SCORED)]
     assert [(one.dtype, one.shape) for one in inputs] == shapes
     assert served.count(batch).samples > 0
     metric = recipe(model).inference.metric

@@ -158,7 +158,11 @@ class Context:
         shapes = [self.graph.shape(one.name) for one in self.graph.inputs]
         return [
             Tensor(shape, np.dtype("int32") if str(kind) == "int64" else kind)
+<<<<<<< HEAD
             for shape, kind in zip(shapes, types, strict=True)
+=======
+            for shape, kind in zip(shapes, types, strict=False)
+>>>>>>> main
         ]
 
     def enqueue(self, inputs, outputs, queue):
