@@ -7,6 +7,7 @@ import ctypes
 import functools
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -118,6 +119,15 @@ def signal_to_noise_db(graph: Graph, compiled: Compiled) -> float:
     noise = [((ours.double() - theirs) ** 2).sum() for ours, theirs in zip(found, exact, strict=True)]
     power = [(theirs**2).sum() for theirs in exact]
     return min(float(10 * torch.log10(one / two)) for one, two in zip(power, noise, strict=True))
+
+
+def mixed_up(graph: Graph, compiled: Compiled, threads: int = 4) -> int:
+    """How many of several requests at once are not answered as each is alone."""
+    requests = others(graph, 3 * threads)
+    alone = [compiled.complete(inputs) for inputs in requests]
+    with ThreadPoolExecutor(threads) as pool:
+        together = list(pool.map(compiled.complete, requests))
+    return sum(not torch.equal(one[0], two[0]) for one, two in zip(alone, together, strict=True))
 
 
 class HostGraph:

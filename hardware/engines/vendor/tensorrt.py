@@ -141,8 +141,8 @@ class TensorrtPlan(OnDevice):
         self._engine, self._context = engine, engine.create_execution_context()
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
-    def run(self, placed: Tensors) -> Tensors:
-        """Submit the engine, in order with the current stream."""
+    def submit(self, placed: Tensors) -> Tensors:
+        """Start the engine, in order with the current stream."""
         import torch
 
         current = torch.cuda.current_stream(self._device)

@@ -4,6 +4,7 @@ A precision mode narrows the weights; integers need a calibrated configuration. 
 """
 
 import json
+import threading
 from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,12 +109,12 @@ class Device:
 
 class Queue:
     def __init__(self):
-        self.waiting = []
+        self.waiting, self.lock = [], threading.Lock()
 
     def sync(self):
-        for work in self.waiting:
-            work()
-        self.waiting.clear()
+        with self.lock:
+            while self.waiting:
+                self.waiting.pop(0)()
         return Status.OK()
 
 
@@ -158,11 +159,7 @@ class Context:
         shapes = [self.graph.shape(one.name) for one in self.graph.inputs]
         return [
             Tensor(shape, np.dtype("int32") if str(kind) == "int64" else kind)
-<<<<<<< HEAD
             for shape, kind in zip(shapes, types, strict=True)
-=======
-            for shape, kind in zip(shapes, types, strict=False)
->>>>>>> main
         ]
 
     def enqueue(self, inputs, outputs, queue):
