@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 from vendor_graphs import FakeModule
+from torch import nn
 
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

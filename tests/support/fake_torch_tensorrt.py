@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from vendor_graphs import FakeModule
 from torch import nn
 from torch.fx.passes.split_module import split_module
-from vendor_graphs import FakeModule
 
 
 class FakeTorchTensorrt(FakeModule):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from hardware.engines.base import UnsupportedGraphError
 from hardware.engines.graph import Graph
 
 if TYPE_CHECKING:
+    from torch import nn
     from torch.export import ExportedProgram
 
 OPERATOR = re.compile(r"\b(?:aten|prims|torchvision|stablehlo|quantized_decomposed)(?:\.|::)\w+(?:\.\w+)*")
@@ -16,7 +18,7 @@ OPERATOR = re.compile(r"\b(?:aten|prims|torchvision|stablehlo|quantized_decompos
 
 
 def exported_program(graph: Graph, engine: str) -> ExportedProgram:
-    """The graph for the shapes of its inputs, which are taken contiguous.
+    """The graph for the shapes of its inputs; they and the weights are taken contiguous, as ExecuTorch needs them.
 
     Raises:
         UnsupportedGraphError: what the network does depends on the values of its inputs.
@@ -30,9 +32,18 @@ def exported_program(graph: Graph, engine: str) -> ExportedProgram:
     inputs = tuple(one.contiguous() for one in graph.inputs)
     try:
         with torch.no_grad():
-            return torch.export.export(graph.network, inputs, strict=False)
+            return torch.export.export(_contiguous(graph.network), inputs, strict=False)
     except (TorchDynamoException, *data_dependent) as error:
         raise unsupported(engine, error) from error
+
+
+def _contiguous(network: nn.Module) -> nn.Module:
+    """The network, or a copy of one whose weights lie channels last."""
+    import torch
+
+    if all(one.is_contiguous() for one in network.parameters()):
+        return network
+    return copy.deepcopy(network).to(memory_format=torch.contiguous_format)
 
 
 def unsupported(engine: str, error: BaseException) -> UnsupportedGraphError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from hardware.engines.exported.onnx_session import BoundSession, OnnxSession, Request
+from hardware.engines.exported.onnx_session import BoundSession, OnnxSession, SessionRequest
 from hardware.engines.exported.onnx_types import evidence_of
 from hardware.engines.exported.onnxruntime import LEVELS, MEMORY, Onnxruntime
 from hardware.engines.graph import Graph, Placement
@@ -36,7 +36,7 @@ class OnnxProvider(Onnxruntime):
             raise ValueError(f"provider_options: {', '.join(sorted(taken))} follows from precision=")
         provider = self.provider()
         exported = typed_onnx(graph, placement)
-        request = Request(
+        request = SessionRequest(
             path=exported.path,
             provider=provider,
             provider_options=self.own_options(placement) | given,

@@ -49,7 +49,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def with_facts(path: Path, shape: list[int]) -> None:
     evidence = {"weights": ["float32"], "compute": ["float32"], "source": "graph", "detail": "read"}
-    path.with_suffix(".json").write_text(json.dumps({"evidence": evidence, "inputs": [["torch.float32", shape]]}))
+    path.with_suffix(".json").write_text(
+        json.dumps({"evidence": evidence, "inputs": [["torch.float32", shape, [8, 1]]]})
+    )
 
 
 def test_a_package_that_is_given_is_loaded_and_never_compiled(package: Path) -> None:
@@ -67,6 +69,16 @@ def test_a_package_for_other_inputs_is_refused(package: Path) -> None:
     with_facts(package, [4, 8])
     with pytest.raises(ValueError, match=r"compiled for inputs .*\[4, 8\].*these are .*\[2, 8\]"):
         AotInductor({"engine_path": str(package)}).compile(linear(), placement(package.parent, "fp32"))
+
+
+def test_a_request_of_another_shape_is_refused(package: Path) -> None:
+    """AOTInductor itself answers one of another batch size, and wrongly."""
+    compiled = AotInductor({"engine_path": str(package)}).compile(linear(), placement(package.parent, "fp32"))
+    with pytest.raises(ValueError, match=r"takes .*\[2, 8\], \[8, 1\].*not .*\[3, 8\]"):
+        compiled.complete((torch.randn(3, 8),))
+    turned = torch.randn(8, 2).T
+    assert turned.stride() == (1, 2)
+    assert torch.equal(compiled.complete((turned,))[0], 2 * turned), "strides are laid out anew"
 
 
 def test_of_a_package_of_somebody_elses_nothing_is_known(package: Path) -> None:
@@ -118,7 +130,8 @@ def test_a_torch_without_packages_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert AotInductor({}).unavailable_reason() is None
 
 
-def test_nothing_is_trained_with_it() -> None:
+def test_it_neither_trains_nor_writes_by_another_engines_means() -> None:
+    assert not AotInductor.trains and not AotInductor.generates
     with pytest.raises(NotImplementedError, match="served, not trained"):
         AotInductor({}).compile_in_place(torch.nn.Linear(1, 1))
 

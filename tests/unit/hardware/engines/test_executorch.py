@@ -24,6 +24,7 @@ from exported_samples import (
 from hardware.engines.base import UnsupportedGraphError
 from hardware.engines.compiled import Coverage
 from hardware.engines.exported.executorch import Executorch
+from hardware.engines.exported.program import exported_program
 from hardware.engines.facts import read_facts, write_facts
 from hardware.precision.evidence import Evidence, check_evidence
 
@@ -84,12 +85,25 @@ def test_int8_is_quantised_by_calibration(kind: Any, detail: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("network", "node"), [(SingularValues(), r"aten\._linalg_svd"), (ValueDependent(), "GuardOnDataDependent")]
+    ("network", "node"),
+    [
+        pytest.param(SingularValues(), r"aten\._linalg_svd", marks=pytest.mark.heavy),
+        (ValueDependent(), "GuardOnDataDependent"),
+    ],
 )
 def test_a_network_that_cannot_be_lowered_is_named(network: Any, node: str, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedGraphError, match=f"executorch cannot take the network: {node}"):
         Executorch({}).compile(graph_of(network, (torch.ones(4, 4),)), placed(tmp_path))
     assert not (tmp_path / "pte").exists()
+
+
+def test_channels_last_is_captured_contiguous() -> None:
+    graph = sample(ConvolutionSample)
+    network, image = (one.to(memory_format=torch.channels_last) for one in (graph.network, *graph.inputs))
+    program = exported_program(graph_of(network, (image,)), "executorch")
+    assert all(one.is_contiguous() for one in (*program.state_dict.values(), *program.example_inputs[0]))
+    assert not image.is_contiguous() and not network.first.weight.is_contiguous(), "the graph's own stay as they are"
+    assert snr_db(program.module()(image)[0], reference(graph)) > 100
 
 
 def test_facts_come_back_as_they_were_kept(tmp_path: Path) -> None:
