@@ -44,7 +44,7 @@ class ConformerArchitecture:
             raise ValueError(f"model.architecture: height and length must be multiples of {FOLD}, kernel odd")
 
 
-class Noise(Dataset[tuple[Tensor, Tensor]]):
+class PaddedNoise(Dataset[tuple[Tensor, Tensor]]):
     """Random inputs of random lengths, each from its own number; there is nothing to be recognised in them."""
 
     def __init__(self, sizes: ConformerArchitecture) -> None:
@@ -89,7 +89,7 @@ class Conformer(Inferable):
 
     def evaluation_data(self, spec: DataSpec) -> Dataset[Any]:
         """Noise with padding, to compare outputs on."""
-        return Noise(self.sizes)
+        return PaddedNoise(self.sizes)
 
     def collate(self, examples: list[Any]) -> Batch:
         """`src` float32 (batch, channels, height, length), `src_pad_mask` bool (batch, length / 4)."""
