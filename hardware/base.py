@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from hardware.spec import PrecisionSpec, VendorSpec
 
@@ -101,6 +101,9 @@ def unknown_condition(reason: str) -> DeviceCondition:
 
 class Device(ABC):
     """One vendor's devices, as far as one process uses them."""
+
+    runs_torch: ClassVar[bool] = True
+    """Whether PyTorch computes on them; where an inference engine alone does, `torch_device` is the host."""
 
     def __init__(self, spec: VendorSpec) -> None:
         self.spec = spec

@@ -22,10 +22,15 @@ RANDOM = "random"
 PICKLED = (".pth", ".pt", ".bin", ".ckpt")
 EXPECTED = (
     "a .safetensors, .pth, .pt, .bin, .ckpt or .npz file, or a folder that holds model.safetensors or "
-    "pytorch_model.bin, or the run folder of a task=converge"
+    "pytorch_model.bin, a folder of diffusers, or the run folder of a task=converge"
 )
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-SINGLE = ("model.safetensors", "pytorch_model.bin")
+SINGLE = (
+    *("model.safetensors", "pytorch_model.bin"),
+    *("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
+)
+PIPELINE, PARTS = "model_index.json", ("text_encoder", "unet", "vae")
+"""What makes a folder a pipeline of diffusers, and the folders in it that are read."""
 WRAPPERS = ("state_dict", "model", "model_state_dict", "module")
 """Keys under which training programs keep the weights beside their own state."""
 OF_RUNS = (Path("checkpoints") / "reached.ckpt", Path("checkpoints") / "last.ckpt")
@@ -44,7 +49,7 @@ class InitialWeights(NamedTuple):
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Every tensor of a checkpoint by its name, on the host.
+    """Every tensor of a checkpoint by its name, on the host; of a pipeline's parts, their folder's name comes first.
 
     Raises:
         DataError: there is no such file, it is of another kind, or it is damaged; names it.
@@ -52,6 +57,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not path.exists():
         raise DataError("model.weights does not exist", where=path, expected=EXPECTED)
     weights: dict[str, Tensor] = {}
+    if (path / PIPELINE).is_file():
+        for name in PARTS:
+            weights |= {f"{name}.{key}": one for key, one in read_weights(path / name).items()}
+        return weights
     for part in _parts(path):
         weights |= _read_file(part)
     return weights

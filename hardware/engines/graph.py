@@ -44,6 +44,24 @@ class Placement:
     """The device's name, as its driver tells it."""
 
 
+def calibration_batches(graph: Graph, placement: Placement) -> list[Tensors]:
+    """The placement's calibration rows in batches of the graph's size, which may be another than theirs.
+
+    Rows that fill no batch are left out; where there are fewer than one batch holds, they repeat within it.
+
+    Raises:
+        ValueError: there are none.
+    """
+    import torch
+
+    if not placement.calibration:
+        raise ValueError("ranges of integers are chosen by calibration batches, and there are none")
+    size = len(graph.inputs[0])
+    columns = [torch.cat(parts) for parts in zip(*placement.calibration, strict=True)]
+    rows = torch.arange(max(size, len(columns[0]) // size * size)) % len(columns[0])
+    return [tuple(column[some] for column in columns) for some in rows.split(size)]
+
+
 def keep(path: Path, make: Callable[[Path], None]) -> bool:
     """Have `make` write `path`, unless an earlier run has; returns whether it was made now.
 

@@ -1,4 +1,7 @@
-"""Chips that PyTorch cannot reach: everything runs through the vendor's inference engine, which compiles models."""
+"""Chips that PyTorch cannot reach: everything runs through the vendor's inference engine, which compiles models.
+
+Inputs and outputs lie on the host, where the engine takes and leaves them; its own calls copy and wait.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from hardware.base import Device, DeviceEvent, DeviceIdentity, HardwareUnavailableError, MemoryPeaks
 from hardware.bus.nodes import existing, node_number
 from hardware.bus.pci import pci_address_of_node
+from hardware.precision.float32 import require_mode
 from hardware.spec import PrecisionSpec
-from hardware.stacks.host import seed_host
+from hardware.stacks.host import HostEvent, seed_host
 
 if TYPE_CHECKING:
     import torch
 
 
 class EngineDevice(Device):
-    """A vendor whose chips take compiled models only: they are found and named here, never handed to PyTorch."""
+    """A vendor whose chips take compiled models only: found and named here for its engine, never trained on."""
 
+    runs_torch: ClassVar[bool] = False
     nodes: ClassVar[tuple[str, ...]] = ()
     """Glob patterns of what the driver makes; empty where no public source names it."""
     packages: ClassVar[tuple[str, ...]] = ()
@@ -50,14 +55,13 @@ class EngineDevice(Device):
         return existing(self.nodes, self.device_root)
 
     def connect(self) -> None:
-        """Refuse: there is nothing of PyTorch to connect to.
+        """See that everything is here; the engine takes the device when it compiles or loads a model.
 
         Raises:
-            HardwareUnavailableError: always; what is missing first.
+            HardwareUnavailableError: says what is missing.
         """
         if reason := self.unavailable_reason():
             raise HardwareUnavailableError(f"{self.spec.title}: {reason}. {self.spec.install}")
-        self._refuse()
 
     def _refuse(self) -> NoReturn:
         raise HardwareUnavailableError(
@@ -77,20 +81,30 @@ class EngineDevice(Device):
         return len(self.identities())
 
     def torch_device(self, index: int) -> torch.device:
-        """None; refuses."""
-        self._refuse()
+        """The host: inputs and outputs lie there."""
+        import torch
+
+        return torch.device("cpu")
 
     def synchronize(self) -> None:
-        """Refuse: the engine's own calls wait."""
-        self._refuse()
+        """Nothing to wait for here: the engine's own calls wait."""
 
     def event(self) -> DeviceEvent:
-        """None; refuses."""
-        self._refuse()
+        """A mark on the host's clock."""
+        return HostEvent()
 
     def elapsed_s(self, start: DeviceEvent, end: DeviceEvent) -> float:
-        """None; refuses."""
-        self._refuse()
+        """Seconds between two marks of the host's clock."""
+        assert isinstance(start, HostEvent) and isinstance(end, HostEvent)
+        return start.seconds_until(end)
+
+    def times_on_device(self) -> bool:
+        """No: the engine gives no marks of the device's own work."""
+        return False
+
+    def pins_memory(self) -> bool:
+        """No: the engine copies."""
+        return False
 
     def memory_peaks(self) -> MemoryPeaks:
         """None: the engine's memory is not torch's."""
@@ -109,8 +123,12 @@ class EngineDevice(Device):
         self._refuse()
 
     def set_matmul(self, mode: str) -> None:
-        """Refuse: the engine decides when it compiles."""
-        self._refuse()
+        """Take any mode: the engine is asked for it when it compiles, and its evidence says what it does.
+
+        Raises:
+            PrecisionUnsupportedError: there is no such mode.
+        """
+        require_mode(mode)
 
     def identities(self) -> list[DeviceIdentity]:
         """One per device node, by number; without known nodes the engine's first device, once its stack is here.

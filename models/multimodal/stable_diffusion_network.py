@@ -62,7 +62,7 @@ class StableDiffusionNetwork(nn.Module):
 
     def __init__(self, sizes: StableDiffusionArchitecture) -> None:
         super().__init__()
-        self.text_encoder = _text_encoder(sizes.text).requires_grad_(False)
+        self.text_encoder = text_encoder(sizes.text).requires_grad_(False)
         self.unet = _unet(sizes)
 
     def forward(self, noisy: Tensor, timesteps: Tensor, tokens: Tensor) -> Tensor:
@@ -80,8 +80,8 @@ class StableDiffusionNetwork(nn.Module):
         return predicted
 
 
-def _text_encoder(sizes: TextArchitecture) -> nn.Module:
-    """OpenCLIP's text encoder, its final norm after the last of `layers`."""
+def text_encoder(sizes: TextArchitecture, *, activation: str = "gelu") -> nn.Module:
+    """CLIP's text encoder, its final norm after the last of `layers`; OpenAI's activation is `quick_gelu`."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
     config = CLIPTextConfig(
@@ -91,7 +91,7 @@ def _text_encoder(sizes: TextArchitecture) -> nn.Module:
         num_hidden_layers=sizes.layers,
         num_attention_heads=sizes.heads,
         intermediate_size=sizes.intermediate,
-        hidden_act="gelu",
+        hidden_act=activation,
         bos_token_id=sizes.vocabulary - 2,
         eos_token_id=sizes.vocabulary - 1,
         attn_implementation=CAUSAL,

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from models.training import STRICT
 
@@ -100,8 +101,27 @@ class DlrmNetwork(nn.Module):
         """
         parts = torch.split(ids, self.lookups, dim=1)
         pooled = [table(part) for table, part in zip(self.tables, parts, strict=True)]
+        return self.crossed(dense, pooled)
+
+    def crossed(self, dense: Tensor, pooled: list[Tensor]) -> Tensor:
+        """Logits (batch,) of the dense features and what was looked up, a (batch, dimension) of each table."""
         logits: Tensor = self.top(self.cross(torch.cat([self.bottom(dense), *pooled], dim=1)))
         return logits.squeeze(1)
+
+
+class ServedDlrm(nn.Module):
+    """The same network for engines: lookups are gathers and sums, for exported bags become loops over the rows."""
+
+    def __init__(self, network: DlrmNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, dense: Tensor, ids: Tensor) -> tuple[Tensor]:
+        """Logits (batch,)."""
+        parts = torch.split(ids, self.network.lookups, dim=1)
+        tables = zip(parts, self.network.tables, strict=True)
+        pooled = [embedding(part, cast("Tensor", table.weight)).sum(dim=1) for part, table in tables]
+        return (self.network.crossed(dense, pooled),)
 
 
 def _mlp(sizes: Sequence[int]) -> nn.Sequential:

@@ -20,7 +20,7 @@ from runner.config.complete import check_sections
 from runner.config.data_checks import check_data
 from runner.config.division import Division
 from runner.config.kinds import check_kinds
-from runner.config.known import check_engine, check_names
+from runner.config.known import check_engine, check_names, emulation_of
 from runner.config.schema import Case
 from runner.config.task import Demands, demands_of
 from runner.core.errors import ConfigurationError, DataMissingError, DependencyError, HardwareError
@@ -229,7 +229,7 @@ def _check_hardware(case: Case, task: Demands) -> None:
         raise HardwareError(
             f"vendor={case.vendor.name} is not available on this machine: {reason.rstrip('.')}. "
             f"{case.vendor.install.rstrip('.')}. "
-            "To try the configuration out on the host CPU, add: emulate=true scale=tiny"
+            f"To try the configuration out on the host CPU, add: {emulation_of(case)}"
         )
     check_enough(case)
 

@@ -46,8 +46,20 @@ def check_engine(case: Case, task: Demands) -> None:
     check_workable(case)
 
 
+def emulation_of(case: Case) -> str:
+    """What to add to try a case out on the host's processor; for engines that do not know it, with eager."""
+    return f"emulate=true{'' if ENGINES.find(case.compiler.name).on_host else ' compiler=eager'} scale=tiny"
+
+
 def _check_vendor(case: Case) -> None:
     vendor = case.vendor
+    if case.emulate and not ENGINES.find(case.compiler.name).on_host:
+        raise ConfigurationError(
+            f"emulate=true puts the host CPU in the place of {vendor.title}, and compiler={case.compiler.name} does "
+            "not compile for it. Add compiler=eager."
+        )
+    if case.emulate and case.compiler.name == "eager":
+        return
     if case.compiler.name not in vendor.compilers and vendor.name not in case.compiler.vendors:
         offered = ", ".join(vendor.compilers) or "none"
         raise ConfigurationError(
@@ -90,8 +102,12 @@ def check_workable(case: Case) -> None:
         (f"framework={case.framework.name}", FRAMEWORKS.find(case.framework.name).unavailable_reason()),
         (f"compiler={case.compiler.name}", engine_of(case.compiler).unavailable_reason()),
     ):
-        if reason is not None:
-            raise DependencyError(f"{key} cannot be used here: {reason}.")
+        if reason is None:
+            continue
+        message = f"{key} cannot be used here: {reason}."
+        if not ENGINES.find(case.compiler.name).on_host:
+            message += f" {case.vendor.install} To try the configuration out on the host CPU, add: {emulation_of(case)}"
+        raise DependencyError(message)
 
 
 def workable() -> dict[str, str | None]:

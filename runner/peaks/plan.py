@@ -147,9 +147,15 @@ def _check(case: Case) -> None:
             f"topology.devices={devices} ranks on a host CPU with {cores} cores. Choose at most {cores}."
         )
     try:
-        reason = load_device(case.vendor).unavailable_reason()
+        device = load_device(case.vendor)
     except ValueError as error:
         raise ConfigurationError(f"vendor={case.vendor.name}: {error}") from error
+    if not device.runs_torch:
+        raise ConfigurationError(
+            f"{case.vendor.title} is reached through {device.reached_through}: PyTorch, which measures peaks, cannot "
+            "use it."
+        )
+    reason = device.unavailable_reason()
     if reason is not None:
         raise HardwareError(
             f"vendor={case.vendor.name} is not available on this machine: {reason.rstrip('.')}. "

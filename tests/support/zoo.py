@@ -8,13 +8,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import yaml
 from language_samples import recipe, sample_spec
 
 from models.datasets.base import Batch
+from models.inferable import Inferable
 from models.trainable import Trainable
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
-MODELS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "none")
+
+
+def _with(section: str) -> list[str]:
+    """Models whose YAML has a section, in order."""
+    leaves = (path for path in CONF.glob("*.yaml") if path.stem != "none")
+    return sorted(path.stem for path in leaves if section in yaml.safe_load(path.read_text()))
+
+
+MODELS = _with("train")
+SERVED = _with("infer")
 ROWS = 4
 
 
@@ -27,17 +38,28 @@ class Prepared(NamedTuple):
     evaluation: Batch
 
 
-def model_class(name: str) -> type[Trainable]:
+def model_class(name: str) -> type[Any]:
     """The class that the model's YAML names."""
     module, _, cls = recipe(name).implementations["pytorch"].rpartition(".")
-    found: type[Trainable] = getattr(importlib.import_module(module), cls)
+    found: type[Any] = getattr(importlib.import_module(module), cls)
     return found
 
 
 def built(name: str, scale: str = "tiny", *, seed: int = 0) -> Trainable:
     """The model with random weights, on torch's default device."""
     torch.manual_seed(seed)
-    return model_class(name)(recipe(name, scale))
+    found: Trainable = model_class(name)(recipe(name, scale))
+    return found
+
+
+def built_to_serve(name: str, scale: str = "tiny", **architecture: Any) -> Inferable:
+    """The model in evaluation, with random weights that are always the same; fields of its architecture changed."""
+    changed = recipe(name, scale)
+    changed.architecture |= architecture
+    torch.manual_seed(0)
+    found: Inferable = model_class(name)(changed).eval()
+    found.begin_serving()
+    return found
 
 
 @cache

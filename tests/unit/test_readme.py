@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from hydra import compose
-from zoo import MODELS, model_class
+from zoo import MODELS, SERVED, model_class
 
 from runner.cli import TOOLS, with_vendor
 from runner.commandline.arguments import read_arguments
@@ -167,7 +167,7 @@ def test_every_model_has_its_data_described() -> None:
     sections = {name for heads in re.findall(r"^### ([^:\n]+):", page, re.M) for name in heads.split(", ")}
     rows = {name for cell in re.findall(r"^\| (`[^|]+) \|", page, re.M) for name in re.findall(r"`([\w.]+)`", cell)}
     shared = {"TextDecoder", "Classifier"}
-    for model in MODELS:
+    for model in {*MODELS, *SERVED}:
         bases = {base.__name__ for base in model_class(model).__mro__}
         assert model in sections, model
         assert model in rows or bases & shared, model

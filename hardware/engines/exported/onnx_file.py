@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from hardware.engines.exported.program import unsupported
 from hardware.engines.graph import Graph, Placement, keep
 
 OPSET = 18
@@ -26,12 +29,22 @@ class Exported(NamedTuple):
 
 
 def onnx_file(graph: Graph, placement: Placement) -> Exported:
-    """The graph with the shapes of its inputs, in float32; kept in the placement's folder."""
+    """The graph with the shapes of its inputs, in the types of its network; kept in the placement's folder.
+
+    Raises:
+        UnsupportedGraphError: ONNX has no such operator, or the network does not export.
+    """
     folder = placement.folder / "onnx"
     began_s = time.perf_counter()
     if keep(folder, lambda draft: _export(graph, draft)):
         return Exported(folder / NAME, time.perf_counter() - began_s, None)
     return Exported(folder / NAME, None, "an earlier run had exported it")
+
+
+def halved(graph: Graph) -> Graph:
+    """The graph with float16 weights and float16 in the place of float32 inputs."""
+    inputs = tuple(one.half() if one.is_floating_point() else one for one in graph.inputs)
+    return replace(graph, network=copy.deepcopy(graph.network).half(), inputs=inputs)
 
 
 def _export(graph: Graph, folder: Path) -> None:
@@ -40,19 +53,26 @@ def _export(graph: Graph, folder: Path) -> None:
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    with torch.inference_mode():
-        program = torch.onnx.export(
-            graph.network,
-            graph.inputs,
-            input_names=list(graph.input_names),
-            output_names=list(graph.output_names),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
+    try:
+        with torch.inference_mode():
+            program = torch.onnx.export(
+                graph.network,
+                graph.inputs,
+                input_names=list(graph.input_names),
+                output_names=list(graph.output_names),
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise unsupported("ONNX", error) from error
     assert program is not None, "only the old exporter returns nothing"
-    held = sum(one.nbytes for one in (*graph.network.parameters(), *graph.network.buffers()))
-    program.save(str(folder / NAME), external_data=held >= LARGE_BYTES)
+    program.save(str(folder / NAME), external_data=is_large(graph))
+
+
+def is_large(graph: Graph) -> bool:
+    """Whether weights lie beside the model."""
+    return sum(one.nbytes for one in (*graph.network.parameters(), *graph.network.buffers())) >= LARGE_BYTES
 
 
 def size_of(path: Path) -> int:

@@ -3,57 +3,106 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hardware.precision.evidence import Evidence
 
-PRODUCTS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm", "Einsum", "LSTM", "GRU", "Attention"})
-INTEGER_PRODUCTS = frozenset({"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul"})
+PRODUCTS = frozenset(
+    {"Conv", "ConvTranspose", "MatMul", "Gemm", "Einsum", "RNN", "LSTM", "GRU", "Attention", "MultiHeadAttention"}
+    | {"FusedConv", "FusedMatMul", "FusedGemm", "NhwcFusedConv", "GroupQueryAttention"}
+)
+"""ONNX's operators, and those of ONNX Runtime (docs/ContribOperators.md) that it fuses them to."""
+INTEGER_PRODUCTS = frozenset(
+    {"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul", "QGemm", "QAttention"}
+    | {"MatMulIntegerToFloat", "QLinearConvTranspose"}
+)
 DEQUANTIZE = "DequantizeLinear"
-NAMES = {1: "float32", 2: "uint8", 3: "int8", 10: "float16", 11: "float64", 16: "bfloat16", 17: "float8_e4m3fn"}
+RESHAPING = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Identity"})
+"""What may stand between a dequantised tensor and the product."""
+NAMES = {1: "float32", 2: "uint8", 3: "int8", 10: "float16", 11: "float64", 16: "bfloat16", 17: "fp8", 21: "int4"} | {
+    22: "int4"
+}
 """ONNX's numbers of element types (onnx.TensorProto.DataType) to torch's names."""
+EIGHT_BITS = {"int8": "int8", "uint8": "int8", "fp8": "fp8"}
+"""What a product whose operands are kept in a type is called."""
 
 
-def evidence_of(path: Path) -> Evidence:
-    """What the operands of every product are, from the graph as it is given to the engine.
+def evidence_of(path: Path, *, fused: bool = False) -> Evidence:
+    """What the operands of every product are kept and multiplied in.
 
-    A product whose operands all come out of DequantizeLinear is one of integers: engines fuse the three.
+    What a Cast narrows is kept in the type before it, and multiplied in the type after it.
+
+    Args:
+        path: the model.
+        fused: whether it is the graph that is run. If not, it is one that an engine is given, which fuses a product
+            whose operands all come out of DequantizeLinear to one of integers; if so, that one was left in a wider
+            type, and only operators of integers compute in them.
     """
     import onnx
 
-    model = onnx.load(str(path), load_external_data=False)
     onnx.checker.check_model(str(path))
-    inferred = onnx.shape_inference.infer_shapes(model)
-    types = _types(inferred.graph)
-    made_by = {output: node for node in inferred.graph.node for output in node.output}
-    weights: Counter[str] = Counter()
-    compute: Counter[str] = Counter()
-    for node in inferred.graph.node:
-        found = _product(node, types, made_by)
-        if found is not None:
-            weights[found[0]] += 1
-            compute[found[1]] += 1
+    model = onnx.load(str(path), load_external_data=False)
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    reader = _Reader(graph, fused=fused)
+    found = [types for node in _nodes(graph) if (types := reader.product(node)) is not None]
+    compute = Counter(computed for _, computed in found)
     told = ", ".join(f"{count} of {compute.total()} products in {name}" for name, count in compute.most_common())
+    weights = {kept for kept, _ in found}
     return Evidence(weights=tuple(sorted(weights)), compute=tuple(sorted(compute)), source="graph", detail=told)
 
 
-def _types(graph: Any) -> dict[str, str]:
-    valued = (*graph.value_info, *graph.input, *graph.output)
-    types = {one.name: NAMES.get(one.type.tensor_type.elem_type, "other") for one in valued}
-    return types | {one.name: NAMES.get(one.data_type, "other") for one in graph.initializer}
+class _Reader:
+    """The types of a graph's tensors, and which node makes each."""
 
+    def __init__(self, graph: Any, *, fused: bool) -> None:
+        self.fused = fused
+        self.types: dict[str, str] = {}
+        for one in _graphs(graph):
+            for value in (*one.value_info, *one.input, *one.output):
+                self.types[value.name] = NAMES.get(value.type.tensor_type.elem_type, "other")
+            self.types |= {value.name: NAMES.get(value.data_type, "other") for value in one.initializer}
+        self.made_by = {output: node for node in _nodes(graph) for output in node.output}
 
-def _product(node: Any, types: dict[str, str], made_by: dict[str, Any]) -> tuple[str, str] | None:
-    """Types of the second operand and of the computation; None where the node is no product."""
-    if node.op_type in INTEGER_PRODUCTS:
-        return "int8", "int8"
-    if node.op_type not in PRODUCTS:
-        return None
-    operands = [made_by.get(name) for name in node.input[:2]]
-    if all(one is not None and one.op_type == DEQUANTIZE for one in operands):
-        kept = {types.get(one.input[0], "other") for one in operands if one is not None}
-        if kept <= {"int8", "uint8"}:
+    def product(self, node: Any) -> tuple[str, str] | None:
+        """Types in which the second operand is kept and the product computed; None where the node is no product."""
+        if node.op_type in INTEGER_PRODUCTS:
             return "int8", "int8"
-    second = types.get(node.input[1], "unknown")
-    return second, second
+        if node.op_type not in PRODUCTS:
+            return None
+        first, second = (self._kept(name) for name in (*node.input[:2], *node.input[:1])[:2])
+        multiplied = self.types.get(node.input[min(1, len(node.input) - 1)], "unknown")
+        narrow = {EIGHT_BITS.get(one or "") for one in (first, second)}
+        if not self.fused and None not in narrow and len(narrow) == 1:
+            return EIGHT_BITS[second or ""], EIGHT_BITS[second or ""]
+        return EIGHT_BITS.get(second or "", second) or self._cast_from(node, multiplied), multiplied
+
+    def _kept(self, name: str) -> str | None:
+        """Type of what a tensor is dequantised from; None where it is not."""
+        node = self.made_by.get(name)
+        while node is not None and node.op_type in RESHAPING:
+            node = self.made_by.get(node.input[0])
+        return self.types.get(node.input[0]) if node is not None and node.op_type == DEQUANTIZE else None
+
+    def _cast_from(self, node: Any, multiplied: str) -> str:
+        """Floating-point type in which the second operand is kept, before any Cast; else that of the product."""
+        made = self.made_by.get(node.input[min(1, len(node.input) - 1)])
+        while made is not None and made.op_type in RESHAPING:
+            made = self.made_by.get(made.input[0])
+        before = self.types.get(made.input[0], "unknown") if made is not None and made.op_type == "Cast" else multiplied
+        return before if "float" in before else multiplied
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    for one in _graphs(graph):
+        yield from one.node
+
+
+def _graphs(graph: Any) -> Iterator[Any]:
+    """A graph, and those inside its loops and branches."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (attribute.g,) if attribute.HasField("g") else attribute.graphs:
+                yield from _graphs(inner)

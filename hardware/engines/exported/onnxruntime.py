@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
+import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
 
-from hardware.base import HardwareUnavailableError
+from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.engines.base import Engine
-from hardware.engines.compiled import Compiled, Coverage, Made
-from hardware.engines.exported.host_arrays import to_arrays, to_tensors
-from hardware.engines.exported.onnx_file import Exported, onnx_file, size_of
+from hardware.engines.exported.onnx_file import Exported, halved, onnx_file
+from hardware.engines.exported.onnx_int8 import METHODS, quantised, signed_here
+from hardware.engines.exported.onnx_session import HOST, BoundSession, HostSession, OnnxSession, SessionRequest
 from hardware.engines.exported.onnx_types import evidence_of
-from hardware.engines.graph import Graph, Placement, Tensors
+from hardware.engines.graph import Graph, Placement
+from hardware.precision.evidence import Evidence
 
-if TYPE_CHECKING:
-    import numpy as np
-
-HOST = "CPUExecutionProvider"
 LEVELS = {
     "none": "ORT_DISABLE_ALL",
     "basic": "ORT_ENABLE_BASIC",
     "extended": "ORT_ENABLE_EXTENDED",
     "all": "ORT_ENABLE_ALL",
 }
-RECORD = "session.record_ep_graph_assignment_info"
-"""Setting that has the session tell which provider took which node (ONNX Runtime 1.24 and later)."""
+CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
+TENSORRT_FLAGS = {"fp16_true": "trt_fp16_enable", "int8": "trt_int8_enable"}
+"""Without them TensorRT computes the graph's narrow types in float32."""
+MEMORY: dict[str, str | None] = {
+    HOST: None,
+    "DnnlExecutionProvider": None,
+    "XnnpackExecutionProvider": None,
+    CUDA: "cuda",
+    TENSORRT: "cuda",
+    "CANNExecutionProvider": "cann",
+    "DmlExecutionProvider": "dml",
+}
+"""Where providers keep tensors, as ONNX Runtime names memory; None: in the host's."""
 
 
 class Onnxruntime(Engine):
     """A session over one provider, with the host's for nodes that it does not take."""
 
-    known_options: ClassVar[tuple[str, ...]] = ("provider", "provider_options", "level", "threads")
+    known_options: ClassVar[tuple[str, ...]] = (
+        *("provider", "provider_options", "memory", "level", "threads"),
+        "calibration",
+    )
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "tf32", "fp16_true", "int8")
     modules: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnx", "onnxscript")
     packages: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnxruntime-gpu", "onnx", "onnxscript")
     extra: ClassVar[str | None] = "onnxruntime"
@@ -40,18 +53,41 @@ class Onnxruntime(Engine):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
-        self.level = str(options.get("level", "all"))
-        if self.level not in LEVELS:
-            raise ValueError(f"level={self.level} is unknown; there are {', '.join(LEVELS)}")
+        for name, default, known in (("level", "all", LEVELS), ("calibration", "minmax", METHODS)):
+            self.options[name] = str(options.get(name) or default)
+            if self.options[name] not in known:
+                raise ValueError(f"{name}={self.options[name]} is unknown; there are {', '.join(known)}")
 
     def compile(self, graph: Graph, placement: Placement) -> OnnxSession:
         """Export, then have a session optimise the graph for its provider.
 
         Raises:
-            HardwareUnavailableError: this build of ONNX Runtime has no such provider.
+            HardwareUnavailableError: this build of ONNX Runtime has no such provider, or it does not start.
+            PrecisionUnsupportedError: the provider does not compute in the precision.
+            UnsupportedGraphError: the network does not export to ONNX.
+            ValueError: nobody said where an unknown provider keeps tensors.
         """
-        exported = onnx_file(graph, placement)
-        return OnnxSession(exported, graph, self.provider(), self.level, self.options)
+        provider = self.provider()
+        precision = placement.precision.name
+        self._check(provider, precision)
+        memory = self._memory(provider)
+        exported = onnx_file(halved(graph) if precision == "fp16_true" else graph, placement)
+        if precision == "int8":
+            signed = provider != HOST or signed_here()
+            method = self.options["calibration"]
+            exported = quantised(exported, graph, placement, method=method, signed=signed)
+        request = SessionRequest(
+            path=exported.path,
+            provider=provider,
+            provider_options=self._provider_options(provider, placement),
+            level=LEVELS[self.options["level"]],
+            threads=int(self.options.get("threads") or 0),
+        )
+        evidence = self._evidence(exported, request, placement)
+        if memory is None:
+            return HostSession(exported, graph, request, evidence)
+        device = placement.device.index or 0
+        return BoundSession(exported, graph, request, evidence, memory=memory, device=device)
 
     def provider(self) -> str:
         """The provider that is asked to take every node.
@@ -69,63 +105,59 @@ class Onnxruntime(Engine):
             )
         return wanted
 
+    def _check(self, provider: str, precision: str) -> None:
+        """Refuse what the provider would compute in another type without a word."""
+        if precision == "tf32" and provider != CUDA:
+            raise PrecisionUnsupportedError(f"{provider} has no switch for TF32; {CUDA} has")
+        if precision == "fp16_true" and MEMORY.get(provider, "vendor") is None:
+            raise PrecisionUnsupportedError(f"{provider} computes float16 products in float32")
+        if precision == "fp32" and provider == TENSORRT and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0":
+            raise PrecisionUnsupportedError(
+                f"{TENSORRT} lets TensorRT compute float32 products in TF32. Set NVIDIA_TF32_OVERRIDE=0 in the "
+                f"environment, or choose {CUDA}"
+            )
+        if precision == "int8" and provider not in (HOST, TENSORRT):
+            raise PrecisionUnsupportedError(f"{provider} is not known to multiply integers; {HOST} and {TENSORRT} are")
 
-class OnnxSession(Compiled):
-    """A session that reads and writes the host's memory; it returns when it is done."""
+    def _memory(self, provider: str) -> str | None:
+        """Where inputs have to be and outputs are left; None: in the host's memory."""
+        if self.options.get("memory"):
+            return str(self.options["memory"])
+        if provider not in MEMORY:
+            raise ValueError(f"options.memory must say where {provider} keeps tensors: cpu, cuda, cann, dml, gpu, npu")
+        return MEMORY[provider]
 
-    def __init__(self, exported: Exported, graph: Graph, provider: str, level: str, options: Mapping[str, Any]) -> None:
-        import onnxruntime
+    def _provider_options(self, provider: str, placement: Placement) -> dict[str, Any]:
+        """The case's, with the device, and TF32 as the precision says: it is on by default."""
+        own: dict[str, Any] = {"device_id": placement.device.index or 0} if MEMORY.get(provider) else {}
+        if provider == CUDA:
+            own["use_tf32"] = int(placement.precision.matmul == "tf32")
+        if provider == TENSORRT:
+            own |= {flag: True for name, flag in TENSORRT_FLAGS.items() if name == placement.precision.name}
+        return own | dict(self.options.get("provider_options") or {})
 
-        settings = onnxruntime.SessionOptions()
-        settings.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, LEVELS[level])
-        settings.intra_op_num_threads = int(options.get("threads", 0))
-        settings.log_severity_level = 3
-        settings.add_session_config_entry(RECORD, "1")
-        own = (provider, dict(options.get("provider_options", {})))
-        began_s = time.perf_counter()
-        self._session = onnxruntime.InferenceSession(
-            str(exported.path), settings, providers=[own] if provider == HOST else [own, HOST]
-        )
-        seconds = time.perf_counter() - began_s
-        self._inputs, self._outputs = list(graph.input_names), list(graph.output_names)
-        self.made = Made(
-            compile_s=seconds,
-            export_s=exported.seconds,
-            export_reason=exported.reason,
-            size_bytes=size_of(exported.path),
-            coverage=coverage_of(self._session, provider),
-        )
-        self.evidence = evidence_of(exported.path)
+    def _evidence(self, exported: Exported, request: SessionRequest, placement: Placement) -> Evidence:
+        """From the graph that is run where the host runs integers, else from the one given.
 
-    def place(self, inputs: Tensors) -> dict[str, np.ndarray[Any, Any]]:
-        """The same memory, by name."""
-        return dict(zip(self._inputs, to_arrays(inputs), strict=True))
-
-    def run(self, placed: dict[str, np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
-        """Run the session."""
-        outputs: list[np.ndarray[Any, Any]] = self._session.run(self._outputs, placed)
-        return outputs
-
-    def fetch(self, outputs: list[np.ndarray[Any, Any]]) -> Tensors:
-        """The same memory."""
-        return to_tensors(outputs)
+        Providers other than the host's and CUDA's compile that to something of which they tell nothing.
+        """
+        if placement.precision.served == "int8" and request.provider == HOST:
+            return evidence_of(_as_run(request, placement.folder), fused=True)
+        found, asked = evidence_of(exported.path), placement.precision.matmul == "tf32"
+        if request.provider in (HOST, CUDA) and not asked:
+            return found
+        compute = ("tf32",) if asked else found.compute
+        detail = f"{found.detail} of the graph that {request.provider} was given{' with TF32' if asked else ''}"
+        return replace(found, compute=compute, source="asked", detail=detail)
 
 
-def coverage_of(session: Any, provider: str) -> Coverage | None:
-    """Which nodes the provider took, as the session tells it; None of versions that do not tell."""
-    if not hasattr(session, "get_provider_graph_assignment_info"):
-        return None
-    pieces = session.get_provider_graph_assignment_info()
-    by_provider: Counter[str] = Counter()
-    fallbacks: dict[str, str] = {}
-    for piece in pieces:
-        nodes = piece.get_nodes()
-        by_provider[piece.ep_name] += len(nodes)
-        if piece.ep_name != provider:
-            fallbacks |= {node.op_type: f"left to {piece.ep_name}" for node in nodes}
-    return Coverage(
-        taken=by_provider[provider],
-        total=sum(by_provider.values()),
-        fallbacks=fallbacks,
-        subgraphs=1 if provider == HOST else len(pieces),
-    )
+def _as_run(request: SessionRequest, folder: Path) -> Path:
+    """The graph as a session has optimised it: it fuses quantised products, or leaves them in float32."""
+    import onnxruntime
+
+    path = folder / "as_run.onnx"
+    settings = request.settings()
+    settings.optimized_model_filepath = str(path)
+    settings.add_session_config_entry("session.optimized_model_external_initializers_file_name", "as_run.bin")
+    onnxruntime.InferenceSession(str(request.path), settings, providers=request.providers())
+    return path

@@ -9,7 +9,7 @@ from hardware.engines.compiled import Made
 from hardware.engines.generation import GenerationGraph
 from hardware.engines.graph import Graph, Placement
 from hardware.engines.native.generation import NativeGeneration
-from hardware.engines.native.network import FLOATING, NativeCompiled, Placed, waiting_for
+from hardware.engines.native.network import FLOATING, NativeCompiled, Placed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +35,7 @@ class Eager(Engine):
     def compile(self, graph: Graph, placement: Placement) -> NativeCompiled:
         """Place the network on the device."""
         placed = Placed(graph, placement)
-        return NativeCompiled(placed, placed.network, NOTHING, wait=waiting_for(placement.device))
+        return NativeCompiled(placed, placed.network, NOTHING)
 
     def compile_generation(self, graph: GenerationGraph, placement: Placement) -> NativeGeneration:
         """Place the network and its cache on the device."""

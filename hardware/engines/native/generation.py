@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hardware.engines.compiled import Made
 from hardware.engines.generation import GenerationGraph, SteppedGeneration, Written
 from hardware.engines.native.network import Placed, waiting_for
+from hardware.engines.native.products import products_of
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +42,7 @@ class NativeGeneration(SteppedGeneration):
         import torch
 
         self._placed = Placed(graph, placement)
-        self.made, self.evidence = made, self._placed.evidence()
+        self.made = made
         self._wait = waiting_for(placement.device)
         kept = self._placed.precision.autocast or self._placed.precision.weights
         self._cache = torch.zeros(graph.cache_shape, dtype=getattr(torch, kept), device=placement.device)
@@ -49,6 +50,10 @@ class NativeGeneration(SteppedGeneration):
         self._prompt_tokens = 0
         torch._dynamo.mark_static_address(self._cache)
         network: Any = self._placed.network
+        prompts = self.place(graph.prompts)
+        self.evidence = self._placed.evidence(
+            products_of(lambda: self._run(greedy(network.prefill), prompts, self._cache))
+        )
         self._prefill, self._step = compiled(greedy(network.prefill)), compiled(greedy(network.step))
 
     def place(self, ids: Tensor) -> Tensor:

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hardware.engines.base import Engine
-from hardware.engines.compiled import Coverage, Made
+from hardware.engines.compiled import Made
 from hardware.engines.generation import GenerationGraph
 from hardware.engines.graph import Graph, Placement
+from hardware.engines.native.dynamo import DynamoCompiled, capture, cold, graph_coverage
 from hardware.engines.native.generation import NativeGeneration, run_through
-from hardware.engines.native.network import FLOATING, NativeCompiled, Placed, run_once, waiting_for
+from hardware.engines.native.network import FLOATING, NativeCompiled, Placed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,6 +31,8 @@ class Inductor(Engine):
     generates: ClassVar[bool] = True
     precisions: ClassVar[tuple[str, ...]] = FLOATING
     known_options: ClassVar[tuple[str, ...]] = ("mode", "dynamic")
+    backend: ClassVar[str] = "inductor"
+    """torch.compile's name of it."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
@@ -42,34 +45,22 @@ class Inductor(Engine):
 
     def unavailable_reason(self) -> str | None:
         """It needs a compiler of the host."""
-        named = [value.split()[0] for name in ("CXX", "CC") if (value := os.environ.get(name, "").strip())]
-        if any(shutil.which(one) for one in (*named, *HOST_COMPILERS)):
-            return None
-        return "it writes C++, and PATH holds no compiler for it; install g++ or clang, or set CXX"
+        return no_host_compiler()
 
     def compile(self, graph: Graph, placement: Placement) -> NativeCompiled:
-        """Compile by a first call, with nothing taken from an earlier process's cache: what it took is time."""
-        import torch
-        from torch._dynamo.utils import counters
-        from torch._inductor import config
-
+        """Compile by the first calls, with nothing taken from any cache."""
         placed = Placed(graph, placement)
-        torch._dynamo.reset()
-        counters.clear()
         mode = None if self.mode == "default" else self.mode
-        call = torch.compile(placed.network, mode=mode, dynamic=self.dynamic)
-        began_s = time.perf_counter()
-        with config.patch(force_disable_caches=True):
-            compiled = NativeCompiled(placed, call, Made(compile_s=0.0), wait=waiting_for(placement.device))
-            run_once(compiled, graph)
-        compiled.made = Made(compile_s=time.perf_counter() - began_s, coverage=graph_coverage(counters))
-        return compiled
+        asked = {"mode": mode, "dynamic": self.dynamic, "backend": self.backend}
+        captured = capture(placed.network, placed, graph.inputs, **asked)
+        # CUDA graphs write every answer to the same place.
+        copies = mode is not None and placement.device.type != "cpu"
+        return DynamoCompiled(placed, captured, placed.evidence(captured.products), copies=copies)
 
     def compile_generation(self, graph: GenerationGraph, placement: Placement) -> NativeGeneration:
-        """Compile prefill and step, once each, by a first request, with nothing from an earlier process's cache."""
+        """Compile prefill and step, once each, by a first request, with nothing taken from any cache."""
         import torch
         from torch._dynamo.utils import counters
-        from torch._inductor import config
 
         torch._dynamo.reset()
         counters.clear()
@@ -80,7 +71,7 @@ class Inductor(Engine):
             graph, placement, Made(compile_s=0.0), compiled=lambda call: torch.compile(call, **options)
         )
         began_s = time.perf_counter()
-        with config.patch(force_disable_caches=True):
+        with cold():
             run_through(written, graph)
         written.made = Made(compile_s=time.perf_counter() - began_s, coverage=graph_coverage(counters))
         return written
@@ -90,14 +81,9 @@ class Inductor(Engine):
         network.compile(mode=None if self.mode == "default" else self.mode, dynamic=self.dynamic)
 
 
-def graph_coverage(counters: Mapping[str, Mapping[str, int]]) -> Coverage:
-    """What Dynamo captured: pieces, calls captured, and why it broke the graph.
-
-    A call that a graph break left to Python is one that was not taken.
-    """
-    breaks = dict(counters.get("graph_break", {}))
-    stats = counters.get("stats", {})
-    captured, missed = int(stats.get("calls_captured", 0)), sum(breaks.values())
-    fallbacks = {f"graph break {number}": reason for number, reason in enumerate(breaks, 1)}
-    pieces = int(stats.get("unique_graphs", 1)) or 1
-    return Coverage(taken=captured, total=captured + missed, fallbacks=fallbacks, subgraphs=pieces)
+def no_host_compiler() -> str | None:
+    """Why TorchInductor cannot generate code here; None where it can."""
+    named = [value.split()[0] for name in ("CXX", "CC") if (value := os.environ.get(name, "").strip())]
+    if any(shutil.which(one) for one in (*named, *HOST_COMPILERS)):
+        return None
+    return "it writes C++, and PATH holds no compiler for it; install g++ or clang, or set CXX"

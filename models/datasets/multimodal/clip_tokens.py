@@ -23,8 +23,10 @@ WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 class ClipTokenizer:
     """Captions to ids of one length, as OpenCLIP does but for `ftfy`, which mends broken Unicode there."""
 
-    def __init__(self, vocabulary: dict[str, int], merges: list[tuple[str, str]], *, length: int) -> None:
-        """Of a vocabulary that has both markers.
+    def __init__(
+        self, vocabulary: dict[str, int], merges: list[tuple[str, str]], *, length: int, pad_with_end: bool = False
+    ) -> None:
+        """Of a vocabulary that has both markers; `pad_with_end`: as OpenAI's CLIP pads.
 
         Raises:
             Exception: the merges and the vocabulary do not belong together; of tokenizers' own kind.
@@ -38,16 +40,19 @@ class ClipTokenizer:
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([cut, to_bytes])
         self.tokenizer, self.length = tokenizer, length
         self.begin, self.end = vocabulary[BEGIN], vocabulary[END]
+        self.padding = self.end if pad_with_end else PADDING
 
     def __call__(self, caption: str) -> Tensor:
         """Ids int64 (length,): the begin marker, as much of the caption as fits, the end marker, padding."""
         text = html.unescape(html.unescape(caption))
         words = self.tokenizer.encode(text).ids[: self.length - 2]
         ids = [self.begin, *words, self.end]
-        return torch.tensor(ids + [PADDING] * (self.length - len(ids)))
+        return torch.tensor(ids + [self.padding] * (self.length - len(ids)))
 
 
-def read_clip_tokenizer(root: Path, reader: Reader, *, vocabulary: int, length: int) -> ClipTokenizer:
+def read_clip_tokenizer(
+    root: Path, reader: Reader, *, vocabulary: int, length: int, pad_with_end: bool = False
+) -> ClipTokenizer:
     """The tokenizer of `vocab.json` and `merges.txt` under `root`.
 
     Raises:
@@ -59,7 +64,19 @@ def read_clip_tokenizer(root: Path, reader: Reader, *, vocabulary: int, length: 
     if not {BEGIN, END} <= ids.keys():
         raise reader.error(f"No {BEGIN} or no {END}", root / VOCABULARY)
     with reader.reading(root / VOCABULARY, "No tokenizer can be made of it"):
-        return ClipTokenizer(ids, merges, length=length)
+        return ClipTokenizer(ids, merges, length=length, pad_with_end=pad_with_end)
+
+
+def random_captions(rows: int, *, length: int, vocabulary: int) -> Tensor:
+    """Ids int64 (rows, length) in OpenAI's form, on torch's default device: begin marker, words, end markers.
+
+    Words are any, and as many as happen; the markers are the vocabulary's last two ids, as in CLIP's own.
+    """
+    places = torch.arange(length)
+    words = torch.randint(vocabulary - 2, (rows, length))
+    counts = torch.randint(1, length - 1, (rows, 1))
+    ids = torch.where(places <= counts, words, vocabulary - 1)
+    return torch.where(places == 0, vocabulary - 2, ids)
 
 
 def word_merges(words: list[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:

@@ -7,7 +7,7 @@ boundary: its last seventh stands for the last day.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -112,24 +112,48 @@ def criteo_datasets(root: Path, *, rows: Sequence[int], lookups: Sequence[int], 
         DataError: a file is missing, damaged or of another shape; or there are no `COUNTS` and `IDS` columns.
     """
     reader = Reader(expected=LAYOUT, source=source)
+    *training, last = _used_days(range(DAYS), root, rows=rows, lookups=lookups, cache=cache, reader=reader)
+    train, evaluation = (
+        CriteoClicks(part, rows=rows, lookups=lookups, reader=reader) for part in (training, [_first_half(*last)])
+    )
+    return Datasets(train, evaluation)
+
+
+def criteo_evaluation(
+    root: Path, *, rows: Sequence[int], lookups: Sequence[int], cache: Path, source: str
+) -> CriteoClicks:
+    """What `criteo_datasets` evaluates on; of the Terabyte logs the last day alone need be there."""
+    reader = Reader(expected=LAYOUT, source=source)
+    *_, last = _used_days([DAYS - 1], root, rows=rows, lookups=lookups, cache=cache, reader=reader)
+    return CriteoClicks([_first_half(*last)], rows=rows, lookups=lookups, reader=reader)
+
+
+def _first_half(day: Day, start: int, stop: int) -> tuple[Day, int, int]:
+    """Of an odd number the longer half."""
+    return day, start, stop - (stop - start) // 2
+
+
+def _used_days(
+    numbers: Iterable[int],
+    root: Path,
+    *,
+    rows: Sequence[int],
+    lookups: Sequence[int],
+    cache: Path,
+    reader: Reader,
+) -> list[tuple[Day, int, int]]:
+    """Days with the first row and the row after the last: those of the numbers, or Kaggle's first six and seventh."""
     if len(rows) != IDS:
         raise reader.error(f"Criteo has {IDS} kinds of ids, model.architecture.rows has {len(rows)}", root)
     with reader.reading(root):
         files = {path.name.lower(): path for path in root.iterdir() if not path.name.startswith(".")}
     kaggle = next((files[name] for name in ("train.txt", "train.txt.gz") if name in files), None)
-    if kaggle is not None:
-        day = Day(*prepared_columns(kaggle, cache, reader))
-        edges = [len(day.labels) * edge // KAGGLE_DAYS for edge in range(KAGGLE_DAYS + 1)]
-        training, held_out = [(day, 0, edges[-2])], (day, edges[-2], edges[-1])
-    else:
-        days = [_day(files, number, lookups=lookups, cache=cache, reader=reader, root=root) for number in range(DAYS)]
-        *training, held_out = [(day, 0, len(day.labels)) for day in days]
-    last, start, stop = held_out
-    evaluated = (last, start, stop - (stop - start) // 2)  # of an odd number the first half is the longer one
-    train, evaluation = (
-        CriteoClicks(part, rows=rows, lookups=lookups, reader=reader) for part in (training, [evaluated])
-    )
-    return Datasets(train, evaluation)
+    if kaggle is None:
+        days = [_day(files, number, lookups=lookups, cache=cache, reader=reader, root=root) for number in numbers]
+        return [(day, 0, len(day.labels)) for day in days]
+    day = Day(*prepared_columns(kaggle, cache, reader))
+    edge = len(day.labels) * (KAGGLE_DAYS - 1) // KAGGLE_DAYS
+    return [(day, 0, edge), (day, edge, len(day.labels))]
 
 
 def _day(

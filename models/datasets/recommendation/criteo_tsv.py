@@ -80,25 +80,29 @@ def _prepare(path: Path, folder: Path, reader: Reader) -> None:
 
 def _blocks(path: Path, reader: Reader) -> Iterator[dict[str, NDArray[Any]]]:
     """The columns of a file, some thousand lines at a time."""
+    done = 0
+    with reader.reading(path, "Not Criteo's tab-separated form"):
+        for batch in criteo_lines(path, delimiter="\t"):
+            yield _columns(batch, done, path, reader)
+            done += len(batch)
+    if not done:
+        raise reader.error("Empty", path)
+
+
+def criteo_lines(path: Path, *, delimiter: str) -> Iterator[Any]:
+    """The lines of a file, gzip or not, some thousand at a time: a `pyarrow.RecordBatch` of label, integers and ids."""
     import pyarrow as pa
     from pyarrow import csv
 
     names = ["label", *(f"count_{i}" for i in range(COUNTS)), *(f"id_{i}" for i in range(IDS))]
     types = {name: pa.string() if name.startswith("id_") else pa.int64() for name in names}
-    done = 0
-    with reader.reading(path, "Not Criteo's tab-separated form"):
-        stream = pa.input_stream(str(path), compression="gzip" if path.suffix.lower() == ".gz" else None)
-        lines = csv.open_csv(
-            stream,
-            read_options=csv.ReadOptions(column_names=names, block_size=BLOCK_BYTES),
-            parse_options=csv.ParseOptions(delimiter="\t", quote_char=False),
-            convert_options=csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True),
-        )
-        for batch in lines:
-            yield _columns(batch, done, path, reader)
-            done += len(batch)
-    if not done:
-        raise reader.error("Empty", path)
+    stream = pa.input_stream(str(path), compression="gzip" if path.suffix.lower() == ".gz" else None)
+    yield from csv.open_csv(
+        stream,
+        read_options=csv.ReadOptions(column_names=names, block_size=BLOCK_BYTES),
+        parse_options=csv.ParseOptions(delimiter=delimiter, quote_char=False),
+        convert_options=csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True),
+    )
 
 
 def _columns(batch: Any, done: int, path: Path, reader: Reader) -> dict[str, NDArray[Any]]:

@@ -9,14 +9,21 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.utils.data import Dataset
 
 from models.datasets.base import Batch, Counts, Datasets
-from models.datasets.language.masked.masked_words import MaskedWords, masked_batch, random_masked_batch
-from models.datasets.language.masked.mlperf_bert import LAYOUT, mlperf_datasets
+from models.datasets.language.masked.masked_words import (
+    MaskedExample,
+    MaskedWords,
+    masked_batch,
+    random_masked_batch,
+)
+from models.datasets.language.masked.mlperf_bert import LAYOUT, mlperf_datasets, mlperf_part
 from models.datasets.language.samples.text_sample import text_sample
 from models.datasets.language.tokens.next_token import IGNORED, count_sequences
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
+from models.inferable import Inferable, Tensors
 from models.language.encoders.masked_language_model import EncoderSizes
 from models.language.loss import token_loss
 from models.metrics import Share
@@ -84,8 +91,11 @@ class MaskedWordsAndNextSentence(nn.Module):
         return words, following
 
 
-class BertPretraining(Trainable):
-    """BERT with the training case of FlagPerf's and MLPerf's `bert`."""
+class BertPretraining(Trainable, Inferable):
+    """BERT with the training case of FlagPerf's and MLPerf's `bert`; served with both heads."""
+
+    input_names = ("input_ids", "segment_ids", "attended", "positions")
+    output_names = ("words", "following")
 
     def __init__(self, recipe: Recipe) -> None:
         """Build from the recipe.
@@ -105,34 +115,53 @@ class BertPretraining(Trainable):
 
     def evaluate(self, batch: Batch) -> None:
         """Share of masked words that got the highest score."""
-        words, _ = self._forward(batch)
+        self.score(self._forward(batch), batch)
+
+    def served(self) -> nn.Module:
+        """The network, which takes plain tensors and gives two."""
+        return self.network
+
+    def inputs(self, batch: Batch) -> Tensors:
+        """What the network takes, in its order."""
+        return tuple(batch[name] for name in self.input_names)
+
+    def score(self, outputs: Tensors, batch: Batch) -> None:
+        """As in training's evaluation."""
         targets = _word_targets(batch)
-        self.metrics["mlm_accuracy"].update(words.argmax(dim=-1) == targets, targets != IGNORED)
+        self.metrics["mlm_accuracy"].update(outputs[0].argmax(dim=-1) == targets, targets != IGNORED)
 
     def _forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        scores: tuple[Tensor, Tensor] = self.network(
-            batch["input_ids"], batch["segment_ids"], batch["attended"], batch["positions"]
-        )
+        scores: tuple[Tensor, Tensor] = self.network(*self.inputs(batch))
         return scores
 
     def datasets(self, spec: DataSpec) -> Datasets:
         """MLPerf's shards under `spec.root`, or masked text of the standard library."""
-        sizes = self.sizes
         if spec.name == "dataset":
-            root = dataset_root(spec, expected=LAYOUT, source=self.recipe.data_source)
+            source = self.recipe.data_source
             return mlperf_datasets(
-                root,
-                sequence_length=sizes.sequence_length,
-                predictions=sizes.predictions,
-                vocabulary=sizes.vocabulary,
-                source=self.recipe.data_source,
+                dataset_root(spec, expected=LAYOUT, source=source), source=source, **self._examples()
             )
-        sample = text_sample(spec.cache_path, "wordpiece", sizes.vocabulary)
-        options = {"sequence_length": sizes.sequence_length, "predictions": sizes.predictions}
-        train, evaluation = (
-            MaskedWords(tokens, vocabulary=sizes.vocabulary, **options) for tokens in (sample.train, sample.evaluation)
-        )
-        return Datasets(train, evaluation)
+        sample = text_sample(spec.cache_path, "wordpiece", self.sizes.vocabulary)
+        return Datasets(*(MaskedWords(tokens, **self._examples()) for tokens in (sample.train, sample.evaluation)))
+
+    def evaluation_data(self, spec: DataSpec) -> Dataset[MaskedExample]:
+        """What training evaluates on; what it trains on need not be there."""
+        if spec.name != "dataset":
+            return self.datasets(spec).evaluation
+        root = dataset_root(spec, expected=LAYOUT, source=self.recipe.data_source)
+        return mlperf_part(root, "evaluation", source=self.recipe.data_source, **self._examples())
+
+    def calibration_data(self, spec: DataSpec) -> Dataset[MaskedExample] | None:
+        """The sample's examples to train on; MLPerf's are not asked for."""
+        return None if spec.name == "dataset" else self.datasets(spec).train
+
+    def _examples(self) -> dict[str, int]:
+        sizes = self.sizes
+        return {
+            "sequence_length": sizes.sequence_length,
+            "predictions": sizes.predictions,
+            "vocabulary": sizes.vocabulary,
+        }
 
     def collate(self, examples: list[Any]) -> Batch:
         """A batch of masked sequences."""

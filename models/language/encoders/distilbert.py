@@ -8,14 +8,16 @@ from typing import Any, ClassVar
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.utils.data import Dataset
 
 from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.language.tasks.comment_or_code import comment_or_code
-from models.datasets.language.tasks.labelled_text import labelled_batch, random_labelled_batch
-from models.datasets.language.tasks.sst2 import CLASSES, LAYOUT, sst2_datasets
+from models.datasets.language.tasks.labelled_text import LabelledText, labelled_batch, random_labelled_batch
+from models.datasets.language.tasks.sst2 import CLASSES, LAYOUT, ReviewSentences, part_of, sst2_datasets
 from models.datasets.language.tokens.next_token import count_sequences
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
+from models.inferable import Inferable, Tensors
 from models.metrics import Share
 from models.recipe import STRICT, Recipe
 from models.trainable import Trainable
@@ -41,8 +43,26 @@ class DistilBertArchitecture:
     classifier_dropout: float
 
 
-class DistilBertClassifier(Trainable):
+class ClassScores(nn.Module):
+    """Transformers' network as plain tensors: ids and mask (batch, length) to scores (batch, classes)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, input_ids: Tensor, attended: Tensor) -> Tensors:
+        """Scores of the classes.
+
+        The mask goes in with four dimensions: transformers looks into a smaller one on the device.
+        """
+        return (self.network(input_ids=input_ids, attention_mask=attended[:, None, None, :]).logits,)
+
+
+class DistilBertClassifier(Trainable, Inferable):
     """DistilBERT with the training case of FlagPerf's `distilbert`."""
+
+    input_names = ("input_ids", "attended")
+    output_names = ("scores",)
 
     def __init__(self, recipe: Recipe) -> None:
         """Build from the recipe.
@@ -76,14 +96,17 @@ class DistilBertClassifier(Trainable):
         return network
 
     def logits(self, batch: Batch) -> Tensor:
-        """Scores of the classes (batch, 2).
-
-        The mask goes in with four dimensions: transformers looks into a smaller one on the device.
-        """
-        scores: Tensor = self.network(
-            input_ids=batch["input_ids"], attention_mask=batch["attended"][:, None, None, :]
-        ).logits
+        """Scores of the classes (batch, 2)."""
+        scores: Tensor = self.served()(*self.inputs(batch))[0]
         return scores
+
+    def served(self) -> nn.Module:
+        """Scores of the classes."""
+        return ClassScores(self.network)
+
+    def inputs(self, batch: Batch) -> Tensors:
+        """Ids and mask."""
+        return batch["input_ids"], batch["attended"]
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean cross entropy, in float32 whatever the precision of the network."""
@@ -91,7 +114,27 @@ class DistilBertClassifier(Trainable):
 
     def evaluate(self, batch: Batch) -> None:
         """Share of the sentences whose class got the higher score."""
-        self.metrics["accuracy"].update(self.logits(batch).argmax(dim=-1) == batch["labels"])
+        self.score((self.logits(batch),), batch)
+
+    def score(self, outputs: Tensors, batch: Batch) -> None:
+        """As in training's evaluation."""
+        self.metrics["accuracy"].update(outputs[0].argmax(dim=-1) == batch["labels"])
+
+    def evaluation_data(self, spec: DataSpec) -> Dataset[LabelledText]:
+        """The held-out sentences; those to train on need not be there."""
+        return self._sentences(spec, "eval") if spec.name == "dataset" else self.datasets(spec).evaluation
+
+    def calibration_data(self, spec: DataSpec) -> Dataset[LabelledText] | None:
+        """Sentences to train on, where they are there."""
+        if spec.name != "dataset":
+            return self.datasets(spec).train
+        there = part_of(dataset_root(spec, expected=LAYOUT, source=self.recipe.data_source), "train").is_file()
+        return self._sentences(spec, "train") if there else None
+
+    def _sentences(self, spec: DataSpec, part: str) -> ReviewSentences:
+        sizes, source = self.sizes, self.recipe.data_source
+        path = part_of(dataset_root(spec, expected=LAYOUT, source=source), part)
+        return ReviewSentences(path, length=sizes.sequence_length, vocabulary=sizes.vocabulary, source=source)
 
     def datasets(self, spec: DataSpec) -> Datasets:
         """SST-2 under `spec.root`, or snippets of the standard library: comment or code?"""

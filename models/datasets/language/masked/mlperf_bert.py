@@ -40,14 +40,20 @@ def mlperf_datasets(root: Path, *, sequence_length: int, predictions: int, vocab
     Raises:
         DataError: a folder is missing or empty, or a shard is damaged, lacks a key, or has another shape or type.
     """
+    sizes = {"sequence_length": sequence_length, "predictions": predictions, "vocabulary": vocabulary}
+    return Datasets(*(mlperf_part(root, part, source=source, **sizes) for part in PARTS))
 
-    def part(name: str) -> Shards:
-        files = _shard_files(root, PARTS[name], source)
-        return Shards(
-            files, sequence_length=sequence_length, predictions=predictions, vocabulary=vocabulary, source=source
-        )
 
-    return Datasets(part("train"), part("evaluation"))
+def mlperf_part(
+    root: Path, part: str, *, sequence_length: int, predictions: int, vocabulary: int, source: str
+) -> Shards:
+    """One of `PARTS` under `root`; the other need not be there.
+
+    Raises:
+        DataError: as `mlperf_datasets`.
+    """
+    files = _shard_files(root, PARTS[part], source)
+    return Shards(files, sequence_length=sequence_length, predictions=predictions, vocabulary=vocabulary, source=source)
 
 
 def _shard_files(root: Path, patterns: tuple[str, ...], source: str) -> list[Path]:

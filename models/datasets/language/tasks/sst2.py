@@ -18,6 +18,7 @@ LAYOUT = (
     "attention_mask (sentences, length) and label (sentences,), 0 or 1; idx and sentence are not read"
 )
 CLASSES = 2
+PARTS = ("train", "eval")
 
 
 def sst2_datasets(root: Path, *, length: int, vocabulary: int, source: str) -> Datasets:
@@ -27,13 +28,13 @@ def sst2_datasets(root: Path, *, length: int, vocabulary: int, source: str) -> D
         DataError: a file is missing or damaged, lacks an array, or has another shape or type.
     """
     return Datasets(
-        *(
-            ReviewSentences(
-                root / "dataset" / f"{part}_dataset.npz", length=length, vocabulary=vocabulary, source=source
-            )
-            for part in ("train", "eval")
-        )
+        *(ReviewSentences(part_of(root, part), length=length, vocabulary=vocabulary, source=source) for part in PARTS)
     )
+
+
+def part_of(root: Path, part: str) -> Path:
+    """The file of one of `PARTS`."""
+    return root / "dataset" / f"{part}_dataset.npz"
 
 
 class ReviewSentences(Dataset[LabelledText]):

@@ -89,7 +89,7 @@ def open_npy(path: Path, *, source: str = "") -> TokenFile:
     return TokenFile(path=path, dtype=array.dtype, offset_bytes=array.offset, length=array.size)
 
 
-def check_vocabulary(ids: Tokens, vocabulary: int, where: Path, what: str = "Token") -> None:
+def check_vocabulary(ids: Tokens, vocabulary: int, where: Path | str, what: str = "Token") -> None:
     """Refuse ids that the model has no embedding for; `what` says whose they are.
 
     Raises:

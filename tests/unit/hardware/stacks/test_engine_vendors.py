@@ -1,19 +1,21 @@
-"""Vendors that only their inference engine reaches: found and named, never handed to PyTorch."""
+"""Vendors that only their inference engine reaches: found and named, serving on the host's side, never trained on."""
 
+import time
 from pathlib import Path
 
 import pytest
 from engine_tools import PlayedTool
-from hardware_specs import vendor
-from pydantic import TypeAdapter
+from hardware_specs import precision, vendor
 
-from hardware.base import HardwareUnavailableError
+from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.detect import detect_vendor, device_nodes, visible_count
 from hardware.device import load_device
 from hardware.meters.registry import meter_names
-from hardware.spec import PrecisionSpec, VendorSpec
+from hardware.spec import VendorSpec
 from hardware.stacks.engine_device import EngineDevice
+from runner.core.registries import ENGINES as REGISTERED
 
+ENGINES = {"zixiao": "zxrt", "hexaflake": "tcinfer", "graphcore": "poprt", "stc": "stc_ddk", "moffett": "sparsert"}
 VENDORS = ("zixiao", "hexaflake", "tsingmicro", "graphcore", "stc", "moffett")
 NODES = {
     "tsingmicro": ("dev/accel/dev-0", "dev/accel/dev-1", "dev/accel/dev-10"),
@@ -53,8 +55,12 @@ def installed(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Engin
 @pytest.mark.parametrize("name", VENDORS)
 def test_what_they_can_do(name: str) -> None:
     spec = vendor(name)
-    assert spec.tasks == ("inspect",) and spec.compilers == ()
+    served = name in ENGINES
+    assert spec.tasks == (("infer", "inspect") if served else ("inspect",))
+    assert spec.compilers == ((ENGINES[name],) if served else ())
     assert spec.precisions and spec.install and "rapl" in spec.meters
+    engine = REGISTERED.find(ENGINES[name]) if served else None
+    assert engine is None or engine.precisions == (*spec.precisions, *spec.served_precisions), "no more, no less"
     assert set(spec.meters) <= set(meter_names())
 
 
@@ -74,25 +80,23 @@ def test_everything_that_is_missing_is_named(name: str, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("name", VENDORS)
-def test_a_stack_that_is_there_is_refused_to_pytorch(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stack_that_is_there_serves_from_the_host(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device = installed(name, tmp_path, monkeypatch)
     assert device.unavailable_reason() is None
-    with pytest.raises(HardwareUnavailableError, match="for inference; PyTorch cannot use it"):
-        device.connect()
-    adapter = TypeAdapter(PrecisionSpec)
-    fp32 = adapter.validate_python({"name": "fp32", "weights": "float32", "autocast": None, "matmul": "ieee"})
-    for call in (
-        device.accelerator,
-        lambda: device.strategy(1),
-        lambda: device.torch_device(0),
-        device.synchronize,
-        device.event,
-        lambda: device.precision_plugin(fp32),
-        lambda: device.set_matmul("ieee"),
-    ):
-        with pytest.raises(HardwareUnavailableError, match=device.engine):
+    device.connect()
+    device.set_matmul("ieee")
+    with pytest.raises(PrecisionUnsupportedError, match="not as 'fast'"):
+        device.set_matmul("fast")
+    device.synchronize()
+    assert device.torch_device(0).type == "cpu"
+    assert not device.runs_torch and not device.times_on_device() and not device.pins_memory()
+    start, end = device.event(), device.event()
+    start.record()
+    time.sleep(0.01)
+    end.record()
+    assert 0.01 <= device.elapsed_s(start, end) < 1
+    for call in (device.accelerator, lambda: device.strategy(1), lambda: device.precision_plugin(precision("fp32"))):
+        with pytest.raises(HardwareUnavailableError, match="for inference; PyTorch cannot use it"):
             call()
     assert device.memory_peaks().allocated_bytes is None and device.engine in str(device.memory_peaks().reason)
     assert device.versions()["engine"] == device.engine

@@ -414,6 +414,7 @@ def test_a_plan_is_composed_like_a_case(tmp_path: Path) -> None:
         (["vendor=cpu", "topology=node"], None, "a CPU is only one"),
         (["vendor=cpu", "topology.devices=4096"], None, "Choose at most"),
         (["vendor=cpu"], 0.0, "--seconds 0 must be positive"),
+        (["vendor=zixiao"], None, "through TopsInference alone: PyTorch, which measures peaks, cannot use it"),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused(overrides: list[str], seconds: float | None, message: str) -> None:

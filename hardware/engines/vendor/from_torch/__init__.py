@@ -1,0 +1,1 @@
+"""Vendors' compilers that take a network of PyTorch as it is."""

@@ -1,0 +1,1 @@
+"""Vendors' execution providers in ONNX Runtime."""

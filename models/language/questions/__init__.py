@@ -1,0 +1,1 @@
+"""Encoders that find the answer to a question in a text."""

@@ -1,0 +1,1 @@
+"""STC_DDK's Python interface, as far as its manual shows it, on the host."""
