@@ -157,7 +157,8 @@ class Context:
         types = [self.graph.dtype(one.name) for one in self.graph.inputs]
         shapes = [self.graph.shape(one.name) for one in self.graph.inputs]
         return [
-            Tensor(shape, np.dtype("int32") if str(kind) == "int64" else kind) for shape, kind in zip(shapes, types, strict=False)
+            Tensor(shape, np.dtype("int32") if str(kind) == "int64" else kind)
+            for shape, kind in zip(shapes, types, strict=True)
         ]
 
     def enqueue(self, inputs, outputs, queue):
