@@ -59,7 +59,7 @@ def calibration_batches(graph: Graph, placement: Placement) -> list[Tensors]:
     size = len(graph.inputs[0])
     columns = [torch.cat(parts) for parts in zip(*placement.calibration, strict=True)]
     rows = torch.arange(max(size, len(columns[0]) // size * size)) % len(columns[0])
-    return [tuple(column[some] for column in columns) for some in rows.split(size)]
+    return [tuple(column[some] for column in columns) for some in rows.view(-1, size)]
 
 
 def keep(path: Path, make: Callable[[Path], None]) -> bool:

@@ -60,7 +60,7 @@ def saturates() -> bool:
     """Whether products of 8-bit integers overflow 16 bits here: x86 without VNNI needs weights of 7 bits."""
     import torch
 
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return not signed_here() and not any(capabilities.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
 
 
@@ -95,7 +95,7 @@ def _reader(graph: Graph, placement: Placement) -> Any:
     """The calibration batches as the quantiser asks for them: one dictionary after the other, then None."""
     from onnxruntime.quantization import CalibrationDataReader
 
-    class OnnxCalibration(CalibrationDataReader):
+    class OnnxCalibration(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
             self.left: Iterator[dict[str, Any]] = (
                 dict(zip(graph.input_names, to_arrays(batch), strict=True))

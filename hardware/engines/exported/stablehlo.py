@@ -161,5 +161,5 @@ def _instructions() -> str:
     """Digest of the processor's instruction sets: a program for one may not run on another of the same name."""
     import torch
 
-    able = getattr(torch.cpu, "get_capabilities", dict)()
+    able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return hashlib.sha256(repr(sorted(able.items())).encode()).hexdigest()[:12]

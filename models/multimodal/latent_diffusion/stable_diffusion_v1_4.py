@@ -42,7 +42,7 @@ class StableDiffusionV14(Inferable):
         """
         super().__init__(recipe)
         self.sizes = sizes_of(recipe, TextToImageArchitecture)
-        self.network = TextToImageNetwork(self.sizes)
+        self.network: TextToImageNetwork = TextToImageNetwork(self.sizes)
         self.metrics = {"clip_score": Mean()}
         self.judge: ClipJudge | None = None
 
