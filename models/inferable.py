@@ -42,6 +42,16 @@ class Inferable(Model):
     def inputs(self, batch: Batch) -> Tensors:
         """What the served network takes of a batch, in the order of `input_names`."""
 
+    def begin_serving(self) -> None:
+        """Change random weights that hide an error, before a checkpoint is read into them; nothing by default.
+
+        Some trainings begin with a last layer of zeros: whatever an engine computed before it, the answers would agree.
+        """
+
+    def served_batch(self, batch_size: int) -> Batch:
+        """A random batch as it is served: `synthetic_batch`, unless evaluation sees other shapes than training."""
+        return self.synthetic_batch(batch_size)
+
     @abstractmethod
     def score(self, outputs: Tensors, batch: Batch) -> None:
         """Update every metric from the answers to one batch, on the host; `outputs` has no more rows than the batch.

@@ -61,7 +61,7 @@ def count_served(
         width = BITS[served] / 8 if served else weights_bytes
         if recipe.inference.generation is not None and isinstance(model, Generative):
             return _of_writing(model, recipe.inference.generation, rows, width, weights_bytes)
-        batch = model.synthetic_batch(rows)
+        batch = model.served_batch(rows)
         network, inputs = model.served().eval(), model.inputs(batch)
         with sdpa_kernel(SDPBackend.MATH), ModelFlops() as flops:
             outputs = network(*inputs)

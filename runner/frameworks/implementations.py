@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -100,15 +101,17 @@ def build_inferable(case: Case) -> Inferable:
         ConfigurationError: the recipe's architecture cannot be built.
         DataError: `model.weights` cannot be read, or holds another model's.
     """
-    return _built(inferable_class(case.model, case.framework.name), case.model).eval()
+    return _built(inferable_class(case.model, case.framework.name), case.model, begin=Inferable.begin_serving).eval()
 
 
-def _built(kind: type[M], recipe: Recipe) -> M:
-    """A model with its weights, random or from `model.weights`."""
+def _built(kind: type[M], recipe: Recipe, *, begin: Callable[[M], None] | None = None) -> M:
+    """A model with its weights, random or from `model.weights`; `begin` changes the random ones before."""
     try:
         model = kind(recipe)
     except ValueError as error:
         raise ConfigurationError(f"model={recipe.name} cannot be built: {error}") from error
+    if begin is not None:
+        begin(model)
     if recipe.weights != RANDOM:
         _load(model, Path(recipe.weights).expanduser())
     return model

@@ -20,7 +20,7 @@ from runner.serving.load.writing import DecodeSystem, GenerationSystem, PrefillS
 from runner.serving.served import Served, batches_of
 
 
-class Point(NamedTuple):
+class GridPoint(NamedTuple):
     """One place of the grid."""
 
     batch_size: int
@@ -35,18 +35,18 @@ def system_of(
     return GenerationSystem(written, prompts, new_tokens=new_tokens, end_of_text=generation.end_of_text)
 
 
-def grid(sizes: set[int], generation: Generation) -> list[Point]:
+def grid(sizes: set[int], generation: Generation) -> list[GridPoint]:
     """Every batch size with every length of prompt and answer, in order."""
     prompts = {generation.prompt_tokens, *generation.prompt_lengths}
     answers = {generation.new_tokens, *generation.new_lengths}
-    return sorted(Point(*one) for one in ((s, p, n) for s in sizes for p in prompts for n in answers))
+    return sorted(GridPoint(*one) for one in ((s, p, n) for s in sizes for p in prompts for n in answers))
 
 
 def measure_generation(context: Context, served: Served, written: CompiledGeneration, session: ServingSession) -> None:
     """A row of the two parts at the window's own sizes; with `load=offline`, one for each further place of the grid."""
     inference, generation = context.case.model.inference, served.generation
     assert generation is not None
-    own = Point(inference.batch_size, generation.prompt_tokens, generation.new_tokens)
+    own = GridPoint(inference.batch_size, generation.prompt_tokens, generation.new_tokens)
     prompts = [served.writing.prompts(batch, own.prompt_tokens) for batch in served.batches]
     context.events.emit(Name.POINT, own._asdict() | _parts(context, session, written, prompts, own))
     if context.case.load.name != "offline":
@@ -82,7 +82,7 @@ def _whole(context: Context, session: ServingSession, system: System) -> dict[st
 
 
 def _parts(
-    context: Context, session: ServingSession, written: CompiledGeneration, prompts: Sequence[Tensor], point: Point
+    context: Context, session: ServingSession, written: CompiledGeneration, prompts: Sequence[Tensor], point: GridPoint
 ) -> dict[str, Any]:
     """Tokens per second of prefill alone and of decoding alone; None with `parts_reason` where they cannot be told."""
     if not isinstance(written, SteppedGeneration):

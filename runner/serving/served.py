@@ -123,7 +123,7 @@ def batches_of(model: Inferable, case: Case, size: int) -> list[Batch]:
     """
     seed_host(case.seed + 1)
     if case.data.name == "synthetic":
-        return _within_memory(model.synthetic_batch(size) for _ in range(MOST_BATCHES))
+        return _within_memory(model.served_batch(size) for _ in range(MOST_BATCHES))
     writes = case.model.inference.generation is not None and isinstance(model, Generative)
     data: Any = model.prompt_data(case.data) if writes else model.evaluation_data(case.data)  # type: ignore[attr-defined]
     length = min(len(data), case.model.inference.samples or len(data))
@@ -192,7 +192,7 @@ def calibration_of(served: Served, case: Case) -> Calibration:
     data: Any = None if case.data.name == "synthetic" else served.model.calibration_data(case.data)
     if data is None:
         seed_host(case.seed + 2)
-        random = [served.model.inputs(served.model.synthetic_batch(size)) for _ in range(wanted)]
+        random = [served.model.inputs(served.model.served_batch(size)) for _ in range(wanted)]
         return Calibration(random, real=False)
     rows = ([data[(number * size + row) % len(data)] for row in range(size)] for number in range(wanted))
     return Calibration([served.model.inputs(served.model.collate(examples)) for examples in rows], real=True)

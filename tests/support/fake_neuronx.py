@@ -22,4 +22,5 @@ class FakeNeuronx(FakeModule):
             raise RuntimeError(self.refuses)
         kind = compiler_args[compiler_args.index("--auto-cast-type") + 1] if "--auto-cast-type" in compiler_args else ""
         with torch.no_grad(), torch.autocast("cpu", dtype=TYPES.get(kind, torch.bfloat16), enabled=kind in TYPES):
-            return torch.jit.trace(func, example_inputs, check_trace=False)
+            trace: Any = torch.jit.trace
+            return trace(func, example_inputs, check_trace=False)

@@ -25,6 +25,14 @@ FORMATS = {
 DATA_TYPES = {1: "FLOAT", 10: "HALF", 16: "BF16", 3: "INT8", 7: "INT64", 6: "INT32", 9: "BOOL"}
 
 
+CreationFlag = IntEnum("CreationFlag", "EXPLICIT_BATCH STRONGLY_TYPED", start=0)
+BuilderFlag = Enum("BuilderFlag", "TF32 FP16 INT8")
+Verbosity = Enum("Verbosity", "LAYER_NAMES_ONLY NONE DETAILED")
+Pool = Enum("Pool", "WORKSPACE")
+Form = Enum("Form", "ONELINE JSON")
+DataType = Enum("DataType", "FLOAT HALF BF16 INT8 INT64 INT32 BOOL")
+
+
 class FakeTensorrt(FakeModule):
     def __init__(self) -> None:
         super().__init__("tensorrt")
@@ -33,14 +41,16 @@ class FakeTensorrt(FakeModule):
         self.builds = True
         self.loads = True
         self.detailed = True
-        self.NetworkDefinitionCreationFlag = IntEnum(
-            "NetworkDefinitionCreationFlag", "EXPLICIT_BATCH STRONGLY_TYPED", start=0
-        )
-        self.BuilderFlag = Enum("BuilderFlag", "TF32 FP16 INT8")
-        self.ProfilingVerbosity = Enum("ProfilingVerbosity", "LAYER_NAMES_ONLY NONE DETAILED")
-        self.MemoryPoolType = Enum("MemoryPoolType", "WORKSPACE")
-        self.LayerInformationFormat = Enum("LayerInformationFormat", "ONELINE JSON")
-        self.DataType = Enum("DataType", [*DATA_TYPES.values()])
+        enums = {
+            "NetworkDefinitionCreationFlag": CreationFlag,
+            "BuilderFlag": BuilderFlag,
+            "ProfilingVerbosity": Verbosity,
+            "MemoryPoolType": Pool,
+            "LayerInformationFormat": Form,
+            "DataType": DataType,
+        }
+        for name, kind in enums.items():
+            setattr(self, name, kind)
         self.Logger = type("Logger", (), {"ERROR": 1, "__init__": lambda self, severity: None})
         self.Builder = lambda logger: Builder(self)
         self.OnnxParser = lambda network, logger: OnnxParser(self, network)
@@ -119,13 +129,13 @@ class Engine:
         return len(self.names)
 
     def get_tensor_name(self, number: int) -> str:
-        return self.names[number]
+        return str(self.names[number])
 
     def get_tensor_shape(self, name: str) -> list[int]:
         return self.graph.shape(name)
 
     def get_tensor_dtype(self, name: str) -> Any:
-        return self.trt.DataType[DATA_TYPES[self.graph.types[name]]]
+        return DataType[DATA_TYPES[self.graph.types[name]]]
 
     def create_execution_context(self) -> Any:
         return Context(self.graph)
@@ -134,7 +144,7 @@ class Engine:
         return types.SimpleNamespace(get_engine_information=self._told)
 
     def _told(self, form: Any) -> str:
-        assert form is self.trt.LayerInformationFormat.JSON
+        assert form is Form.JSON
         nodes = self.graph.model.graph.node
         if not self.trt.detailed:
             return json.dumps({"Layers": [node.name for node in nodes], "Bindings": self.names})

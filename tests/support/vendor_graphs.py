@@ -7,6 +7,7 @@ import ctypes
 import functools
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -120,6 +121,15 @@ def signal_to_noise_db(graph: Graph, compiled: Compiled) -> float:
     return min(float(10 * torch.log10(one / two)) for one, two in zip(power, noise, strict=True))
 
 
+def mixed_up(graph: Graph, compiled: Compiled, threads: int = 4) -> int:
+    """How many of several requests at once are not answered as each is alone."""
+    requests = others(graph, 3 * threads)
+    alone = [compiled.complete(inputs) for inputs in requests]
+    with ThreadPoolExecutor(threads) as pool:
+        together = list(pool.map(compiled.complete, requests))
+    return sum(not torch.equal(one[0], two[0]) for one, two in zip(alone, together, strict=True))
+
+
 class HostGraph:
     """An ONNX graph that ONNX Runtime runs on the host; one in bfloat16, which it does not have, the reference does."""
 
@@ -147,7 +157,8 @@ class HostGraph:
         return [dim.dim_value for dim in one.type.tensor_type.shape.dim]
 
     def dtype(self, name: str) -> np.dtype[Any]:
-        return onnx.helper.tensor_dtype_to_np_dtype(self.types[name])
+        found: np.dtype[Any] = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(self.types[name]))
+        return found
 
     def run(self, feeds: dict[str, Any]) -> list[Any]:
         if self.session is not None:
@@ -159,7 +170,7 @@ class HostGraph:
 
 def memory_at(address: int, shape: list[int], dtype: np.dtype[Any]) -> Any:
     """An array over memory of this process, which may be written."""
-    raw = (ctypes.c_byte * (int(np.prod(shape)) * dtype.itemsize)).from_address(address)
+    raw: Any = (ctypes.c_byte * (int(np.prod(shape)) * dtype.itemsize)).from_address(address)
     return np.frombuffer(raw, dtype=dtype).reshape(shape)
 
 

@@ -58,6 +58,7 @@ def built_to_serve(name: str, scale: str = "tiny", **architecture: Any) -> Infer
     changed.architecture |= architecture
     torch.manual_seed(0)
     found: Inferable = model_class(name)(changed).eval()
+    found.begin_serving()
     return found
 
 

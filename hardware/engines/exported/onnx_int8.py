@@ -14,7 +14,7 @@ from hardware.engines.exported.onnx_file import NAME, Exported, is_large
 from hardware.engines.graph import Graph, Placement, calibration_batches, keep
 
 METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
-PRODUCTS_ALONE = {
+PRODUCTS_ALONE: dict[str, Any] = {
     "op_types_to_quantize": ["Conv", "ConvTranspose", "Gemm", "MatMul"],
     "extra_options": {"AddQDQPairToWeight": True, "DedicatedQDQPair": True, "QuantizeBias": False},
 }

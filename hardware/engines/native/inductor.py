@@ -19,6 +19,7 @@ from hardware.engines.native.network import FLOATING, NativeCompiled, Placed
 if TYPE_CHECKING:
     from torch import nn
 
+MODES = ("default", "reduce-overhead", "max-autotune")
 HOST_COMPILERS = ("c++", "g++", "clang++", "cc", "gcc", "clang", "icpx", "cl")
 """Any of these, or what CXX or CC names, compiles what TorchInductor and Triton write in C or C++."""
 
@@ -30,7 +31,6 @@ class Inductor(Engine):
     generates: ClassVar[bool] = True
     precisions: ClassVar[tuple[str, ...]] = FLOATING
     known_options: ClassVar[tuple[str, ...]] = ("mode", "dynamic")
-    modes: ClassVar[tuple[str, ...]] = ("default", "reduce-overhead", "max-autotune")
     backend: ClassVar[str] = "inductor"
     """torch.compile's name of it."""
 
@@ -38,17 +38,14 @@ class Inductor(Engine):
         super().__init__(options)
         self.mode = options.get("mode", "default")
         self.dynamic = options.get("dynamic")
-        if self.mode not in self.modes:
-            raise ValueError(f"mode={self.mode} is unknown; there are {', '.join(self.modes)}")
+        if self.mode not in MODES:
+            raise ValueError(f"mode={self.mode} is unknown; there are {', '.join(MODES)}")
         if not (self.dynamic is None or isinstance(self.dynamic, bool)):
             raise ValueError(f"dynamic={self.dynamic} must be true, false or null")
 
     def unavailable_reason(self) -> str | None:
         """It needs a compiler of the host."""
-        named = [value.split()[0] for name in ("CXX", "CC") if (value := os.environ.get(name, "").strip())]
-        if any(shutil.which(one) for one in (*named, *HOST_COMPILERS)):
-            return None
-        return "it writes C++, and PATH holds no compiler for it; install g++ or clang, or set CXX"
+        return no_host_compiler()
 
     def compile(self, graph: Graph, placement: Placement) -> NativeCompiled:
         """Compile by the first calls, with nothing taken from any cache."""
@@ -82,3 +79,11 @@ class Inductor(Engine):
     def compile_in_place(self, network: nn.Module) -> None:
         """Compile at the first forward pass, inside warm-up."""
         network.compile(mode=None if self.mode == "default" else self.mode, dynamic=self.dynamic)
+
+
+def no_host_compiler() -> str | None:
+    """Why TorchInductor cannot generate code here; None where it can."""
+    named = [value.split()[0] for name in ("CXX", "CC") if (value := os.environ.get(name, "").strip())]
+    if any(shutil.which(one) for one in (*named, *HOST_COMPILERS)):
+        return None
+    return "it writes C++, and PATH holds no compiler for it; install g++ or clang, or set CXX"

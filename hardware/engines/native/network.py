@@ -17,7 +17,7 @@ from hardware.precision.probe import check, probe
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     from hardware.engines.native.products import Products
 
@@ -26,24 +26,33 @@ FLOATING = ("fp32", "tf32", "fp16", "bf16", "fp16_true", "bf16_true", "w32a16")
 TRUE = ("fp32", "tf32", "fp16_true", "bf16_true")
 """Those in which weights are kept in the type that they are multiplied in."""
 
+ANGLES = "inv_freq"
+"""How the names of buffers end that a position is multiplied by to give an angle. Rounded to 8 bits they turn the
+two-thousandth token by radians: transformers keeps them in float32, too, in whatever type it loads a model."""
+
 
 class Surroundings:
     """What is in force around a forward pass on a device in a precision."""
 
-    def __init__(self, placement: Placement) -> None:
+    def __init__(self, placement: Placement, inputs: Tensors = ()) -> None:
+        """Take what is compiled for: the strides of `inputs`, on the host, are those of every request's."""
         import torch
 
         self.precision, self.device = placement.precision, placement.device
         self.weights: torch.dtype = getattr(torch, self.precision.weights)
+        self._strides = tuple(dense_strides(one) for one in inputs)
 
     def place(self, inputs: Tensors) -> Tensors:
-        """Inputs on the device; floating-point ones in the weights' type.
+        """Inputs on the device; floating-point ones in the weights' type, all with the strides compiled for.
 
+        Machine code has strides in it: those of a batch that was filled up may differ, and few engines look.
         Requests come from pageable memory, as a server receives them: the driver stages the copy to a device, and
         `non_blocking` spares the wait for its end alone.
         """
+        strides = self._strides or tuple(dense_strides(one) for one in inputs)
+        laid = (laid_out(one, wanted) for one, wanted in zip(inputs, strides, strict=True))
         return tuple(
-            one.to(self.device, self.weights if one.is_floating_point() else None, non_blocking=True) for one in inputs
+            one.to(self.device, self.weights if one.is_floating_point() else None, non_blocking=True) for one in laid
         )
 
     def context(self) -> AbstractContextManager[Any]:
@@ -80,7 +89,7 @@ class Placed(Surroundings):
         Raises:
             PrecisionUnsupportedError: the precision needs quantising, which this does not do.
         """
-        super().__init__(placement)
+        super().__init__(placement, graph.inputs if isinstance(graph, Graph) else ())
         if self.precision.served is not None:
             raise PrecisionUnsupportedError(f"torch alone does not quantise to {self.precision.served}")
         self.inputs = graph.inputs if isinstance(graph, Graph) else ()
@@ -155,17 +164,34 @@ def converted(network: nn.Module, device: torch.device, dtype: torch.dtype) -> n
 
     Tensors are converted one by one, so that the host never holds a second whole copy for a device; weights that are
     already where and what they should be are shared with the original. Buffers never are: a network may write them.
+    Rotary frequencies keep their type.
     """
     from torch import nn
 
     # deepcopy takes what is in its memo for copied; a tensor that is used twice stays one tensor.
     memo: dict[int, Any] = {}
-    for one in chain(network.parameters(), network.buffers()):
-        wanted = dtype if one.is_floating_point() else one.dtype
+    for name, one in chain(network.named_parameters(), network.named_buffers()):
+        wanted = dtype if one.is_floating_point() and not name.endswith(ANGLES) else one.dtype
         weight = isinstance(one, nn.Parameter)
         moved = one.detach().to(device, wanted, copy=not weight)
         memo[id(one)] = nn.Parameter(moved, requires_grad=one.requires_grad) if weight else moved
     return copy.deepcopy(network, memo)
+
+
+def dense_strides(tensor: Tensor) -> tuple[int, ...]:
+    """Strides of a tensor's copy: its own where no two elements share a place."""
+    import torch
+
+    return torch.empty_like(tensor, device="meta").stride()
+
+
+def laid_out(tensor: Tensor, strides: tuple[int, ...]) -> Tensor:
+    """A tensor with other strides; the same one where it has them."""
+    import torch
+
+    if tensor.stride() == strides:
+        return tensor
+    return torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype).copy_(tensor)
 
 
 def waiting_for(device: torch.device) -> Callable[[], None]:

@@ -11,7 +11,7 @@ from hardware.engines.base import Engine
 from hardware.engines.compiled import Made
 from hardware.engines.graph import Graph, Placement
 from hardware.engines.native.dynamo import DynamoCompiled, capture
-from hardware.engines.native.inductor import Inductor
+from hardware.engines.native.inductor import no_host_compiler
 from hardware.engines.native.network import NativeCompiled, Surroundings, converted
 from hardware.precision.probe import check, probe
 
@@ -48,7 +48,7 @@ class Torchao(Engine):
 
     def unavailable_reason(self) -> str | None:
         """What it lacks, and what torch.compile does where that is asked for."""
-        return super().unavailable_reason() or (Inductor({}).unavailable_reason() if self.compiled else None)
+        return super().unavailable_reason() or (no_host_compiler() if self.compiled else None)
 
     def compile(self, graph: Graph, placement: Placement) -> NativeCompiled:
         """Quantise a copy on the device.
@@ -61,7 +61,7 @@ class Torchao(Engine):
 
         from hardware.engines.native.products import products_of
 
-        surroundings, served = Surroundings(placement), placement.precision.served
+        surroundings, served = Surroundings(placement, graph.inputs), placement.precision.served
         config = self._config(surroundings)
         network = converted(graph.network, surroundings.device, surroundings.weights).eval()
         check(probe(network, surroundings.device, surroundings.context), placement.precision)  # of what stays as it is

@@ -6,6 +6,7 @@ timed, `engine_path` and what is refused lie here.
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import abstractmethod
 from pathlib import Path
@@ -141,7 +142,10 @@ def given(path: Path, precision: PrecisionSpec) -> Built:
 
 
 class OnDevice(Compiled):
-    """Runs on torch tensors on the device, whose addresses it hands to the vendor's runtime, in the current stream."""
+    """Runs on torch tensors on the device, whose addresses it hands to the vendor's runtime, in the current stream.
+
+    One thread submits at a time: a runtime's context holds the addresses of one request.
+    """
 
     def __init__(self, built: Built, device: torch.device, types: Sequence[torch.dtype]) -> None:
         """Take what is known of the engine.
@@ -153,7 +157,16 @@ class OnDevice(Compiled):
         """
         self.made, self.evidence = built.made, built.evidence
         self._device, self._types = device, tuple(types)
-        self._wait = waiting_for(device)
+        self._wait, self._one_at_a_time = waiting_for(device), threading.Lock()
+
+    @abstractmethod
+    def submit(self, placed: Tensors) -> Tensors:
+        """Start the work on inputs that lie on the device, and return its outputs' buffers."""
+
+    def run(self, placed: Tensors) -> Tensors:
+        """Submit, one thread after another."""
+        with self._one_at_a_time:
+            return self.submit(placed)
 
     def place(self, inputs: Tensors) -> Tensors:
         """Copy to the device, in the types of the engine's inputs."""

@@ -75,8 +75,8 @@ class OnBindings(OnDevice):
         self._inputs, self._outputs = graph.input_names, graph.output_names
         super().__init__(built, device, [self._type(name) for name in self._inputs])
 
-    def run(self, placed: Tensors) -> Tensors:
-        """Submit with new outputs.
+    def submit(self, placed: Tensors) -> Tensors:
+        """Start with new outputs.
 
         Raises:
             RuntimeError: the runtime did not take it.

@@ -11,6 +11,7 @@ Model.serialize_to_file, create_i_engine, create_i_context, enqueue. The vendor'
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -60,8 +61,8 @@ class Magicmind(FromFloat):
 
     def build(self, model: Path, graph: Graph, placement: Placement, target: Path) -> None:
         """Parse, calibrate where integers are asked for, build, serialise."""
-        import magicmind.python.runtime as mm  # type: ignore[import-not-found]
-        import magicmind.python.runtime.parser  # type: ignore[import-not-found] # noqa: F401 -- it becomes mm.parser
+        import magicmind.python.runtime as mm
+        import magicmind.python.runtime.parser  # noqa: F401 -- it becomes mm.parser
 
         network = mm.Network()
         parsed = mm.parser.Parser(mm.ModelKind.kOnnx).parse(network, str(model))
@@ -86,7 +87,7 @@ class Magicmind(FromFloat):
 
 
 class MagicmindModel(Compiled):
-    """A context with its queue; copies to the device lie outside `run`, and `fetch` waits."""
+    """A context, which one thread uses at a time, with its queue; copies to the device lie outside `run`."""
 
     def __init__(self, built: Built, graph: Graph, placement: Placement) -> None:
         import magicmind.python.runtime as mm
@@ -101,23 +102,25 @@ class MagicmindModel(Compiled):
         if self._engine is None:
             raise EngineBuildError(f"MagicMind cannot load {built.path}")
         self._context = self._engine.create_i_context()
-        self._queue = self._device.create_queue()
+        self._queue, self._one_at_a_time = self._device.create_queue(), threading.Lock()
         shapes = [tuple(one.shape) for one in self._context.create_inputs()]
         if shapes != [tuple(one.shape) for one in graph.inputs]:
             raise EngineBuildError(f"{built.path} is of another network: its inputs are {shapes}")
 
     def place(self, inputs: Tensors) -> list[Any]:
         """Tensors of the context's on the device."""
-        placed = self._context.create_inputs()
-        for tensor, array in zip(placed, _typed(to_arrays(inputs)), strict=True):
-            tensor.from_numpy(array)
-            tensor.to(self._device)
+        with self._one_at_a_time:
+            placed = self._context.create_inputs()
+            for tensor, array in zip(placed, _typed(to_arrays(inputs)), strict=True):
+                tensor.from_numpy(array)
+                tensor.to(self._device)
         return list(placed)
 
     def run(self, placed: list[Any]) -> list[Any]:
         """Submit to the queue."""
         outputs: list[Any] = []
-        _done(self._context.enqueue(placed, outputs, self._queue), "running")
+        with self._one_at_a_time:
+            _done(self._context.enqueue(placed, outputs, self._queue), "running")
         return outputs
 
     def fetch(self, outputs: list[Any]) -> Tensors:
@@ -143,12 +146,13 @@ def _active(placement: Placement) -> Any:
 def _samples(arrays: Sequence[Any]) -> Any:
     """Calibration data of one input, in MagicMind's form."""
     import magicmind.python.runtime as mm
-    from magicmind.python.common.types import get_datatype_by_numpy  # type: ignore[import-not-found]
+    from magicmind.python.common.types import get_datatype_by_numpy
 
     class Samples(mm.CalibDataInterface):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.reset()
+            self.left: Iterator[Any] = iter(arrays)
+            self.sample: Any = None
 
         def get_shape(self) -> Any:
             return mm.Dims(arrays[0].shape)
@@ -164,8 +168,7 @@ def _samples(arrays: Sequence[Any]) -> Any:
             return mm.Status.OK() if self.sample is not None else mm.Status(mm.Code.OUT_OF_RANGE, "no more batches")
 
         def reset(self) -> Any:
-            self.left: Iterator[Any] = iter(arrays)
-            self.sample: Any = None
+            self.left, self.sample = iter(arrays), None
             return mm.Status.OK()
 
     return Samples()

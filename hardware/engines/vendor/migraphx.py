@@ -58,7 +58,7 @@ class Migraphx(FromOnnx):
 
     def build(self, model: Path, graph: Graph, placement: Placement, target: Path) -> None:
         """Parse, compile for the GPU, save."""
-        import migraphx  # type: ignore[import-not-found]
+        import migraphx
 
         try:
             program = migraphx.parse_onnx(str(model))
@@ -103,8 +103,8 @@ class MigraphxProgram(OnDevice):
         self._program, self._shapes, self._parameters = program, shapes, (*graph.input_names, *outputs)
         self._outputs = [(shapes[name].lens(), shapes[name].strides(), types[name]) for name in outputs]
 
-    def run(self, placed: Tensors) -> Tensors:
-        """Submit the program."""
+    def submit(self, placed: Tensors) -> Tensors:
+        """Start the program."""
         import migraphx
         import torch
 

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hardware.engines.base import EXISTING
-from hardware.engines.graph import Graph, Placement
+from hardware.engines.graph import Graph, Placement, calibration_batches
 from hardware.engines.vendor.from_float import FromFloat, OnArrays
 from hardware.engines.vendor.from_onnx import Built, EngineBuildError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from hardware.engines.vendor.from_float import Arrays
 
 TYPES = {"bf16": "Bf16", "int8": "Int8"}
@@ -106,19 +108,7 @@ class Sparsert(FromFloat):
         return MIXED if mixed else TYPES[placement.precision.name]
 
 
-def _calibration(graph: Graph, placement: Placement) -> Any:
-    """A loader of the calibration's rows by the names of the inputs.
-
-    Raises:
-        EngineBuildError: there are none.
-    """
-    from torch.utils.data import DataLoader
-
-    if not placement.calibration:
-        raise EngineBuildError("int8 needs calibration batches, and the case has none")
-    rows: Any = [
-        dict(zip(graph.input_names, row, strict=True))
-        for batch in placement.calibration
-        for row in zip(*batch, strict=True)
-    ]
-    return DataLoader(rows, batch_size=len(graph.inputs[0]))
+def _calibration(graph: Graph, placement: Placement) -> list[dict[str, Tensor]]:
+    """Batches of the calibration's rows by the names of the inputs, as the compiler's loaders give them."""
+    batches = calibration_batches(graph, placement)
+    return [dict(zip(graph.input_names, batch, strict=True)) for batch in batches]

@@ -139,10 +139,10 @@ class TensorrtPlan(OnDevice):
         self._names = (*graph.input_names, *graph.output_names)
         self._outputs = [(shapes[name], types[name]) for name in graph.output_names]
         self._engine, self._context = engine, engine.create_execution_context()
-        self._stream = torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
-    def run(self, placed: Tensors) -> Tensors:
-        """Submit the engine, in order with the current stream."""
+    def submit(self, placed: Tensors) -> Tensors:
+        """Start the engine, in order with the current stream."""
         import torch
 
         current = torch.cuda.current_stream(self._device)
@@ -194,6 +194,6 @@ def _kind(layer: dict[str, Any]) -> str:
 
 def _input_type(layer: dict[str, Any]) -> str | None:
     """Type of a layer's first input: 10.x tells it with the format, 11.x apart."""
-    first = next(iter(layer.get("Inputs", [])), {})
+    first: dict[str, Any] = next(iter(layer.get("Inputs", [])), {})
     text = str(first.get("DataType") or first.get("Format/Datatype") or "")
     return next((FORMATS[word] for word in re.findall(r"[a-z]+\d*", text.lower()) if word in FORMATS), None)

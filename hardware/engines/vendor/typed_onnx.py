@@ -141,4 +141,4 @@ def _types(model: onnx.ModelProto) -> dict[str, int]:
 def _element_type(name: str) -> int:
     import onnx
 
-    return {"float16": onnx.TensorProto.FLOAT16, "bfloat16": onnx.TensorProto.BFLOAT16}[name]
+    return int({"float16": onnx.TensorProto.FLOAT16, "bfloat16": onnx.TensorProto.BFLOAT16}[name])

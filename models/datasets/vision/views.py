@@ -75,6 +75,13 @@ def swin_views(training_size: int, evaluation_size: int) -> Views:
     return Views(training, v2.Compose([bicubic, v2.CenterCrop(evaluation_size), *_to_tensor()]))
 
 
+def squeezed_bicubic(size: int) -> View:
+    """Evaluation of networks that were fine-tuned at 384 pixels: squeezed to the square, nothing cropped."""
+    resize = v2.Resize((size, size), interpolation=v2.InterpolationMode.BICUBIC, antialias=True)
+    view: View = v2.Compose([resize, *_to_tensor()])
+    return view
+
+
 def transfer_views(training_size: int, evaluation_size: int) -> Views:
     """Those of google-research/big_transfer: squeezed to a square of 512 for 480 pixels, random crop, flip; -1 to 1.
 

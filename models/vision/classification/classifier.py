@@ -16,6 +16,7 @@ from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.root import dataset_root
 from models.datasets.spec import DataSpec
 from models.datasets.vision.image_folder import LAYOUT, LabelledFolder, evaluation_folder, image_folders
+from models.datasets.vision.image_list import LIST, ListedImages
 from models.datasets.vision.images import DIGIT_CLASSES, DigitsOnPhotographs, LabelledImage
 from models.datasets.vision.mixing import mix
 from models.datasets.vision.views import Views, centre_crop, random_crop
@@ -83,13 +84,16 @@ class Classifier(Trainable, Inferable):
         self.metrics["top1"].update(logits.argmax(dim=1) == batch["label"])
 
     def evaluation_data(self, spec: DataSpec) -> Dataset[LabelledImage]:
-        """The held-out digits of the sample, or the folders of `val`; those of `train` need not be there."""
+        """The held-out digits of the sample, or ImageNet's validation images; those of `train` need not be there.
+
+        Where there is a `val_map.txt`, its images are read, otherwise the folders of `val`.
+        """
         if spec.name != "dataset":
             return self.datasets(spec).evaluation
-        root = dataset_root(spec, expected=LAYOUT, source=self.recipe.data_source)
-        return evaluation_folder(
-            root, view=self.views().evaluation, classes=self.classes, source=self.recipe.data_source
-        )
+        source = self.recipe.data_source
+        root = dataset_root(spec, expected=LAYOUT, source=source)
+        of_root = ListedImages if (root / LIST).is_file() else evaluation_folder
+        return of_root(root, view=self.views().evaluation, classes=self.classes, source=source)
 
     def calibration_data(self, spec: DataSpec) -> Dataset[LabelledImage] | None:
         """Training images, shown as in evaluation, where they are there."""
@@ -133,12 +137,25 @@ class Classifier(Trainable, Inferable):
 
     def synthetic_batch(self, batch_size: int) -> Batch:
         """Normally distributed pixels, uniform classes."""
-        image = self._laid_out(torch.randn(batch_size, 3, self.image_size, self.image_size))
-        return {"image": image, "label": torch.randint(self.classes, (batch_size,))}
+        return self._random(batch_size, self.image_size)
+
+    def begin_serving(self) -> None:
+        """Random numbers for layers of zeros."""
+        for layer in self.network.modules():
+            if isinstance(layer, nn.Linear | nn.Conv2d) and not layer.weight.any():
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+
+    def served_batch(self, batch_size: int) -> Batch:
+        """The same at the size of evaluation."""
+        return self._random(batch_size, self.evaluation_size)
 
     def count(self, batch: Batch) -> Counts:
         """Images of the batch."""
         return Counts(samples=len(batch["label"]))
+
+    def _random(self, batch_size: int, size: int) -> Batch:
+        image = self._laid_out(torch.randn(batch_size, 3, size, size))
+        return {"image": image, "label": torch.randint(self.classes, (batch_size,))}
 
     def _logits(self, image: Tensor) -> Tensor:
         logits: Tensor = self.network(self._laid_out(image))

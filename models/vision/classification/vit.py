@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -15,8 +16,8 @@ from models.vision.classification.classifier import Classifier
 class VisionTransformerClassifier(Classifier):
     """A Transformer's encoder over square patches; the unit is the image.
 
-    Architecture fields beside the classifier's: `patch_size`, `layers`, `heads`, `hidden`, `feed_forward`. Patch size
-    16 and 12 layers of 12 heads are ViT-B/16. The last layer begins with zeros, as published.
+    Architecture fields beside the classifier's: `patch_size`, `layers`, `heads`, `hidden`, `feed_forward`, `norm_eps`
+    (default 1e-6). Patch size 16 and 12 layers of 12 heads are ViT-B/16. The last layer begins with zeros.
     """
 
     def build(self, architecture: dict[str, Any]) -> nn.Module:
@@ -29,6 +30,7 @@ class VisionTransformerClassifier(Classifier):
             hidden_dim=int(architecture["hidden"]),
             mlp_dim=int(architecture["feed_forward"]),
             num_classes=self.classes,
+            norm_layer=partial(nn.LayerNorm, eps=float(architecture.get("norm_eps", 1e-6))),
         )
         return network
 

@@ -24,7 +24,7 @@ SCORED = 4
 
 def asked(model: Inferable, rows: int) -> tuple[Tensor, ...]:
     torch.manual_seed(1)
-    return model.inputs(model.synthetic_batch(rows))
+    return model.inputs(model.served_batch(rows))
 
 
 @torch.inference_mode()

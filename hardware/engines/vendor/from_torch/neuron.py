@@ -62,13 +62,14 @@ class Neuron(Engine):
             FileNotFoundError: `engine_path` names no file.
         """
         import torch
-        import torch_neuronx  # type: ignore[import-not-found] # noqa: F401 -- it registers what traced networks call
+        import torch_neuronx  # noqa: F401 -- it registers what traced networks call
 
         require_precision(self, placement.precision)
         existing = self.options.get(EXISTING)
         built = self._built(graph, placement) if existing is None else given(Path(existing), placement.precision)
         weights: torch.dtype = getattr(torch, placement.precision.weights)
-        return TracedNetwork(built, torch.jit.load(str(built.path)), weights)
+        loaded = torch.jit.load(str(built.path))  # type: ignore[no-untyped-call]
+        return TracedNetwork(built, loaded, weights)
 
     def _built(self, graph: Graph, placement: Placement) -> Built:
         path, began_s = placement.folder / FILE, time.perf_counter()

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import torch
 from hardware_specs import precision
-from served_networks import answers_of, block, least_snr_db, linear, placement
+from served_networks import answers_of, block, convolutions, least_snr_db, linear, placement
+from torch.export import ExportedProgram
 
+from hardware.engines.base import UnsupportedGraphError
 from hardware.engines.graph import Graph, Placement
-from hardware.engines.native.aot_inductor import AotInductor, Took, within_context
+from hardware.engines.native.aot_inductor import AotInductor, Took, exported, within_context
 from hardware.engines.native.network import Placed
 from hardware.engines.native.products import products_of
 from hardware.precision.evidence import check_evidence
@@ -49,7 +51,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def with_facts(path: Path, shape: list[int]) -> None:
     evidence = {"weights": ["float32"], "compute": ["float32"], "source": "graph", "detail": "read"}
-    path.with_suffix(".json").write_text(json.dumps({"evidence": evidence, "inputs": [["torch.float32", shape]]}))
+    path.with_suffix(".json").write_text(
+        json.dumps({"evidence": evidence, "inputs": [["torch.float32", shape, [8, 1]]]})
+    )
 
 
 def test_a_package_that_is_given_is_loaded_and_never_compiled(package: Path) -> None:
@@ -67,6 +71,16 @@ def test_a_package_for_other_inputs_is_refused(package: Path) -> None:
     with_facts(package, [4, 8])
     with pytest.raises(ValueError, match=r"compiled for inputs .*\[4, 8\].*these are .*\[2, 8\]"):
         AotInductor({"engine_path": str(package)}).compile(linear(), placement(package.parent, "fp32"))
+
+
+def test_a_request_of_another_shape_is_refused(package: Path) -> None:
+    """AOTInductor itself answers one of another batch size, and wrongly."""
+    compiled = AotInductor({"engine_path": str(package)}).compile(linear(), placement(package.parent, "fp32"))
+    with pytest.raises(ValueError, match=r"takes .*\[2, 8\], \[8, 1\].*not .*\[3, 8\]"):
+        compiled.complete((torch.randn(3, 8),))
+    turned = torch.randn(8, 2).T
+    assert turned.stride() == (1, 2)
+    assert torch.equal(compiled.complete((turned,))[0], 2 * turned), "strides are laid out anew"
 
 
 def test_of_a_package_of_somebody_elses_nothing_is_known(package: Path) -> None:
@@ -102,6 +116,45 @@ def test_a_package_is_made_once(package: Path, tmp_path: Path, monkeypatch: pyte
     assert len(made) == 2, "machine code for another number of threads is another package"
 
 
+def test_a_package_is_told_by_the_graph_that_is_compiled(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The compiler is played: it shows its graph to the pass that it is given, and writes a file."""
+
+    def compiled(program: ExportedProgram, *, package_path: str, inductor_configs: dict[str, Any]) -> None:
+        from torch._inductor import config
+
+        assert inductor_configs == {} and config.force_disable_caches
+        config.post_grad_custom_pre_pass(program.run_decompositions().graph)
+        Path(package_path).write_bytes(b"1234")
+
+    monkeypatch.setattr("torch._inductor.aoti_compile_and_package", compiled)
+    made = AotInductor({}).compile(linear(), placement(tmp_path, "bf16"))
+    assert (made.evidence.weights, made.evidence.compute) == (("float32",), ("bfloat16",))
+    assert "1 of 1 products in bfloat16" in made.evidence.detail and made.made.size_bytes == 4
+    assert made.made.export_s and made.made.compile_s is not None
+    again = AotInductor({}).compile(linear(), placement(tmp_path, "bf16"))
+    assert again.evidence == made.evidence and again.made.compile_s is None
+    assert [one.name for one in tmp_path.rglob("*.pt2")].count("network.pt2") == 1
+
+
+def test_strides_are_compiled_for(tmp_path: Path) -> None:
+    graph = convolutions()
+    laid = tuple(one.contiguous(memory_format=torch.channels_last) for one in graph.inputs)
+    (values, _) = exported(graph.network, laid).example_inputs
+    assert [one.stride() for one in values] == [one.stride() for one in laid]
+    assert laid[0].stride() != graph.inputs[0].stride()
+
+
+def test_a_network_that_depends_on_values_is_refused() -> None:
+    class Depending(torch.nn.Module):
+        def forward(self, given: torch.Tensor) -> tuple[torch.Tensor]:
+            return (given * 2 if given.sum() > 0 else given,)
+
+    with pytest.raises(UnsupportedGraphError, match="aot_inductor cannot take the network"):
+        exported(Depending().eval(), (torch.ones(2),))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"dynamic": True}, "dynamic is not an option here"), ({"mode": "reduce-overhead"}, "mode=reduce-overhead")],
@@ -118,7 +171,8 @@ def test_a_torch_without_packages_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert AotInductor({}).unavailable_reason() is None
 
 
-def test_nothing_is_trained_with_it() -> None:
+def test_it_neither_trains_nor_writes_by_another_engines_means() -> None:
+    assert not AotInductor.trains and not AotInductor.generates
     with pytest.raises(NotImplementedError, match="served, not trained"):
         AotInductor({}).compile_in_place(torch.nn.Linear(1, 1))
 

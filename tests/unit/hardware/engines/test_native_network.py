@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,10 +97,39 @@ def test_a_copy_in_another_type_leaves_the_original_and_ties_alone() -> None:
     assert {one.dtype for one in network.parameters()} == {torch.float32}
 
 
+def test_rotary_frequencies_keep_their_type() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.LlamaConfig(hidden_size=64, num_attention_heads=2, max_position_embeddings=4096)
+    rotary = transformers.models.llama.modeling_llama.LlamaRotaryEmbedding(config)
+    places, hidden = torch.tensor([[4000]]), torch.zeros(1, 1, 64)
+    wanted = torch.cat(rotary(hidden, places), dim=-1)
+    kept = torch.cat(converted(rotary, HOST, torch.bfloat16)(hidden, places), dim=-1)
+    rounded = torch.cat(rotary.to(torch.bfloat16)(hidden, places), dim=-1)
+    assert torch.equal(kept, wanted) and (rounded - wanted).abs().max() > 0.5
+
+
 def test_integers_are_placed_as_they_are(tmp_path: Path) -> None:
     graph = block()
-    placed = Eager({}).compile(graph, placement(tmp_path, "bf16_true")).place((*graph.inputs, torch.ones(2)))
-    assert [one.dtype for one in placed] == [torch.int64, torch.int64, torch.bfloat16]
+    compiled = Eager({}).compile(graph, placement(tmp_path, "bf16_true"))
+    assert [one.dtype for one in compiled.place(graph.inputs)] == [torch.int64, torch.int64]
+    (placed,) = Eager({}).compile(linear(), placement(tmp_path, "bf16_true")).place(linear().inputs)
+    assert placed.dtype == torch.bfloat16
+    with pytest.raises(ValueError, match="zip"):
+        compiled.place(graph.inputs[:1])
+
+
+def test_every_request_has_the_strides_that_were_compiled_for(tmp_path: Path) -> None:
+    graph = convolutions()
+    (image,) = graph.inputs
+    graph = replace(graph, inputs=(image.contiguous(memory_format=torch.channels_last),))
+    compiled = Eager({}).compile(graph, placement(tmp_path, "fp32"))
+    (placed,) = compiled.place((image,))
+    assert image.is_contiguous() and placed.stride() == graph.inputs[0].stride() != image.stride()
+    assert torch.equal(placed, image)
+    assert compiled.place(graph.inputs)[0].data_ptr() == graph.inputs[0].data_ptr(), "nothing is copied without need"
+    repeated = torch.ones(1, 3, 1, 1).expand(4, 3, 16, 16)
+    expanded = Eager({}).compile(replace(graph, inputs=(repeated,)), placement(tmp_path, "fp32"))
+    assert torch.equal(expanded.place((repeated,))[0], repeated) and expanded.place((repeated,))[0].is_contiguous()
 
 
 def test_products_are_counted_by_hand() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from vendor_fakes import forget, put
-from vendor_graphs import images_graph, others, placement_for, precision_of, signal_to_noise_db, tokens_graph
+from vendor_graphs import images_graph, mixed_up, others, placement_for, precision_of, signal_to_noise_db, tokens_graph
 
 from hardware.base import PrecisionUnsupportedError
 from hardware.engines.base import UnsupportedGraphError
@@ -120,3 +120,8 @@ def test_another_models_file_is_refused(mm: Any, tmp_path: Path) -> None:
     (tmp_path / "model.magicmind").write_bytes(b"?")
     with pytest.raises(EngineBuildError, match="cannot load"):
         given.compile(graph, placement_for(graph, tmp_path / "none"))
+
+
+def test_requests_at_once_are_each_answered(mm: Any, tmp_path: Path) -> None:
+    graph = images_graph()
+    assert mixed_up(graph, Magicmind({}).compile(graph, placement_for(graph, tmp_path))) == 0

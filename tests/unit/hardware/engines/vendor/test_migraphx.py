@@ -12,6 +12,7 @@ from fake_migraphx import FakeMigraphx
 from vendor_graphs import (
     FakeStream,
     images_graph,
+    mixed_up,
     others,
     placement_for,
     precision_of,
@@ -121,3 +122,8 @@ def test_another_programs_file_is_refused(migraphx: FakeMigraphx, tmp_path: Path
     (tmp_path / "broken.mxr").write_bytes(b"?")
     with pytest.raises(EngineBuildError, match="cannot load"):
         Migraphx({"engine_path": str(tmp_path / "broken.mxr")}).compile(graph, placement_for(graph, tmp_path))
+
+
+def test_requests_at_once_are_each_answered(migraphx: FakeMigraphx, tmp_path: Path) -> None:
+    graph = images_graph()
+    assert mixed_up(graph, Migraphx({}).compile(graph, placement_for(graph, tmp_path))) == 0

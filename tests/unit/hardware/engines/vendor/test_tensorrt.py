@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from fake_tensorrt import FakeTensorrt
 from vendor_graphs import (
     FakeStream,
     images_graph,
+    mixed_up,
     others,
     placement_for,
     precision_of,
@@ -185,3 +188,20 @@ def test_an_engine_that_does_not_start_is_an_error(
     monkeypatch.setattr(compiled._context, "execute_async_v3", lambda stream: False)
     with pytest.raises(RuntimeError, match="did not start"):
         compiled.complete(graph.inputs)
+
+
+def test_requests_at_once_keep_their_own_buffers(
+    trt: FakeTensorrt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = images_graph()
+    compiled: Any = Tensorrt({}).compile(graph, placement_for(graph, tmp_path))
+    plain = compiled._context.set_tensor_address
+
+    def slow(name: str, address: int) -> bool:
+        time.sleep(0.001)  # another thread would come between two addresses
+        return bool(plain(name, address))
+
+    monkeypatch.setattr(compiled._context, "set_tensor_address", slow)
+    assert mixed_up(graph, compiled) == 0
+    monkeypatch.setattr(compiled, "_one_at_a_time", nullcontext())
+    assert mixed_up(graph, compiled) > 0

@@ -4,6 +4,7 @@ A precision mode narrows the weights; integers need a calibrated configuration. 
 """
 
 import json
+import threading
 from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,12 +109,12 @@ class Device:
 
 class Queue:
     def __init__(self):
-        self.waiting = []
+        self.waiting, self.lock = [], threading.Lock()
 
     def sync(self):
-        for work in self.waiting:
-            work()
-        self.waiting.clear()
+        with self.lock:
+            while self.waiting:
+                self.waiting.pop(0)()
         return Status.OK()
 
 
@@ -157,7 +158,8 @@ class Context:
         types = [self.graph.dtype(one.name) for one in self.graph.inputs]
         shapes = [self.graph.shape(one.name) for one in self.graph.inputs]
         return [
-            Tensor(shape, np.dtype("int32") if str(kind) == "int64" else kind) for shape, kind in zip(shapes, types, strict=False)
+            Tensor(shape, np.dtype("int32") if str(kind) == "int64" else kind)
+            for shape, kind in zip(shapes, types, strict=True)
         ]
 
     def enqueue(self, inputs, outputs, queue):
@@ -166,8 +168,8 @@ class Context:
 
         def work():
             names = [one.name for one in self.graph.inputs]
-            feeds = {name: one.array.astype(self.graph.dtype(name)) for name, one in zip(names, inputs, strict=False)}
-            for tensor, found in zip(outputs, self.graph.run(feeds), strict=False):
+            feeds = {name: one.array.astype(self.graph.dtype(name)) for name, one in zip(names, inputs, strict=True)}
+            for tensor, found in zip(outputs, self.graph.run(feeds), strict=True):
                 tensor.array = found
 
         queue.waiting.append(work)
