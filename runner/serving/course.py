@@ -46,6 +46,7 @@ def serve(context: Context) -> None:
     context.preparing("holding the outputs to the reference")
     missed = _numerics(context, served, way.outputs(), reference)
     missed += _accuracy(context, served, way, reference)
+    way.scored()
     context.device.reset_memory_peaks()
     session = ServingSession(context)
     session.window(arrival_of(case, way.system(), context.folder))

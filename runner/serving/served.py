@@ -95,6 +95,13 @@ def build_served(case: Case) -> Served:
     if generation is not None:
         _check_lengths(model, generation)
     batches = batches_of(model, case, case.model.inference.batch_size)
+    if generation is not None and isinstance(model, Generative):
+        try:
+            model.prompts(
+                batches[0], max(generation.prompt_tokens + further(generation), *generation.prompt_lengths, 0)
+            )
+        except ValueError as error:
+            raise ConfigurationError(f"model.infer.generation asks for {error}.") from None
     return Served(model=model, batches=batches, digest=digest_of(model), generation=generation)
 
 
@@ -124,8 +131,11 @@ def batches_of(model: Inferable, case: Case, size: int) -> list[Batch]:
     seed_host(case.seed + 1)
     if case.data.name == "synthetic":
         return _within_memory(model.served_batch(size) for _ in range(MOST_BATCHES))
-    writes = case.model.inference.generation is not None and isinstance(model, Generative)
-    data: Any = model.prompt_data(case.data) if writes else model.evaluation_data(case.data)  # type: ignore[attr-defined]
+    data: Any
+    if case.model.inference.generation is not None and isinstance(model, Generative):
+        data = model.prompt_data(case.data)
+    else:
+        data = model.evaluation_data(case.data)
     length = min(len(data), case.model.inference.samples or len(data))
     count = max(1, min(MOST_BATCHES, length // size))
     rows = ([data[(number * size + row) % length] for row in range(size)] for number in range(count))

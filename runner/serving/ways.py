@@ -35,6 +35,9 @@ class Way(ABC):
     def answer(self, inputs: Tensors) -> Tensors:
         """What accuracy is scored by: one forward pass, from host to host."""
 
+    def scored(self) -> None:  # noqa: B027 -- most score by what they serve
+        """Scoring is over: give back what it alone needed."""
+
     @abstractmethod
     def system(self) -> System:
         """What is asked in the window."""
@@ -91,9 +94,10 @@ class WritingWay(Way):
         self.forward: Compiled | None = None
         self.generation = served.generation
         self.prompts = [served.writing.prompts(batch, self.generation.prompt_tokens) for batch in served.batches]
-        self.written: CompiledGeneration = compile_generation(
-            context, served, self.prompts[0], self.generation.new_tokens
-        )
+        self.written = self._compiled()
+
+    def _compiled(self) -> CompiledGeneration:
+        return compile_generation(self.context, self.served, self.prompts[0], self.generation.new_tokens)
 
     def outputs(self) -> list[Tensors] | str:
         """Scores after the prompt and a few further tokens of the data, which the reference reads without a cache."""
@@ -117,6 +121,16 @@ class WritingWay(Way):
             self.forward = compile_served(self.context, self.served, inputs, self.calibration)
         return self.forward
 
+    def scored(self) -> None:
+        """Give the forward pass back; compiling it may have cost what was compiled to write, which is made anew."""
+        if self.forward is None:
+            return
+        self.forward.close()
+        self.forward = None
+        self.written.close()
+        self.context.preparing("compiling once more what writes")
+        self.written = self._compiled()
+
     def system(self) -> System:
         """Whole answers."""
         return system_of(self.written, self.prompts, self.generation, self.generation.new_tokens)
@@ -126,7 +140,5 @@ class WritingWay(Way):
         measure_generation(self.context, self.served, self.written, session)
 
     def close(self) -> None:
-        """Both of the engine's networks."""
+        """What writes."""
         self.written.close()
-        if self.forward is not None:
-            self.forward.close()

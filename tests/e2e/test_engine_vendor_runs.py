@@ -11,6 +11,7 @@ from command import Ended, run
 from engine_tools import PlayedTool
 from vendor_fakes import FAKES
 
+from runner.core.errors import DependencyError
 from runner.core.events import Name, read_events
 
 
@@ -50,7 +51,8 @@ def test_it_serves_through_its_engine(model: str, tmp_path: Path, zixiao: None) 
 
 def test_without_the_engine_it_says_what_to_do(tmp_path: Path) -> None:
     ended = run(tmp_path, "task=infer", "vendor=zixiao", "compiler=zxrt", "model=toy", "scale=tiny", "measure=smoke")
-    assert ended.code != 0 and not ended.found
+    assert ended.code == DependencyError.exit_code
+    assert [report["status"] for report in ended.found] == ["failed"]
     said = " ".join(ended.out.split())
     assert "compiler=zxrt cannot be used here: the Python package TopsInference is not installed." in said
     assert "Install Tencent's Zixiao driver with zx-smi and its TopsInference package." in said

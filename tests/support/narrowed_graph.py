@@ -18,10 +18,10 @@ def narrowed(model: bytes, kind: str) -> bytes:
         if tensor.data_type == onnx.TensorProto.FLOAT:
             rounded = _rounded(onnx.numpy_helper.to_array(tensor), kind)
             tensor.CopyFrom(onnx.numpy_helper.from_array(rounded, tensor.name))
-    return graph.SerializeToString()
+    return bytes(graph.SerializeToString())
 
 
-def _rounded(array: np.ndarray, kind: str) -> np.ndarray:  # type: ignore[type-arg]
+def _rounded(array: np.ndarray, kind: str) -> np.ndarray:
     if kind == "float16":
         return array.astype(np.float16).astype(np.float32)
     if kind == "bfloat16":
@@ -31,7 +31,7 @@ def _rounded(array: np.ndarray, kind: str) -> np.ndarray:  # type: ignore[type-a
     return (np.round(array / scale) * scale).astype(np.float32)
 
 
-def ran(graph: HostGraph, arrays: list[np.ndarray]) -> list[np.ndarray]:  # type: ignore[type-arg]
+def ran(graph: HostGraph, arrays: list[np.ndarray]) -> list[np.ndarray]:
     """Outputs of the graph for its inputs in order; types must be the graph's own."""
     feeds = {one.name: array for one, array in zip(graph.inputs, arrays, strict=True)}
     for name, array in feeds.items():

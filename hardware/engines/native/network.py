@@ -202,4 +202,16 @@ def waiting_for(device: torch.device) -> Callable[[], None]:
         return lambda: None
     module = getattr(torch, device.type, None)
     wait = getattr(module, "synchronize", None) or torch.accelerator.synchronize
-    return wait
+    return _after_marking(wait) if device.type == "hpu" else wait
+
+
+def _after_marking(wait: Callable[[], None]) -> Callable[[], None]:
+    """Gaudi's lazy mode gathers operations until a step is marked: without that there is nothing to wait for."""
+    from habana_frameworks.torch import core
+    from habana_frameworks.torch.utils import internal
+
+    def marked() -> None:
+        core.mark_step()
+        wait()
+
+    return marked if internal.is_lazy() else wait

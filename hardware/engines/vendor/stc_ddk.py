@@ -93,4 +93,4 @@ def _sources(engine: Path) -> list[str]:
 def _type(value: Any) -> str:
     import onnx
 
-    return onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name.upper()
+    return str(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name).upper()

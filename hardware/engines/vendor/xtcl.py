@@ -54,9 +54,13 @@ class Xtcl(FromFloat):
         from importlib.util import find_spec
 
         reason = super().unavailable_reason()
-        if reason is None and find_spec("tvm.contrib.xpu_config") is None:
+        if reason is not None:
+            return reason
+        found = find_spec("tvm")
+        folders = (found and found.submodule_search_locations) or ()
+        if not any(list(Path(folder, "contrib").glob("xpu_config*")) for folder in folders):
             return "the Python package tvm is here, but not XTCL's (it has no tvm.contrib.xpu_config)"
-        return reason
+        return None
 
     def detail(self, graph: Graph, placement: Placement) -> str:
         """The switches."""

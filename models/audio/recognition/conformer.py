@@ -44,7 +44,7 @@ class ConformerArchitecture:
             raise ValueError(f"model.architecture: height and length must be multiples of {FOLD}, kernel odd")
 
 
-class NoiseUtterances(Dataset[tuple[Tensor, Tensor]]):
+class PaddedNoise(Dataset[tuple[Tensor, Tensor]]):
     """Random inputs of random lengths, each from its own number; there is nothing to be recognised in them."""
 
     def __init__(self, sizes: ConformerArchitecture) -> None:
@@ -88,8 +88,8 @@ class Conformer(Inferable):
         """Nothing: no answer is known."""
 
     def evaluation_data(self, spec: DataSpec) -> Dataset[Any]:
-        """NoiseUtterances with padding, to compare outputs on."""
-        return NoiseUtterances(self.sizes)
+        """Noise with padding, to compare outputs on."""
+        return PaddedNoise(self.sizes)
 
     def collate(self, examples: list[Any]) -> Batch:
         """`src` float32 (batch, channels, height, length), `src_pad_mask` bool (batch, length / 4)."""
@@ -97,7 +97,7 @@ class Conformer(Inferable):
         return {"src": source, "src_pad_mask": padding}
 
     def synthetic_batch(self, batch_size: int) -> Batch:
-        """NoiseUtterances of full length."""
+        """Noise of full length."""
         sizes = self.sizes
         return {
             "src": torch.randn(batch_size, sizes.channels, sizes.height, sizes.length),

@@ -100,7 +100,7 @@ class LetterScores(nn.Module):
 
     def forward(self, ids: Tensor, last: Tensor, letters: Tensor) -> tuple[Tensor]:
         """Float32 (batch, letters)."""
-        hidden = self.network.model(input_ids=ids, use_cache=False).last_hidden_state  # type: ignore[operator, union-attr]
+        hidden = self.network.model(input_ids=ids, use_cache=False).last_hidden_state  # type: ignore[operator]
         rows = last[:, None, None].expand(-1, 1, hidden.shape[-1])
         scores = self.network.lm_head(hidden.gather(1, rows)[:, 0])  # type: ignore[operator]
         return (scores.float().log_softmax(dim=-1).gather(1, letters),)

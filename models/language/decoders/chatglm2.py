@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from models.language.decoders.llama import Llama, LlamaArchitecture
@@ -74,5 +75,5 @@ class Chatglm2(Llama):
             return {f"{layer}.{NAMES.get(part, part)}.{kind}": tensor}
         shared = self.sizes.key_value_heads * self.sizes.hidden // self.sizes.heads
         names = ("q_proj", "k_proj", "v_proj")
-        pieces = tensor.split([self.sizes.hidden, shared, shared])
+        pieces = torch.split(tensor, [self.sizes.hidden, shared, shared])
         return {f"{layer}.self_attn.{name}.{kind}": piece for name, piece in zip(names, pieces, strict=True)}

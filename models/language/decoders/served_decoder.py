@@ -12,7 +12,7 @@ from models.datasets.base import Batch
 from models.datasets.spec import DataSpec
 from models.generative import CacheSize, Generative
 from models.inferable import Tensors
-from models.language.decoders.cached import CachedDecoder, LastLogits
+from models.language.cached import CachedDecoder, LastLogits
 from models.language.decoders.decoder import Decoder
 
 

@@ -77,6 +77,8 @@ class TextToImageArchitecture:
             raise ValueError(f"latents of {self.unet.latent_size} and {self.vae.latent_size} do not fit together")
         if (self.unet.text_hidden, self.unet.text_length) != (self.text.hidden, self.text.length):
             raise ValueError("unet.text_hidden and unet.text_length must be the text encoder's hidden and length")
+        if not 2 <= self.steps <= self.timesteps:  # noqa: PLR2004 (a first and a last one)
+            raise ValueError(f"steps={self.steps} must be at least 2 and at most timesteps={self.timesteps}")
 
 
 def openai_text_encoder(sizes: TextArchitecture) -> nn.Module:

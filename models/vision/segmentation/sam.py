@@ -136,6 +136,7 @@ def sam_config(architecture: dict[str, Any]) -> SamConfig:
             "window_size": architecture["window"],
             "global_attn_indexes": list(architecture["global_layers"]),
             "num_pos_feats": channels // 2,
+            "initializer_range": 0.02,  # the library's 1e-10 makes a random network that sees nothing
         },
         prompt_encoder_config={"hidden_size": channels, "image_size": size, "patch_size": patch},
         mask_decoder_config={"hidden_size": channels, "iou_head_hidden_dim": channels, **decoder},

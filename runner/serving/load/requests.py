@@ -97,7 +97,9 @@ def read_requests(folder: Path) -> list[Request]:
             ended_s=float(row["ended_s"]),
             samples=int(row["samples"]),
             first_token_s=float(row["first_token_s"]) if row["first_token_s"] else None,
-            **{name: int(row[name]) for name in OPTIONAL if row.get(name)},
+            input_tokens=_count(row.get("input_tokens")),
+            tokens=_count(row.get("tokens")),
+            steps=_count(row.get("steps")),
         )
         for row in _whole_rows(folder / FILE)
     ]
@@ -113,6 +115,10 @@ def token_gaps_s(folder: Path) -> list[float]:
             gaps.append(at_s - last[1])
         last = (number, at_s)
     return gaps
+
+
+def _count(text: str | None) -> int | None:
+    return int(text) if text else None
 
 
 def _whole_rows(path: Path) -> list[dict[str, str]]:

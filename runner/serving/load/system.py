@@ -55,8 +55,14 @@ class ForwardSystem(System):
         begun_s = time.monotonic()
         self._compiled.complete(self._inputs[number % len(self._inputs)])
         ended_s = time.monotonic()
-        times = {"arrived_s": begun_s if arrived_s is None else arrived_s, "begun_s": begun_s, "ended_s": ended_s}
-        return Request(number=number, **times, samples=self.samples, input_tokens=self.tokens_of(number))
+        return Request(
+            number=number,
+            arrived_s=begun_s if arrived_s is None else arrived_s,
+            begun_s=begun_s,
+            ended_s=ended_s,
+            samples=self.samples,
+            input_tokens=self.tokens_of(number),
+        )
 
     def synchronize(self) -> None:
         """Wait for the engine."""

@@ -102,8 +102,8 @@ class PartSystem(System):
         """Submit the part."""
         begun_s = time.monotonic()
         self._part(number)
-        times = {"arrived_s": begun_s if arrived_s is None else arrived_s, "begun_s": begun_s}
-        return Request(number=number, **times, ended_s=time.monotonic(), samples=self.samples)
+        due_s = begun_s if arrived_s is None else arrived_s
+        return Request(number=number, arrived_s=due_s, begun_s=begun_s, ended_s=time.monotonic(), samples=self.samples)
 
     def synchronize(self) -> None:
         """Wait for the engine."""

@@ -93,6 +93,7 @@ def test_the_sample_is_like_the_synthetic_data_and_is_scored(model: str) -> None
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("model", FORWARD)
 def test_reference_scale_is_counted_without_memory(model: str) -> None:
     account = count_served(model_class(model), recipe(model, "reference"), weights_bytes=4)

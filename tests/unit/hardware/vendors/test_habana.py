@@ -12,6 +12,7 @@ from hardware_specs import precision, vendor
 from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.chips import find_chip
 from hardware.detect import detect_vendor, device_nodes
+from hardware.engines.native.network import waiting_for
 from hardware.vendors.habana import Habana
 
 FAKE = Path(__file__).parents[3] / "fakes/habana_frameworks_stack"
@@ -195,6 +196,18 @@ def test_events_of_the_lazy_mode_mark_a_step(device: Habana, bridge: None, monke
     assert device.elapsed_s(start, end) == pytest.approx(0.125)
     assert hpu().calls == ["mark_step", "record", "mark_step", "record", "mark_step", "synchronize"]
     assert device.versions()["mode"].startswith("lazy")
+
+
+@pytest.mark.parametrize(("lazy", "calls"), [("0", ["synchronize"]), ("1", ["mark_step", "synchronize"])])
+def test_a_served_network_is_waited_for_in_either_mode(
+    lazy: str, calls: list[str], device: Habana, bridge: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """compiler=eager: what the lazy mode has gathered is submitted before it is waited for."""
+    monkeypatch.setenv("PT_HPU_LAZY_MODE", lazy)
+    device.connect()
+    hpu().calls.clear()
+    waiting_for(device.torch_device(0))()
+    assert hpu().calls == calls
 
 
 def test_the_mode_is_the_one_the_bridge_is_in(device: Habana, bridge: None) -> None:

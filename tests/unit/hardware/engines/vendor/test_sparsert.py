@@ -105,9 +105,7 @@ def test_what_it_cannot_do_is_refused(tmp_path: Path, compiler: ModuleType, opti
     graph = images_graph()
     with pytest.raises(PrecisionUnsupportedError, match="precision=fp32, only in bf16, int8"):
         Sparsert(options).compile(graph, placement_for(graph, tmp_path / "made"))
-    with pytest.raises(
-        EngineBuildError, match="Sparsert: ranges of integers are chosen by calibration batches, and there are none"
-    ):
+    with pytest.raises(EngineBuildError, match="Sparsert: ranges of integers are chosen by calibration batches"):
         Sparsert(options).compile(graph, placement_for(graph, tmp_path / "made", "int8"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -33,8 +34,10 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "tvm/__init__.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
     reason = Xtcl({}).unavailable_reason()
-    forget("xtcl")
     assert reason is not None and "not XTCL's (it has no tvm.contrib.xpu_config)" in reason
+    assert "tvm" not in sys.modules, "the parent does not import it"
+    (tmp_path / "tvm/contrib/xpu_config.py").touch()
+    assert Xtcl({}).unavailable_reason() is None
 
 
 @pytest.mark.parametrize("executor", ["vm", "graph"])

@@ -96,6 +96,8 @@ def test_what_does_not_fit_together_is_refused() -> None:
         model_of(unet=architecture["unet"] | {"latent_size": 16})
     with pytest.raises(ValueError, match="text_hidden and unet"):
         model_of(text=architecture["text"] | {"length": 9})
+    with pytest.raises(ValueError, match="steps=1 must be at least 2"):
+        model_of(steps=1)
 
 
 def test_reference_is_the_published_pipeline() -> None:

@@ -4,7 +4,6 @@ A precision mode narrows the weights; integers need a calibrated configuration. 
 """
 
 import json
-import threading
 from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
@@ -109,12 +108,12 @@ class Device:
 
 class Queue:
     def __init__(self):
-        self.waiting, self.lock = [], threading.Lock()
+        self.waiting = []
 
     def sync(self):
-        with self.lock:
-            while self.waiting:
-                self.waiting.pop(0)()
+        for work in self.waiting:
+            work()
+        self.waiting.clear()
         return Status.OK()
 
 
@@ -158,8 +157,7 @@ class Context:
         types = [self.graph.dtype(one.name) for one in self.graph.inputs]
         shapes = [self.graph.shape(one.name) for one in self.graph.inputs]
         return [
-            Tensor(shape, np.dtype("int32") if str(kind) == "int64" else kind)
-            for shape, kind in zip(shapes, types, strict=True)
+            Tensor(shape, np.dtype("int32") if str(kind) == "int64" else kind) for shape, kind in zip(shapes, types, strict=False)
         ]
 
     def enqueue(self, inputs, outputs, queue):
@@ -168,8 +166,8 @@ class Context:
 
         def work():
             names = [one.name for one in self.graph.inputs]
-            feeds = {name: one.array.astype(self.graph.dtype(name)) for name, one in zip(names, inputs, strict=True)}
-            for tensor, found in zip(outputs, self.graph.run(feeds), strict=True):
+            feeds = {name: one.array.astype(self.graph.dtype(name)) for name, one in zip(names, inputs, strict=False)}
+            for tensor, found in zip(outputs, self.graph.run(feeds), strict=False):
                 tensor.array = found
 
         queue.waiting.append(work)
