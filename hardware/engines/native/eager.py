@@ -8,11 +8,12 @@ from hardware.engines.base import Engine
 from hardware.engines.compiled import Made
 from hardware.engines.generation import GenerationGraph
 from hardware.engines.graph import Graph, Placement
-from hardware.engines.native.generation import NativeGeneration
 from hardware.engines.native.network import FLOATING, NativeCompiled, Placed
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from hardware.engines.native.generation import NativeGeneration
 
 
 NOTHING = Made(
@@ -39,4 +40,6 @@ class Eager(Engine):
 
     def compile_generation(self, graph: GenerationGraph, placement: Placement) -> NativeGeneration:
         """Place the network and its cache on the device."""
+        from hardware.engines.native.generation import NativeGeneration
+
         return NativeGeneration(graph, placement, NOTHING)

@@ -13,11 +13,12 @@ from hardware.engines.compiled import Made
 from hardware.engines.generation import GenerationGraph
 from hardware.engines.graph import Graph, Placement
 from hardware.engines.native.dynamo import DynamoCompiled, capture, cold, graph_coverage
-from hardware.engines.native.generation import NativeGeneration, run_through
 from hardware.engines.native.network import FLOATING, NativeCompiled, Placed
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from hardware.engines.native.generation import NativeGeneration
 
 MODES = ("default", "reduce-overhead", "max-autotune")
 HOST_COMPILERS = ("c++", "g++", "clang++", "cc", "gcc", "clang", "icpx", "cl")
@@ -61,6 +62,8 @@ class Inductor(Engine):
         """Compile prefill and step, once each, by a first request, with nothing taken from any cache."""
         import torch
         from torch._dynamo.utils import counters
+
+        from hardware.engines.native.generation import NativeGeneration, run_through
 
         torch._dynamo.reset()
         counters.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +76,14 @@ def test_inductor_needs_a_compiler_of_the_host(tmp_path: Path, monkeypatch: pyte
     own.chmod(0o755)
     monkeypatch.setenv("CXX", "vendor-c++ -O2")
     assert Inductor({}).unavailable_reason() is None
+
+
+def test_the_parent_asks_every_engine_without_its_packages() -> None:
+    """What it needs to refuse a case: the class, its precisions, what is missing; in a process that has nothing yet."""
+    asked = (
+        "import sys; from runner.config.known import workable; told = workable(); "
+        "heavy = {'torch', 'onnx', 'onnxruntime', 'openvino', 'numpy', 'torchao'} & set(sys.modules); "
+        "assert not heavy, heavy; assert len(told) > 20, told"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
