@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -128,7 +128,7 @@ class VaeEncoderNetwork(nn.Module):
 
     def __init__(self, sizes: VaeArchitecture) -> None:
         super().__init__()
-        whole = autoencoder_of(sizes)
+        whole: Any = autoencoder_of(sizes)
         self.encoder, self.quant_conv = whole.encoder, whole.quant_conv
 
     def forward(self, image: Tensor) -> Tensor:
@@ -142,7 +142,7 @@ class VaeDecoderNetwork(nn.Module):
 
     def __init__(self, sizes: VaeArchitecture) -> None:
         super().__init__()
-        whole = autoencoder_of(sizes)
+        whole: Any = autoencoder_of(sizes)
         self.decoder, self.post_quant_conv = whole.decoder, whole.post_quant_conv
 
     def forward(self, latent: Tensor) -> Tensor:

@@ -52,7 +52,8 @@ class NoiseSchedule:
         """Latents of `time` as they are at `earlier`, or before the first timestep where that is negative."""
         now, then = self.kept[time], self.kept[max(earlier, 0)]
         scale = (then / now) ** 0.5
-        return scale * latents + ((1 - then) ** 0.5 - scale * (1 - now) ** 0.5) * noise
+        moved: Tensor = scale * latents + ((1 - then) ** 0.5 - scale * (1 - now) ** 0.5) * noise
+        return moved
 
 
 def ddim(predict: Predict, latents: Tensor, schedule: NoiseSchedule) -> Tensor:

@@ -53,7 +53,8 @@ class ServedTextToImage(nn.Module):
             times = torch.full((2 * rows,), time, device=latents.device)
             both = self.parts.unet(torch.cat([latents, latents]), times, text, return_dict=False)[0]
             without, given = both.chunk(2)
-            return without + self.sizes.guidance * (given - without)
+            guided: Tensor = without + self.sizes.guidance * (given - without)
+            return guided
 
         latents = SAMPLERS[self.sizes.sampler](predict, noise, self.schedule)
         return (self.parts.vae(latents / self.sizes.latent_scale),)
