@@ -33,6 +33,7 @@ class StableDiffusionV14(Inferable):
 
     input_names: ClassVar[tuple[str, ...]] = ("input_ids", "noise")
     output_names: ClassVar[tuple[str, ...]] = ("image",)
+    network: TextToImageNetwork
 
     def __init__(self, recipe: Recipe) -> None:
         """Build from the recipe.
