@@ -101,7 +101,8 @@ def build_inferable(case: Case) -> Inferable:
         ConfigurationError: the recipe's architecture cannot be built.
         DataError: `model.weights` cannot be read, or holds another model's.
     """
-    return _built(inferable_class(case.model, case.framework.name), case.model, begin=Inferable.begin_serving).eval()
+    kind = inferable_class(case.model, case.framework.name)
+    return _built(kind, case.model, begin=lambda model: model.begin_serving()).eval()
 
 
 def _built(kind: type[M], recipe: Recipe, *, begin: Callable[[M], None] | None = None) -> M:

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from language_samples import case_of
 from PIL import Image
 from zoo import built_to_serve
 
 from models.datasets.base import DataError
 from models.inferable import Inferable
 from models.weights import load_weights, read_weights
+from runner.frameworks.implementations import build_inferable
 
 IMAGE, CLASSES = 32, 10
 
@@ -91,3 +93,12 @@ def test_images_are_squeezed_as_the_checkpoints_processor_does(name: str) -> Non
     if resample is not None:
         processor = resample(size={"height": IMAGE, "width": IMAGE})
         assert torch.allclose(seen, processor(wide, return_tensors="pt")["pixel_values"][0], atol=0.02)
+
+
+@pytest.mark.parametrize("name", ["bigtransfer", "vit", "vit_l_16"])
+def test_a_last_layer_of_zeros_hides_nothing_where_random_weights_are_served(name: str) -> None:
+    torch.manual_seed(0)
+    model = build_inferable(case_of(f"model={name}", "task=infer", "scale=tiny"))
+    with torch.inference_mode():
+        (logits,) = model.served()(torch.randn(2, 3, IMAGE, IMAGE))
+    assert logits.std() > 0 and not torch.equal(logits[0], logits[1])
