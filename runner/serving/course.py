@@ -74,7 +74,7 @@ def _numerics(context: Context, served: Served, found: list[Tensors] | str, refe
             f"compiler={context.case.compiler.name} precision={context.case.precision.name}: {count} of "
             f"{told[name]['elements']} elements of the output {name} are not finite. Choose a wider precision."
         )
-    return [f"{one}; precision={context.case.precision.name} allows no less than {least:g} dB" for one in wrong]
+    return [f"precision={context.case.precision.name}: {one}" for one in wrong]
 
 
 def _accuracy(context: Context, served: Served, way: Way, reference: Reference) -> list[str]:

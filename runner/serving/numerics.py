@@ -55,6 +55,7 @@ def _compared(ours: Tensor, theirs: Tensor) -> dict[str, Any]:
         "cosine": float(ours @ theirs) / norms if norms else None,
         "snr_db": 10 * math.log10(power / noise) if power and noise else None,
         "exact": noise == 0,
+        "zero": power == 0,
         "not_finite": 0,
         "elements": len(theirs),
         "histogram": _histogram(error, scale),
@@ -71,9 +72,17 @@ def _histogram(error: Tensor, scale: float) -> dict[str, int]:
 
 
 def problems(told: dict[str, dict[str, Any]], least_snr_db: float) -> list[str]:
-    """A sentence for each output that is not as near to the reference as its precision allows."""
-    return [
-        f"{name} has a signal-to-noise ratio of {one['snr_db']:.1f} dB against the float32 reference"
-        for name, one in told.items()
-        if one["snr_db"] is not None and one["snr_db"] < least_snr_db
-    ]
+    """A sentence for each output that is not as near to the reference as its precision allows.
+
+    An output of the reference that is zero everywhere holds nothing to anything: that is a problem, too.
+    """
+    found = []
+    for name, one in told.items():
+        if one["elements"] and not one["not_finite"] and one["zero"]:
+            found.append(f"the float32 reference of {name} is zero everywhere, so that nothing was compared")
+        elif one["snr_db"] is not None and one["snr_db"] < least_snr_db:
+            ratio = f"{one['snr_db']:.1f} dB against the float32 reference"
+            found.append(
+                f"{name} has a signal-to-noise ratio of {ratio}, where no less than {least_snr_db:g} dB is allowed"
+            )
+    return found

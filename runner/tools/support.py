@@ -101,6 +101,9 @@ def _fits(task: str, model: Recipe) -> bool:
 
 
 def _targets(model: Recipe) -> str:
+    if model.train is None:
+        metric = model.infer.metric if model.infer else None
+        return f"{metric} of the fp32 reference" if metric else "none"
     sign = "≥" if model.training.quality.mode == "max" else "≤"
     return ", ".join(f"{name} {sign} {goal:g}" for name, goal in model.training.quality.targets.items())
 

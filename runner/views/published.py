@@ -17,7 +17,7 @@ HEADER = ["Figure", "Published", "Measured here", "Unit", "Chip", "Precision", "
 
 
 def nearest(report: Report) -> list[dict[str, Any]]:
-    """The published figures of the report's model, those of the same chip, precision and number of devices first."""
+    """The published figures of the report's model: first those that it has, too, of its chip, precision and devices."""
     return sorted(report.published, key=lambda item: _distance(item, report))[:SHOWN]
 
 
@@ -42,9 +42,10 @@ def _row(item: dict[str, Any], report: Report) -> list[str]:
     return [name, value, ours, shown_unit, chip, str(item.get("precision", "")), str(item.get("source", ""))]
 
 
-def _distance(item: dict[str, Any], report: Report) -> tuple[bool, bool, float]:
+def _distance(item: dict[str, Any], report: Report) -> tuple[bool, bool, bool, float]:
     devices, ours = item.get("devices") or 1, report.case.get("devices") or 1
     return (
+        item.get("figure") not in report.figures,
         _chip(item.get("chip")) != _chip(report.case.get("chip")),
         item.get("precision") != report.case.get("precision"),
         abs(math.log(devices / ours)),

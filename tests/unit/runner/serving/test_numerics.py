@@ -56,3 +56,9 @@ def test_what_is_too_noisy_is_named() -> None:
     assert problems(told, 19.9) == []
     (problem,) = problems(told, 20.1)
     assert problem.startswith("logits has a signal-to-noise ratio of 20.0 dB")
+
+
+def test_a_reference_of_zeros_holds_nothing() -> None:
+    zeros = [(torch.zeros(2, 3),)]
+    (problem,) = problems(compare(zeros, zeros, ("logits",)), 20)
+    assert problem == "the float32 reference of logits is zero everywhere, so that nothing was compared"
