@@ -48,5 +48,7 @@ class Inference:
     """Which way the metric improves."""
     samples: Count | None = None
     """Evaluation examples that accuracy is taken over, from the first on; None: all of them."""
+    steps_per_sample: Count | None = None
+    """Times that the network runs within one sample, as denoising steps; None: once, or token by token."""
     generation: Generation | None = None
     """None: one forward pass answers a request."""

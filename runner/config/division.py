@@ -20,6 +20,8 @@ ALLOWED = {
     "model.memory_format": "memory format",
     "model.infer.batch_size": "batch size",
     "model.infer.batch_sizes": "batch size",
+    "model.infer.generation.prompt_lengths": "further lengths, beside the case's",
+    "model.infer.generation.new_lengths": "further lengths, beside the case's",
     "data.workers": "data-loader workers",
     "topology.fsdp": "parallel layout",
     "seed": "another draw of the same case",

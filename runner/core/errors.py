@@ -112,11 +112,16 @@ BY_NAME: dict[str, type[TouchstoneError]] = {kind.__name__: kind for kind in Tou
 def classify(error: BaseException) -> TouchstoneError:
     """The cause behind any exception a worker can meet; what is not recognised is a crash, with its own text."""
     from hardware.base import HardwareUnavailableError, PrecisionUnsupportedError
+    from hardware.engines.base import UnsupportedGraphError
 
     if isinstance(error, TouchstoneError):
         return error
-    if isinstance(error, HardwareUnavailableError | PrecisionUnsupportedError):
-        return HardwareError(str(error))
+    for kinds, cause in (
+        ((HardwareUnavailableError, PrecisionUnsupportedError), HardwareError),
+        ((UnsupportedGraphError,), ConfigurationError),
+    ):
+        if isinstance(error, kinds):
+            return cause(str(error))
     if isinstance(error, ModuleNotFoundError):
         return DependencyError(
             f"The Python package '{error.name}' is missing. Install it with: pip install {error.name}"

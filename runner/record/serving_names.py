@@ -18,6 +18,7 @@ SERVING = (
     define("numerics/passed", "Numerics within the precision's threshold", "bool", "higher", form="yes_no"),
     define("infer/samples_per_second", "Throughput", "{unit}/s", "higher"),
     define("infer/core_samples_per_second", "Throughput, copies excluded", "{unit}/s", "higher"),
+    define("infer/steps_per_second", "Denoising steps per second", "steps/s", "higher"),
     define("infer/latency_mean_ms", "Latency, mean", "ms", "lower", same_batch=True),
     define("infer/latency_p50_ms", "Latency, median", "ms", "lower", same_batch=True),
     define("infer/latency_p90_ms", "Latency, 90th percentile", "ms", "lower", same_batch=True),

@@ -48,13 +48,14 @@ class Infer(Task):
     )
     headline: ClassVar[tuple[str, ...]] = (
         *("accuracy/*", "!accuracy/samples", "numerics/snr_db", "numerics/passed", "infer/samples_per_second"),
-        *("infer/core_samples_per_second", "infer/latency_p50_ms", "infer/latency_p99_ms", "infer/goodput_per_second"),
+        *("infer/core_samples_per_second", "infer/steps_per_second", "infer/latency_p50_ms"),
+        *("infer/latency_p99_ms", "infer/goodput_per_second"),
         *("generation/ttft_p50_ms", "generation/tpot_p50_ms", "generation/tokens_per_second", "infer/compile_s"),
         *("infer/coverage", "compute/mfu", "compute/mbu", "memory/device_peak_used_gib", "memory/host_peak_rss_gib"),
         *("energy/per_sample_j", "power/device_mean_w", "run/window_s", "run/steady"),
     )
     only_measured: ClassVar[tuple[str, ...]] = (
-        *("generation/*", "infer/goodput_per_second", "infer/coverage"),
+        *("generation/*", "infer/goodput_per_second", "infer/coverage", "infer/steps_per_second"),
         *("accuracy/drop", "accuracy/kept", "accuracy/gate_passed"),
     )
     # Importing MLflow takes a core, and so would disturb every measurement that follows: it begins at the end.

@@ -8,7 +8,7 @@ from typing import Any
 from runner.core.events import Name
 from runner.record.names import FIGURES
 from runner.record.run_record import RunRecord, spans_of
-from runner.record.values import GIB, Missing, Value, Values, divide, known
+from runner.record.values import GIB, Missing, Value, Values, divide, known, multiply
 from runner.results.compute import bandwidth_of, chip_of, compute
 from runner.results.power import memory, power, windows_of
 from runner.results.served.generation import decode_mbu, ended_early, generation, percentiles
@@ -25,6 +25,7 @@ PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 def serving(run_record: RunRecord) -> tuple[Values, list[str]]:
     """All figures, and what a reader must know about them."""
     values = _accuracy(run_record) | _numerics(run_record) | _compilation(run_record) | _speed(run_record)
+    values["infer/steps_per_second"] = _steps(run_record, values["infer/samples_per_second"])
     chip = chip_of(run_record)
     throughput = values["infer/samples_per_second"]
     early = ended_early(run_record, read_requests(run_record.folder))
@@ -42,6 +43,13 @@ def _verdict(run_record: RunRecord) -> list[str]:
     if "Result is" not in told:
         return []
     return [f"LoadGen ({told.get('Scenario', 'unknown scenario')}) says: {told['Result is']}. Its logs are in mlperf/."]
+
+
+def _steps(run_record: RunRecord, samples_per_second: Value) -> Value:
+    infer = run_record.case.model.infer
+    if infer is None or infer.steps_per_sample is None:
+        return Missing("the network does not run in steps within a sample")
+    return multiply(samples_per_second, float(infer.steps_per_sample))
 
 
 def _evidence(run_record: RunRecord) -> list[str]:

@@ -8,6 +8,7 @@ from runner.record.task import figures_for
 DESIGN_SECTION_8 = """
 accuracy/{reference,drop,kept,gate_passed,samples} numerics/{mean_abs,max_abs,max_rel,cosine,snr_db,passed}
 infer/{samples,core_samples,input_tokens}_per_second infer/latency_{mean,p50,p90,p99}_ms infer/requests
+infer/steps_per_second
 infer/{offered,achieved,goodput}_per_second infer/{compile_s,export_s,compile_peak_gib,engine_mib,coverage,subgraphs}
 generation/ttft_{p50,p99}_ms generation/tpot_p50_ms generation/itl_{p50,p99}_ms
 generation/{tokens,prefill_tokens,decode_tokens}_per_second generation/decode_mbu compute/mbu
