@@ -19,6 +19,7 @@ from runner.serving.load.requests import Request, read_requests
 MIB = 2**20
 """Bytes."""
 NO_WINDOW = Missing("no window was completed")
+READ_AGAIN = "the network runs in steps within a sample and reads its weights in each, where the least traffic has them once"
 PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 
 
@@ -30,6 +31,8 @@ def serving(run_record: RunRecord) -> tuple[Values, list[str]]:
     throughput = values["infer/samples_per_second"]
     early = ended_early(run_record, read_requests(run_record.folder))
     values |= compute(run_record, chip, early or throughput, 1)
+    if not isinstance(values["infer/steps_per_second"], Missing):
+        values["compute/mbu"] = Missing(READ_AGAIN)
     values["generation/decode_mbu"] = decode_mbu(run_record, bandwidth_of(chip))
     energy, notes = power(run_record)
     # Of the window alone: the reference and the compiler have memory of their own.
@@ -175,8 +178,7 @@ def _rates(run_record: RunRecord, requests: list[Request], seconds: float) -> Va
     closed = Missing(f"load={load.name} sends a request when another is answered: none is offered by itself")
     offered: Value = closed
     if (load.name == "server" or load.scenario == "Server") and len(requests) > 1:
-        spread = max(one.arrived_s for one in requests) - min(one.arrived_s for one in requests)
-        offered = divide(float(len(requests) - 1), spread)
+        offered = _offered(run_record, requests)
     limits = load.slo.given
     good = sum(_good(one, limits) for one in requests)
     return {
@@ -184,6 +186,16 @@ def _rates(run_record: RunRecord, requests: list[Request], seconds: float) -> Va
         "infer/achieved_per_second": divide(float(len(requests)), seconds),
         "infer/goodput_per_second": divide(float(good), seconds) if limits else Missing("load.slo gives no limit"),
     }
+
+
+def _offered(run_record: RunRecord, requests: list[Request]) -> Value:
+    """Gaps between arrivals ÷ their time, segment by segment: between two of them nothing arrives."""
+    gaps, seconds = 0, 0.0
+    for edges in (event.value for event in run_record.all(Name.SEGMENT_END)):
+        arrivals = [one.arrived_s for one in requests if edges["begin_s"] <= one.arrived_s <= edges["end_s"]]
+        if arrivals:
+            gaps, seconds = gaps + len(arrivals) - 1, seconds + max(arrivals) - min(arrivals)
+    return divide(float(gaps), seconds)
 
 
 def _good(one: Request, limits: dict[str, float]) -> bool:

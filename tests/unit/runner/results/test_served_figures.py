@@ -22,10 +22,16 @@ def event(name: Name, **value: Any) -> Event:
     return Event(name=name.value, value=value, rank=0, time_ms=0, monotonic_s=0.0)
 
 
-def made(folder: Path, requests: list[Request], *events: Event, load: Load | None = None) -> Values:
+def made(
+    folder: Path,
+    requests: list[Request],
+    *events: Event,
+    load: Load | None = None,
+    inference: Inference | None = None,
+) -> Values:
     """The figures of a run that served so many requests in 10 seconds."""
     case = make_case("infer")
-    model = replace(case.model, infer=Inference(batch_size=2, metric="top1"))
+    model = replace(case.model, infer=inference or Inference(batch_size=2, metric="top1"))
     case = replace(case, model=model, load=load or Load(name="offline"))
     folder.mkdir(exist_ok=True)
     samples = sum(one.samples for one in requests)
@@ -61,6 +67,25 @@ def test_a_server_offers_what_arrived_and_is_as_good_as_its_limit(tmp_path: Path
     values = made(tmp_path, asked([0.1, 0.2, 0.3, 0.4, 0.1], every_s=0.5), load=load)
     assert values["infer/offered_per_second"] == pytest.approx(4 / 2.0), "four gaps in two seconds"
     assert values["infer/goodput_per_second"] == 3 / 10 and values["infer/achieved_per_second"] == 5 / 10
+
+
+def test_nothing_is_offered_between_two_segments(tmp_path: Path) -> None:
+    """Two a second arrive; that the first segment took nine seconds more to answer them is no slower offer."""
+    load = Load(name="server", rate=2.0)
+    second = {"segment": 1, "begin_s": 120.0, "end_s": 122.0, "seconds": 2.0, "core_s": None, "own_s": None}
+    later = [replace(one, number=3 + one.number, arrived_s=one.arrived_s + 21) for one in asked([0.1, 0.1], every_s=0.5)]
+    told = event(Name.SEGMENT_END, **second, steps=2, samples=4, tokens=None)
+    values = made(tmp_path, [*asked([9.0, 9.0, 9.0], every_s=0.5), *later], told, load=load)
+    assert values["infer/offered_per_second"] == pytest.approx((2 + 1) / (1.0 + 0.5))
+
+
+def test_a_network_that_runs_in_steps_has_no_share_of_the_bandwidth(tmp_path: Path) -> None:
+    """Its weights are counted once a request, and it reads them in every step."""
+    inference = Inference(batch_size=2, metric="clip_score", steps_per_sample=50)
+    values = made(tmp_path, asked([0.1]), inference=inference)
+    assert values["infer/steps_per_second"] == pytest.approx(50 * 2 / 10)
+    found = values["compute/mbu"]
+    assert isinstance(found, Missing) and "reads its weights in each" in found.reason
 
 
 def test_a_limit_that_cannot_be_held_to_is_not_kept(tmp_path: Path) -> None:
