@@ -50,8 +50,9 @@ def serve(context: Context) -> None:
     context.device.reset_memory_peaks()
     session = ServingSession(context)
     session.window(arrival_of(case, way.system(), context.folder))
+    peaks = context.device.memory_peaks()  # before the points, which may be larger than what was served
     way.measure_points(session)
-    context.events.emit(Name.MEMORY, asdict(context.device.memory_peaks()))
+    context.events.emit(Name.MEMORY, asdict(peaks))
     way.close()
     if missed:
         raise GateMissedError(f"{'; '.join(missed)}. What was measured is kept.")
@@ -109,6 +110,8 @@ def _judge(context: Context, found: Accuracy, theirs: Accuracy) -> list[str]:
     )
     if math.isnan(ours):
         raise NotFiniteError(f"The {metric} of the engine's answers is no number.")
+    if passed is False and math.isnan(kept):
+        return [f"{metric} is {ours:.4g}, and the fp32 reference's {reference:.4g} is nothing to keep a share of"]
     if passed is False:
         return [f"{metric} is {ours:.4g}, {kept:.2%} of the fp32 reference's {reference:.4g}; the gate is {gate:.2%}"]
     return []
