@@ -16,7 +16,7 @@ from runner.serving.accuracy import Accuracy, evaluate, kept_share, no_accuracy
 from runner.serving.load.arrival import ARRIVALS, Arrival
 from runner.serving.load.session import ServingSession
 from runner.serving.load.system import System
-from runner.serving.numerics import compare, problems
+from runner.serving.numerics import compare, indistinct, problems
 from runner.serving.reference import Reference, make_again, reference_of
 from runner.serving.served import Served, build_served, calibration_of
 from runner.serving.ways import ForwardWay, Way, WritingWay
@@ -75,6 +75,8 @@ def _numerics(context: Context, served: Served, found: list[Tensors] | str, refe
             f"compiler={context.case.compiler.name} precision={context.case.precision.name}: {count} of "
             f"{told[name]['elements']} elements of the output {name} are not finite. Choose a wider precision."
         )
+    for message in indistinct(reference.outputs, names, least):
+        context.events.emit(Name.WARNING, {"message": message})
     return [f"precision={context.case.precision.name}: {one}" for one in wrong]
 
 

@@ -19,6 +19,7 @@ from runner.serving.load.requests import Request, read_requests
 MIB = 2**20
 """Bytes."""
 NO_WINDOW = Missing("no window was completed")
+ALL_AT_ONCE = Missing("LoadGen has all requests arrive at once: how long they wait is the window's length, no latency")
 READ_AGAIN = "the network runs in steps within a sample and reads its weights in each, where the least traffic has them once"
 PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 
@@ -45,7 +46,9 @@ def _verdict(run_record: RunRecord) -> list[str]:
     told = read_summary(run_record.folder)
     if "Result is" not in told:
         return []
-    return [f"LoadGen ({told.get('Scenario', 'unknown scenario')}) says: {told['Result is']}. Its logs are in mlperf/."]
+    scenario, size = told.get("Scenario", "unknown scenario"), run_record.case.model.inference.batch_size
+    counts = f" What it counts as a sample is a request of {size} rows." if size > 1 else ""
+    return [f"LoadGen ({scenario}) says: {told['Result is']}.{counts} Its logs are in mlperf/."]
 
 
 def _steps(run_record: RunRecord, samples_per_second: Value) -> Value:
@@ -146,7 +149,7 @@ def _speed(run_record: RunRecord) -> Values:
     return (
         values
         | _core(run_record)
-        | _latencies(requests)
+        | _latencies(run_record, requests)
         | _rates(run_record, requests, seconds)
         | generation(run_record, requests, seconds)
     )
@@ -167,7 +170,11 @@ def _core(run_record: RunRecord) -> Values:
     return {"infer/core_samples_per_second": known(served["samples_per_second"] if served else None, reason)}
 
 
-def _latencies(requests: list[Request]) -> Values:
+def _latencies(run_record: RunRecord, requests: list[Request]) -> Values:
+    load = run_record.case.load
+    if load.name == "mlperf" and load.scenario == "Offline":
+        names = ("infer/latency_mean_ms", *(f"infer/latency_{name}_ms" for name, _ in PERCENTILES))
+        return dict.fromkeys(names, ALL_AT_ONCE)
     latencies = [one.latency_s for one in requests]
     values: Values = {"infer/latency_mean_ms": 1e3 * statistics.fmean(latencies)}
     return values | percentiles("infer/latency", latencies, PERCENTILES, "requests")

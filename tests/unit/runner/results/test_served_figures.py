@@ -79,6 +79,16 @@ def test_nothing_is_offered_between_two_segments(tmp_path: Path) -> None:
     assert values["infer/offered_per_second"] == pytest.approx((2 + 1) / (1.0 + 0.5))
 
 
+def test_requests_that_all_wait_from_the_start_have_no_latency(tmp_path: Path) -> None:
+    """In LoadGen's Offline the last of them has waited for the whole window."""
+    requests = [replace(one, arrived_s=100.0) for one in asked([0.1, 0.1, 0.1])]
+    for scenario, there in (("Offline", False), ("SingleStream", True)):
+        values = made(tmp_path / scenario, requests, load=Load(name="mlperf", scenario=scenario))
+        assert values["infer/samples_per_second"] == 6 / 10
+        for name in ("infer/latency_mean_ms", "infer/latency_p50_ms"):
+            assert isinstance(values[name], float) is there, scenario
+
+
 def test_a_network_that_runs_in_steps_has_no_share_of_the_bandwidth(tmp_path: Path) -> None:
     """Its weights are counted once a request, and it reads them in every step."""
     inference = Inference(batch_size=2, metric="clip_score", steps_per_sample=50)
