@@ -11,7 +11,14 @@ from runner.record.run_record import RunRecord, spans_of
 from runner.record.values import GIB, Missing, Value, Values, divide, known, multiply
 from runner.results.compute import bandwidth_of, chip_of, compute
 from runner.results.power import memory, power, windows_of
-from runner.results.served.generation import decode_mbu, ended_early, generation, percentiles
+from runner.results.served.generation import (
+    ALL_AT_ONCE,
+    arrived_at_once,
+    decode_mbu,
+    ended_early,
+    generation,
+    percentiles,
+)
 from runner.results.speed import times
 from runner.serving.load.mlperf import read_summary
 from runner.serving.load.requests import Request, read_requests
@@ -19,7 +26,6 @@ from runner.serving.load.requests import Request, read_requests
 MIB = 2**20
 """Bytes."""
 NO_WINDOW = Missing("no window was completed")
-ALL_AT_ONCE = Missing("LoadGen has all requests arrive at once: how long they wait is the window's length, no latency")
 READ_AGAIN = "the network runs in steps within a sample and reads its weights in each, where the least traffic has them once"
 PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 
@@ -171,8 +177,7 @@ def _core(run_record: RunRecord) -> Values:
 
 
 def _latencies(run_record: RunRecord, requests: list[Request]) -> Values:
-    load = run_record.case.load
-    if load.name == "mlperf" and load.scenario == "Offline":
+    if arrived_at_once(run_record):
         names = ("infer/latency_mean_ms", *(f"infer/latency_{name}_ms" for name, _ in PERCENTILES))
         return dict.fromkeys(names, ALL_AT_ONCE)
     latencies = [one.latency_s for one in requests]
