@@ -84,6 +84,12 @@ class YoloV5(Inferable):
         self.network = YoloV5Network(**sizes)
         self.metrics = {"box_map": CocoMeanAveragePrecision("bbox")}
 
+    def begin_serving(self) -> None:
+        """Wider random weights: under torch's own the image fades from layer to layer, and all answers are the same."""
+        for layer in self.network.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+
     def served(self) -> nn.Module:
         """Images [batch, 3, size, size] to boxes [batch, answers, 4] and probabilities [batch, answers, 1 + classes]."""
         return BoxesAndProbabilities(self.network)

@@ -18,7 +18,7 @@ from models.datasets.base import DataError
 from models.vision.detection.yolov5 import CATEGORIES, YoloV5, YoloV5Architecture, detections
 from models.vision.detection.yolov5_network import AnchoredBoxes, YoloV5Network
 from models.weights import load_weights
-from runner.serving.numerics import compare, problems
+from runner.serving.numerics import compare, indistinct, problems
 
 
 def tiny() -> YoloV5:
@@ -177,6 +177,15 @@ def test_wrong_probabilities_are_seen_beside_the_boxes() -> None:
     assert not problems(joined, 20), "which is why there are two outputs"
     (found,) = problems(compare([wrong], [right], model.output_names), 20)
     assert found.startswith("probabilities has a signal-to-noise ratio of 0.0 dB")
+
+
+def test_random_weights_let_the_image_through() -> None:
+    """Under torch's own, answers to two images lie within 120 dB of each other: float32's rounding."""
+    model = tiny()
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        answers = model.served().eval()(*model.inputs(model.served_batch(2)))
+    assert indistinct([answers], model.output_names, 50) == []
 
 
 def test_right_answers_about_the_sample_reach_one_and_moved_ones_less() -> None:
