@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from hardware.engines.graph import Tensors
-from models.datasets.base import Batch, evaluation_loader
+from models.datasets.base import evaluation_loader
 from models.inferable import Inferable
 from models.weights import RANDOM
 from runner.config.schema import Case

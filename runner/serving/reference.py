@@ -24,7 +24,15 @@ from hardware.engines.graph import Tensors
 from runner.config.schema import Case, load_case
 from runner.core.errors import BY_NAME, TouchstoneError, WorkerCrashedError, classify
 from runner.serving.accuracy import Accuracy, evaluate, no_accuracy
-from runner.serving.served import COMPARED, Served, build_served, content_of, digest_of_sources, digest_of_text, hash_bytes
+from runner.serving.served import (
+    COMPARED,
+    Served,
+    build_served,
+    content_of,
+    digest_of_sources,
+    digest_of_text,
+    hash_bytes,
+)
 
 OUTPUTS, FACTS, FAILURE = "outputs.safetensors", "reference.json", "failure.json"
 PACKAGES = ("torch", "torchvision", "transformers", "timm", "diffusers", "touchstone")

@@ -91,7 +91,7 @@ class YoloV5(Inferable):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
 
     def served(self) -> nn.Module:
-        """Images [batch, 3, size, size] to boxes [batch, answers, 4] and probabilities [batch, answers, 1 + classes]."""
+        """Images [batch, 3, edge, edge] to boxes [batch, answers, 4], probabilities [batch, answers, 1 + classes]."""
         return BoxesAndProbabilities(self.network)
 
     def inputs(self, batch: Batch) -> Tensors:

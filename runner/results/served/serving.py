@@ -26,7 +26,7 @@ from runner.serving.load.requests import Request, read_requests
 MIB = 2**20
 """Bytes."""
 NO_WINDOW = Missing("no window was completed")
-READ_AGAIN = "the network runs in steps within a sample and reads its weights in each, where the least traffic has them once"
+READ_AGAIN = "the network reads its weights in each step of a sample, and the least traffic counts them once"
 PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 
 

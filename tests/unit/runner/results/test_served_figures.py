@@ -73,7 +73,7 @@ def test_nothing_is_offered_between_two_segments(tmp_path: Path) -> None:
     """Two a second arrive; that the first segment took nine seconds more to answer them is no slower offer."""
     load = Load(name="server", rate=2.0)
     second = {"segment": 1, "begin_s": 120.0, "end_s": 122.0, "seconds": 2.0, "core_s": None, "own_s": None}
-    later = [replace(one, number=3 + one.number, arrived_s=one.arrived_s + 21) for one in asked([0.1, 0.1], every_s=0.5)]
+    later = [replace(one, number=3 + one.number, arrived_s=one.arrived_s + 21) for one in asked([0.1] * 2, every_s=0.5)]
     told = event(Name.SEGMENT_END, **second, steps=2, samples=4, tokens=None)
     values = made(tmp_path, [*asked([9.0, 9.0, 9.0], every_s=0.5), *later], told, load=load)
     assert values["infer/offered_per_second"] == pytest.approx((2 + 1) / (1.0 + 0.5))
@@ -95,7 +95,7 @@ def test_a_network_that_runs_in_steps_has_no_share_of_the_bandwidth(tmp_path: Pa
     values = made(tmp_path, asked([0.1]), inference=inference)
     assert values["infer/steps_per_second"] == pytest.approx(50 * 2 / 10)
     found = values["compute/mbu"]
-    assert isinstance(found, Missing) and "reads its weights in each" in found.reason
+    assert isinstance(found, Missing) and "reads its weights in each step" in found.reason
 
 
 def test_a_limit_that_cannot_be_held_to_is_not_kept(tmp_path: Path) -> None:
