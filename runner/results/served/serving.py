@@ -26,6 +26,8 @@ from runner.serving.load.requests import Request, read_requests
 MIB = 2**20
 """Bytes."""
 NO_WINDOW = Missing("no window was completed")
+MEAN, APART = "Mean latency (ns)", 0.05
+"""LoadGen's name of its mean latency, and the share by which ours may differ without a word."""
 READ_AGAIN = "the network reads its weights in each step of a sample, and the least traffic counts them once"
 PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 
@@ -54,7 +56,24 @@ def _verdict(run_record: RunRecord) -> list[str]:
         return []
     scenario, size = told.get("Scenario", "unknown scenario"), run_record.case.model.inference.batch_size
     counts = f" What it counts as a sample is a request of {size} rows." if size > 1 else ""
-    return [f"LoadGen ({scenario}) says: {told['Result is']}.{counts} Its logs are in mlperf/."]
+    said = f"LoadGen ({scenario}) says: {told['Result is']}.{counts} Its logs are in mlperf/."
+    return [said, *_late(run_record, told)]
+
+
+def _late(run_record: RunRecord, told: dict[str, str]) -> list[str]:
+    """Where the host told us of queries late: LoadGen counts from when one was due, we from when we heard of it."""
+    edges = (run_record.last(Name.SEGMENT_END) or {}) if not arrived_at_once(run_record) else {}
+    if not edges or MEAN not in told:
+        return []
+    requests = read_requests(run_record.folder)
+    there = [one.latency_s for one in requests if edges["begin_s"] <= one.arrived_s <= edges["end_s"]]
+    ours_ms, theirs_ms = 1e3 * statistics.fmean(there) if there else 0.0, float(told[MEAN]) / 1e6
+    if abs(ours_ms - theirs_ms) <= APART * theirs_ms:
+        return []
+    return [
+        f"LoadGen's mean latency is {theirs_ms:.4g} ms, from when a query was due, and ours {ours_ms:.4g} ms, from when "
+        "the host let us know of it: the host was busy, and the latencies here leave that wait out."
+    ]
 
 
 def _steps(run_record: RunRecord, samples_per_second: Value) -> Value:

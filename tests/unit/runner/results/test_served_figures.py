@@ -29,6 +29,16 @@ def made(
     load: Load | None = None,
     inference: Inference | None = None,
 ) -> Values:
+    return figures(folder, requests, *events, load=load, inference=inference)[0]
+
+
+def figures(
+    folder: Path,
+    requests: list[Request],
+    *events: Event,
+    load: Load | None = None,
+    inference: Inference | None = None,
+) -> tuple[Values, list[str]]:
     """The figures of a run that served so many requests in 10 seconds."""
     case = make_case("infer")
     model = replace(case.model, infer=inference or Inference(batch_size=2, metric="top1"))
@@ -39,7 +49,7 @@ def made(
     counts = {"steps": len(requests), "samples": samples, "tokens": None, "own_s": 0.5}
     append_requests(folder, 0, requests)
     told = [*events, event(Name.SEGMENT_END, **edges, **counts)]
-    return serving(RunRecord(folder=folder, case=case, ranks=[told], parent=[]))[0]
+    return serving(RunRecord(folder=folder, case=case, ranks=[told], parent=[]))
 
 
 def asked(latencies_s: list[float], *, every_s: float = 1.0) -> list[Request]:
@@ -87,6 +97,19 @@ def test_requests_that_all_wait_from_the_start_have_no_latency(tmp_path: Path) -
         assert values["infer/samples_per_second"] == 6 / 10
         for name in ("infer/latency_mean_ms", "infer/latency_p50_ms"):
             assert isinstance(values[name], float) is there, scenario
+
+
+@pytest.mark.parametrize(("theirs_ms", "said"), [(102.0, 1), (140.0, 2)])
+def test_a_host_that_was_told_late_is_no_quick_one(tmp_path: Path, theirs_ms: float, said: int) -> None:
+    """Ours are 100 ms from when the host heard of a query; LoadGen's begin when it was due."""
+    (tmp_path / "mlperf").mkdir()
+    summary = f"Scenario : Server\nResult is : VALID\nMean latency (ns) : {theirs_ms * 1e6:.0f}\n"
+    (tmp_path / "mlperf" / "mlperf_log_summary.txt").write_text(summary)
+    load = Load(name="mlperf", scenario="Server", rate=1.0)
+    _, notes = figures(tmp_path, asked([0.1, 0.1, 0.1]), load=load)
+    told = [note for note in notes if "LoadGen" in note]
+    assert len(told) == said and "a request of 2 rows" in told[0]
+    assert said == 1 or "is 140 ms, from when a query was due, and ours 100 ms" in told[1]
 
 
 def test_a_network_that_runs_in_steps_has_no_share_of_the_bandwidth(tmp_path: Path) -> None:
