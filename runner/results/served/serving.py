@@ -71,8 +71,8 @@ def _late(run_record: RunRecord, told: dict[str, str]) -> list[str]:
     if abs(ours_ms - theirs_ms) <= APART * theirs_ms:
         return []
     return [
-        f"LoadGen's mean latency is {theirs_ms:.4g} ms, from when a query was due, and ours {ours_ms:.4g} ms, from when "
-        "the host let us know of it: the host was busy, and the latencies here leave that wait out."
+        f"LoadGen's mean latency is {theirs_ms:.4g} ms, from when a query was due, and ours {ours_ms:.4g} ms, from "
+        "when the host let us know of it: the host was busy, and the latencies here leave that wait out."
     ]
 
 
