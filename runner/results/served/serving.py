@@ -113,7 +113,7 @@ def _accuracy(run_record: RunRecord) -> Values:
         f"accuracy/{metric}": ours,
         "accuracy/reference": reference,
         "accuracy/drop": drop,
-        "accuracy/kept": known(told["kept"], "one of the two is no number"),
+        "accuracy/kept": known(told["kept"], "there is no share: a number is missing, zero or negative"),
         "accuracy/gate_passed": known(None if passed is None else float(passed), "task.accuracy_gate is null"),
         "accuracy/samples": float(told["samples"]),
     }
