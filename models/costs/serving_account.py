@@ -49,7 +49,7 @@ def count_served(
     """Build the model where it is to be counted, run its served network once there and add up.
 
     Args:
-        kind: what to count; its `count_device` says where.
+        kind: what to count; its `count_device` says where. On the host one row is run for all of a request's.
         recipe: the model as it is served.
         weights_bytes: bytes of one weight in the precision's type.
         served: the type that weights of products are quantised to; None: the precision's own.
@@ -57,7 +57,7 @@ def count_served(
     rows = recipe.inference.batch_size if kind.count_device == "meta" else 1
     with torch.random.fork_rng(devices=[]), torch.no_grad(), torch.device(kind.count_device):
         torch.default_generator.manual_seed(0)
-        model = kind(recipe).eval()
+        model = kind(recipe).eval().requires_grad_(False)  # the counter hooks into gradients wherever it finds some
         width = BITS[served] / 8 if served else weights_bytes
         if recipe.inference.generation is not None and isinstance(model, Generative):
             return _of_writing(model, recipe.inference.generation, rows, width, weights_bytes)
@@ -68,6 +68,7 @@ def count_served(
         with Footprint(network) as footprint:
             network(*inputs)
     samples = model.count(batch).samples
+    requested = recipe.inference.batch_size / rows
     parameters = list(network.parameters())
     read = sum(footprint.elements_read(one) for one in parameters) * width
     moved = _bytes(inputs) + _bytes(outputs)
@@ -75,9 +76,9 @@ def count_served(
         parameters=sum(one.numel() for one in parameters),
         parameter_bytes=_bytes(parameters),
         flops_per_sample=flops.get_total_flops() / samples,
-        samples_per_request=samples,
+        samples_per_request=samples * requested,
         input_bytes_per_sample=_bytes(inputs) / samples,
-        minimum_bytes_per_sample=(read + moved) / samples,
+        minimum_bytes_per_sample=(read / requested + moved) / samples,
     )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from hardware.engines.graph import Tensors
-from models.datasets.base import Batch, evaluation_loader
+from models.datasets.base import evaluation_loader
 from models.inferable import Inferable
 from models.weights import RANDOM
 from runner.config.schema import Case
@@ -67,7 +67,7 @@ def evaluate(model: Inferable, case: Case, answer: Answer) -> Accuracy:
         outputs = tuple(one[:rows] for one in answer(tuple(filled(one, size) for one in inputs)))
         model.score(outputs, batch)
         samples += rows
-        _add(hashed, batch)
+        add_content(hashed, batch)
     metrics = {name: float(metric.compute()) for name, metric in model.metrics.items()}
     return Accuracy(metrics=metrics, samples=samples, digest=hashed.hexdigest())
 
@@ -86,18 +86,34 @@ def _repeated(tensor: Tensor, missing: int) -> Tensor:
     return torch.cat([tensor, tensor[-1:].expand(missing, *tensor.shape[1:])])
 
 
-def _add(hashed: Any, batch: Batch) -> None:
-    for name in sorted(batch):
-        value = batch[name]
-        hashed.update(name.encode())
-        hashed.update(content_of(value) if isinstance(value, Tensor) else repr(value).encode())
+def add_content(hashed: Any, value: Any) -> None:
+    """Add a batch to a hash: the tensors in its lists and dictionaries whole, for their text leaves numbers out."""
+    if isinstance(value, Tensor):
+        hashed.update(repr((value.dtype, tuple(value.shape))).encode())
+        hashed.update(content_of(value))
+    elif isinstance(value, Mapping):
+        for name in sorted(value):
+            hashed.update(repr(name).encode())
+            add_content(hashed, value[name])
+    elif isinstance(value, list | tuple):
+        hashed.update(f"{type(value).__name__} of {len(value)}".encode())
+        for one in value:
+            add_content(hashed, one)
+    else:
+        hashed.update(repr(value).encode())
 
 
 def kept_share(accuracy: float, reference: float, mode: str) -> float:
-    """Share of the reference's accuracy that is kept; of an error, which is to be low, reference ÷ error."""
+    """Share of the reference's accuracy that is kept; of an error, which is to be low, reference ÷ error.
+
+    NaN where there is none: an accuracy of zero or less, or a negative error, leaves nothing to keep a share of.
+    """
     if not (math.isfinite(accuracy) and math.isfinite(reference)):
+        return math.nan
+    if mode == "max":
+        return accuracy / reference if reference > 0 else math.nan
+    if min(accuracy, reference) < 0:
         return math.nan
     if accuracy == reference:
         return 1.0
-    above, below = (accuracy, reference) if mode == "max" else (reference, accuracy)
-    return above / below if below else math.inf
+    return reference / accuracy if accuracy else math.inf

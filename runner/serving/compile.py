@@ -22,7 +22,7 @@ from hardware.precision.evidence import check_evidence
 from runner.config.known import engine_of
 from runner.core.events import Name
 from runner.measure.context import Context
-from runner.serving.served import Served, digest_of_sources, digest_of_text
+from runner.serving.served import Served, content_of, digest_of_sources, digest_of_text, hash_bytes
 
 COMMON = ("torch", "transformers", "torchvision", "numpy")
 PERIOD_S = 0.02
@@ -65,7 +65,7 @@ def compile_served(context: Context, served: Served, inputs: Tensors, calibratio
     """
     engine, graph = engine_of(context.case.compiler), served.graph(inputs)
     named = dict(zip(served.model.input_names, inputs, strict=True))
-    placement = _placement(context, _folder(context, served, engine, named), calibration)
+    placement = _placement(context, _folder(context, served, engine, named, calibration), calibration)
     with _Told(context, engine, {"batch_size": len(inputs[0])}) as told:
         compiled = told.compiled = engine.compile(graph, placement)
     return compiled
@@ -79,7 +79,7 @@ def compile_generation(context: Context, served: Served, prompts: Tensor, new_to
     """
     engine = engine_of(context.case.compiler)
     graph = served.generation_graph(prompts, new_tokens, context.case.model.weights)
-    folder = _folder(context, served, engine, {"prompts": prompts}, new_tokens=new_tokens)
+    folder = _folder(context, served, engine, {"prompts": prompts}, [], new_tokens=new_tokens)
     lengths = {"batch_size": len(prompts), "prompt_tokens": prompts.shape[1], "new_tokens": new_tokens}
     with _Told(context, engine, lengths) as told:
         compiled = told.compiled = engine.compile_generation(graph, _placement(context, folder, []))
@@ -121,7 +121,14 @@ class _Told:
         check_evidence(told, self._context.case.precision)
 
 
-def _folder(context: Context, served: Served, engine: Engine, inputs: Mapping[str, Tensor], **further: Any) -> Path:
+def _folder(
+    context: Context,
+    served: Served,
+    engine: Engine,
+    inputs: Mapping[str, Tensor],
+    calibration: list[Tensors],
+    **further: Any,
+) -> Path:
     """Where the engine keeps what it makes of exactly this: it is never another model's, shape's or version's."""
     case = context.case
     identity = context.device.own_identities(1)[0]
@@ -135,7 +142,7 @@ def _folder(context: Context, served: Served, engine: Engine, inputs: Mapping[st
         "sources": digest_of_sources(),
         "versions": {name: _version(name) for name in (*COMMON, *engine.packages)},
         "device": [case.vendor.name, identity.name, case.emulate],
-        "calibration": [case.data.name, case.data.root, getattr(case.task, "calibration_samples", None)],
+        "calibration": [hash_bytes(content_of(one)) for batch in calibration for one in batch],
         **further,
     }
     folder = case.data.cache_path / "engines" / case.compiler.name / digest_of_text(parts)[:32]

@@ -16,7 +16,7 @@ from runner.serving.accuracy import Accuracy, evaluate, kept_share, no_accuracy
 from runner.serving.load.arrival import ARRIVALS, Arrival
 from runner.serving.load.session import ServingSession
 from runner.serving.load.system import System
-from runner.serving.numerics import compare, problems
+from runner.serving.numerics import compare, indistinct, problems
 from runner.serving.reference import Reference, make_again, reference_of
 from runner.serving.served import Served, build_served, calibration_of
 from runner.serving.ways import ForwardWay, Way, WritingWay
@@ -50,8 +50,9 @@ def serve(context: Context) -> None:
     context.device.reset_memory_peaks()
     session = ServingSession(context)
     session.window(arrival_of(case, way.system(), context.folder))
+    peaks = context.device.memory_peaks()  # before the points, which may be larger than what was served
     way.measure_points(session)
-    context.events.emit(Name.MEMORY, asdict(context.device.memory_peaks()))
+    context.events.emit(Name.MEMORY, asdict(peaks))
     way.close()
     if missed:
         raise GateMissedError(f"{'; '.join(missed)}. What was measured is kept.")
@@ -74,6 +75,8 @@ def _numerics(context: Context, served: Served, found: list[Tensors] | str, refe
             f"compiler={context.case.compiler.name} precision={context.case.precision.name}: {count} of "
             f"{told[name]['elements']} elements of the output {name} are not finite. Choose a wider precision."
         )
+    for message in indistinct(reference.outputs, names, least):
+        context.events.emit(Name.WARNING, {"message": message})
     return [f"precision={context.case.precision.name}: {one}" for one in wrong]
 
 
@@ -109,6 +112,8 @@ def _judge(context: Context, found: Accuracy, theirs: Accuracy) -> list[str]:
     )
     if math.isnan(ours):
         raise NotFiniteError(f"The {metric} of the engine's answers is no number.")
+    if passed is False and math.isnan(kept):
+        return [f"{metric} is {ours:.4g}, and the fp32 reference's {reference:.4g} is nothing to keep a share of"]
     if passed is False:
         return [f"{metric} is {ours:.4g}, {kept:.2%} of the fp32 reference's {reference:.4g}; the gate is {gate:.2%}"]
     return []

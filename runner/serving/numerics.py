@@ -86,3 +86,23 @@ def problems(told: dict[str, dict[str, Any]], least_snr_db: float) -> list[str]:
                 f"{name} has a signal-to-noise ratio of {ratio}, where no less than {least_snr_db:g} dB is allowed"
             )
     return found
+
+
+def indistinct(reference: Sequence[Tensors], names: Sequence[str], least_snr_db: float) -> list[str]:
+    """A sentence for each output whose answer to one row would pass for that to another.
+
+    Where all answers are nearly the same, as under a large offset that no input moves, an engine that reads its inputs
+    wrongly passes, too: the ratio is the offset's. Each row is held to the one before it.
+    """
+    rows = tuple(torch.cat([one[place] for one in reference]) for place in range(len(names)))
+    if len(rows[0]) < 2:  # noqa: PLR2004 - one row has no other
+        return []
+    others = compare([tuple(one.roll(1, dims=0) for one in rows)], [rows], names)
+    return [
+        f"Numerics: {name} is nearly the same whatever the input (one row's answer has "
+        f"{'no error' if one['snr_db'] is None else format(one['snr_db'], '.1f') + ' dB'} against another's, where "
+        f"{least_snr_db:g} dB pass), so that it does not tell whether the engine reads its inputs rightly."
+        for name, one in others.items()
+        if one["elements"] and not one["not_finite"] and not one["zero"]
+        if one["exact"] or one["snr_db"] >= least_snr_db
+    ]

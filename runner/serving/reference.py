@@ -24,7 +24,15 @@ from hardware.engines.graph import Tensors
 from runner.config.schema import Case, load_case
 from runner.core.errors import BY_NAME, TouchstoneError, WorkerCrashedError, classify
 from runner.serving.accuracy import Accuracy, evaluate, no_accuracy
-from runner.serving.served import COMPARED, Served, build_served, content_of, digest_of_sources, digest_of_text
+from runner.serving.served import (
+    COMPARED,
+    Served,
+    build_served,
+    content_of,
+    digest_of_sources,
+    digest_of_text,
+    hash_bytes,
+)
 
 OUTPUTS, FACTS, FAILURE = "outputs.safetensors", "reference.json", "failure.json"
 PACKAGES = ("torch", "torchvision", "transformers", "timm", "diffusers", "touchstone")
@@ -64,7 +72,7 @@ def make_again(case: Case, run_folder: Path, served: Served) -> Reference:
 def key_of(case: Case, served: Served) -> str:
     """Hash of what decides the reference: weights, compared inputs, what is scored, and the libraries' versions."""
     inference, data = case.model.inference, case.data
-    inputs = [content_of(one).tobytes() for batch in served.inputs()[:COMPARED] for one in batch]
+    inputs = [content_of(one) for batch in served.inputs()[:COMPARED] for one in batch]
     parts = {
         "weights": served.digest,
         "inputs": digest_of_text([hash_bytes(one) for one in inputs]),
@@ -74,13 +82,6 @@ def key_of(case: Case, served: Served) -> str:
         "versions": {name: _version(name) for name in PACKAGES},
     }
     return digest_of_text(parts)[:32]
-
-
-def hash_bytes(content: bytes) -> str:
-    """SHA-256."""
-    import hashlib
-
-    return hashlib.sha256(content).hexdigest()
 
 
 def _version(package: str) -> str | None:

@@ -182,6 +182,11 @@ def digest_of_text(parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def hash_bytes(content: bytes | memoryview) -> str:
+    """SHA-256."""
+    return hashlib.sha256(content).hexdigest()
+
+
 class Calibration(NamedTuple):
     """Batches of the served size by which an engine chooses the ranges of integers, none of which is scored."""
 

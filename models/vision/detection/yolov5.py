@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 from pydantic import TypeAdapter
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision.ops import batched_nms, box_convert
 
@@ -70,7 +70,7 @@ class YoloV5(Inferable):
     """Boxes; accuracy is `box_map`, COCO's mAP@[.5:.95] as a fraction. The unit is the image."""
 
     input_names: ClassVar[tuple[str, ...]] = ("image",)
-    output_names: ClassVar[tuple[str, ...]] = ("answers",)
+    output_names: ClassVar[tuple[str, ...]] = ("boxes", "probabilities")
 
     def __init__(self, recipe: Recipe) -> None:
         """Build from the recipe.
@@ -84,6 +84,16 @@ class YoloV5(Inferable):
         self.network = YoloV5Network(**sizes)
         self.metrics = {"box_map": CocoMeanAveragePrecision("bbox")}
 
+    def begin_serving(self) -> None:
+        """Wider random weights: under torch's own the image fades from layer to layer, and all answers are the same."""
+        for layer in self.network.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+
+    def served(self) -> nn.Module:
+        """Images [batch, 3, edge, edge] to boxes [batch, answers, 4], probabilities [batch, answers, 1 + classes]."""
+        return BoxesAndProbabilities(self.network)
+
     def inputs(self, batch: Batch) -> Tensors:
         """The letterboxed images."""
         return (batch["image"],)
@@ -91,7 +101,8 @@ class YoloV5(Inferable):
     def score(self, outputs: Tensors, batch: Batch) -> None:
         """Suppress what is found twice, and compare boxes in the pixels of the original images."""
         found = []
-        for answers, fit in zip(outputs[0].float(), batch["fits"], strict=True):
+        whole = torch.cat([one.float() for one in outputs], dim=-1)
+        for answers, fit in zip(whole, batch["fits"], strict=True):
             one = detections(answers, self.architecture)
             found.append({**one, "boxes": fit.to_original(one["boxes"])})
         self.metrics["box_map"].update(found, batch["targets"])
@@ -136,6 +147,19 @@ class YoloV5(Inferable):
     def initial_weights(self, weights: dict[str, Tensor]) -> InitialWeights:
         """The `state_dict` of Ultralytics' model, whatever it is wrapped in; layers not fused."""
         return InitialWeights({WRAPPED.sub("", name): tensor for name, tensor in weights.items()})
+
+
+class BoxesAndProbabilities(nn.Module):
+    """The network's answers in two: beside hundreds of pixels, no error of a probability would be seen."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensors:
+        """Boxes, and the probabilities of an object and of each class."""
+        answers = self.network(image)
+        return answers[..., : BOX - 1], answers[..., BOX - 1 :]
 
 
 class Letterboxed(Dataset[Any]):

@@ -13,6 +13,7 @@ from runner.results.compute import WRONG_CHIP
 from runner.serving.load.requests import Request, token_gaps_s
 
 ONE_PASS = Missing("the model answers in one forward pass, not in tokens")
+ALL_AT_ONCE = Missing("LoadGen has all requests arrive at once: how long they wait is the window's length, no latency")
 MEDIAN, HIGH = ("p50", 0.5), ("p99", 0.99)
 
 
@@ -28,13 +29,20 @@ def generation(run_record: RunRecord, requests: list[Request], seconds: float) -
     first = [one.ttft_s for one in requests if one.ttft_s is not None]
     further = [one.tpot_s for one in requests if one.tpot_s is not None]
     tokens = sum(one.tokens or 0 for one in requests)
+    waited = percentiles("generation/ttft", first, (MEDIAN, HIGH), "requests")
     return {
-        **percentiles("generation/ttft", first, (MEDIAN, HIGH), "requests"),
+        **(dict.fromkeys(waited, ALL_AT_ONCE) if arrived_at_once(run_record) else waited),
         **percentiles("generation/tpot", further, (MEDIAN,), "answers of two tokens or more"),
         **percentiles("generation/itl", token_gaps_s(run_record.folder), (MEDIAN, HIGH), "gaps between tokens"),
         "generation/tokens_per_second": divide(float(tokens), seconds),
         **_parts(run_record),
     }
+
+
+def arrived_at_once(run_record: RunRecord) -> bool:
+    """Whether nothing that counts from arrival is a property of the system."""
+    load = run_record.case.load
+    return load.name == "mlperf" and load.scenario == "Offline"
 
 
 def ended_early(run_record: RunRecord, requests: list[Request]) -> Missing | None:

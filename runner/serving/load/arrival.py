@@ -34,6 +34,10 @@ class Arrival(ABC):
         """As `send`, in the window."""
         return self.send(count, first)
 
+    def block_of(self, count: int) -> int:
+        """Requests of a block of warm-up for which the measure asks for so many."""
+        return count
+
     def request_s(self, mean_s: float) -> float:
         """Expected seconds between two answers, from their mean in the last block of warm-up."""
         return mean_s

@@ -10,6 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from runner.serving.load.arrival import Arrival
 from runner.serving.load.requests import Request
 
+TURNS = 4
+"""Of each client in a block of warm-up, at least."""
+
 
 class Clients(Arrival):
     """A thread for each client; engines release the interpreter's lock while they compute.
@@ -45,6 +48,10 @@ class Clients(Arrival):
             clients = [pool.submit(ask) for _ in range(self.load.clients)]
             answers = [client.result() for client in clients]
         return sorted((one for own in answers for one in own), key=lambda request: request.number)
+
+    def block_of(self, count: int) -> int:
+        """Enough for every client to ask several times: of fewer most would meet nobody else."""
+        return max(count, TURNS * self.load.clients)
 
     def own_s(self, seconds: float, requests: Sequence[Request]) -> float | None:
         """Not known: requests overlap."""

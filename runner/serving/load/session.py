@@ -88,7 +88,7 @@ class ServingSession:
         """Blocks under the load itself, so that warm-up covers the concurrency that is measured."""
         watch = WarmUpWatch(spec=self._context.case.measure.warmup)
         while not watch.over:
-            block = self._between_edges(arrival, watch.spec.block_steps, arrival.send)
+            block = self._between_edges(arrival, arrival.block_of(watch.spec.block_steps), arrival.send)
             watch.add(arrival.pace_s(block.seconds, block.requests), len(block.requests))
             if write:
                 self._write("warmup", block)

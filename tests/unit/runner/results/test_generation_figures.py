@@ -125,3 +125,10 @@ def test_work_is_counted_for_whole_answers_alone(tmp_path: Path) -> None:
     assert isinstance(achieved, Missing) and "ended before their limit" in achieved.reason
     whole = record(tmp_path / "whole", REQUESTS[:2], account)
     assert serving(whole)[0]["compute/achieved_flops_per_second"] == pytest.approx(5.0 * 4 / 10)
+
+
+def test_prompts_that_all_wait_from_the_start_have_no_time_to_first_token(tmp_path: Path) -> None:
+    one = record(tmp_path, REQUESTS)
+    one.case = replace(one.case, load=Load(name="mlperf", scenario="Offline"))
+    values, _ = serving(one)
+    assert isinstance(values["generation/ttft_p50_ms"], Missing) and values["generation/tpot_p50_ms"] > 0  # type: ignore[operator]

@@ -22,10 +22,26 @@ def event(name: Name, **value: Any) -> Event:
     return Event(name=name.value, value=value, rank=0, time_ms=0, monotonic_s=0.0)
 
 
-def made(folder: Path, requests: list[Request], *events: Event, load: Load | None = None) -> Values:
+def made(
+    folder: Path,
+    requests: list[Request],
+    *events: Event,
+    load: Load | None = None,
+    inference: Inference | None = None,
+) -> Values:
+    return figures(folder, requests, *events, load=load, inference=inference)[0]
+
+
+def figures(
+    folder: Path,
+    requests: list[Request],
+    *events: Event,
+    load: Load | None = None,
+    inference: Inference | None = None,
+) -> tuple[Values, list[str]]:
     """The figures of a run that served so many requests in 10 seconds."""
     case = make_case("infer")
-    model = replace(case.model, infer=Inference(batch_size=2, metric="top1"))
+    model = replace(case.model, infer=inference or Inference(batch_size=2, metric="top1"))
     case = replace(case, model=model, load=load or Load(name="offline"))
     folder.mkdir(exist_ok=True)
     samples = sum(one.samples for one in requests)
@@ -33,7 +49,7 @@ def made(folder: Path, requests: list[Request], *events: Event, load: Load | Non
     counts = {"steps": len(requests), "samples": samples, "tokens": None, "own_s": 0.5}
     append_requests(folder, 0, requests)
     told = [*events, event(Name.SEGMENT_END, **edges, **counts)]
-    return serving(RunRecord(folder=folder, case=case, ranks=[told], parent=[]))[0]
+    return serving(RunRecord(folder=folder, case=case, ranks=[told], parent=[]))
 
 
 def asked(latencies_s: list[float], *, every_s: float = 1.0) -> list[Request]:
@@ -61,6 +77,48 @@ def test_a_server_offers_what_arrived_and_is_as_good_as_its_limit(tmp_path: Path
     values = made(tmp_path, asked([0.1, 0.2, 0.3, 0.4, 0.1], every_s=0.5), load=load)
     assert values["infer/offered_per_second"] == pytest.approx(4 / 2.0), "four gaps in two seconds"
     assert values["infer/goodput_per_second"] == 3 / 10 and values["infer/achieved_per_second"] == 5 / 10
+
+
+def test_nothing_is_offered_between_two_segments(tmp_path: Path) -> None:
+    """Two a second arrive; that the first segment took nine seconds more to answer them is no slower offer."""
+    load = Load(name="server", rate=2.0)
+    second = {"segment": 1, "begin_s": 120.0, "end_s": 122.0, "seconds": 2.0, "core_s": None, "own_s": None}
+    later = [replace(one, number=3 + one.number, arrived_s=one.arrived_s + 21) for one in asked([0.1] * 2, every_s=0.5)]
+    told = event(Name.SEGMENT_END, **second, steps=2, samples=4, tokens=None)
+    values = made(tmp_path, [*asked([9.0, 9.0, 9.0], every_s=0.5), *later], told, load=load)
+    assert values["infer/offered_per_second"] == pytest.approx((2 + 1) / (1.0 + 0.5))
+
+
+def test_requests_that_all_wait_from_the_start_have_no_latency(tmp_path: Path) -> None:
+    """In LoadGen's Offline the last of them has waited for the whole window."""
+    requests = [replace(one, arrived_s=100.0) for one in asked([0.1, 0.1, 0.1])]
+    for scenario, there in (("Offline", False), ("SingleStream", True)):
+        values = made(tmp_path / scenario, requests, load=Load(name="mlperf", scenario=scenario))
+        assert values["infer/samples_per_second"] == 6 / 10
+        for name in ("infer/latency_mean_ms", "infer/latency_p50_ms"):
+            assert isinstance(values[name], float) is there, scenario
+
+
+@pytest.mark.parametrize(("theirs_ms", "said"), [(102.0, 1), (140.0, 2)])
+def test_a_host_that_was_told_late_is_no_quick_one(tmp_path: Path, theirs_ms: float, said: int) -> None:
+    """Ours are 100 ms from when the host heard of a query; LoadGen's begin when it was due."""
+    (tmp_path / "mlperf").mkdir()
+    summary = f"Scenario : Server\nResult is : VALID\nMean latency (ns) : {theirs_ms * 1e6:.0f}\n"
+    (tmp_path / "mlperf" / "mlperf_log_summary.txt").write_text(summary)
+    load = Load(name="mlperf", scenario="Server", rate=1.0)
+    _, notes = figures(tmp_path, asked([0.1, 0.1, 0.1]), load=load)
+    told = [note for note in notes if "LoadGen" in note]
+    assert len(told) == said and "a request of 2 rows" in told[0]
+    assert said == 1 or "is 140 ms, from when a query was due, and ours 100 ms" in told[1]
+
+
+def test_a_network_that_runs_in_steps_has_no_share_of_the_bandwidth(tmp_path: Path) -> None:
+    """Its weights are counted once a request, and it reads them in every step."""
+    inference = Inference(batch_size=2, metric="clip_score", steps_per_sample=50)
+    values = made(tmp_path, asked([0.1]), inference=inference)
+    assert values["infer/steps_per_second"] == pytest.approx(50 * 2 / 10)
+    found = values["compute/mbu"]
+    assert isinstance(found, Missing) and "reads its weights in each step" in found.reason
 
 
 def test_a_limit_that_cannot_be_held_to_is_not_kept(tmp_path: Path) -> None:

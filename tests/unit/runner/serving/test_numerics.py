@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from runner.serving.numerics import compare, problems
+from runner.serving.numerics import compare, indistinct, problems
 
 
 def test_errors_are_those_of_a_hand_count() -> None:
@@ -62,3 +62,14 @@ def test_a_reference_of_zeros_holds_nothing() -> None:
     zeros = [(torch.zeros(2, 3),)]
     (problem,) = problems(compare(zeros, zeros, ("logits",)), 20)
     assert problem == "the float32 reference of logits is zero everywhere, so that nothing was compared"
+
+
+def test_an_offset_that_no_input_moves_tells_nothing_of_the_inputs() -> None:
+    """Rows that differ by 2 around 100: power 10,000 and an error of 4 or less are 34 dB, and none were compared."""
+    offset = [(torch.tensor([[99.0], [101.0]]), torch.tensor([[-1.0], [1.0]]))]
+    (message,) = indistinct(offset, ("boxes", "scores"), 20)
+    assert "boxes is nearly the same whatever the input (one row's answer has 34.0 dB against another's" in message
+    assert indistinct(offset, ("boxes", "scores"), 35) == []
+    (same,) = indistinct([(torch.ones(1, 3),), (torch.ones(1, 3),)], ("logits",), 20)
+    assert "has no error against another's" in same, "rows of all batches are held to each other"
+    assert indistinct([(torch.ones(1, 3),)], ("logits",), 20) == [], "a single row has no other"

@@ -18,6 +18,7 @@ from models.datasets.base import DataError
 from models.vision.detection.yolov5 import CATEGORIES, YoloV5, YoloV5Architecture, detections
 from models.vision.detection.yolov5_network import AnchoredBoxes, YoloV5Network
 from models.weights import load_weights
+from runner.serving.numerics import compare, indistinct, problems
 
 
 def tiny() -> YoloV5:
@@ -161,16 +162,42 @@ def right_answers(batch: dict[str, Any], classes: int) -> Tensor:
     return answers
 
 
+def outputs_of(answers: Tensor) -> tuple[Tensor, Tensor]:
+    return answers[..., :4], answers[..., 4:]
+
+
+def test_wrong_probabilities_are_seen_beside_the_boxes() -> None:
+    """An engine that finds nothing at all is within 40 dB of the answers as one tensor, more than bf16 asks for."""
+    model = YoloV5(recipe("yolov5s"))
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        right = model.served().eval()(model.inputs(model.synthetic_batch(1))[0])
+    wrong = (right[0], torch.zeros_like(right[1]))
+    joined = compare([(torch.cat(wrong, dim=-1),)], [(torch.cat(right, dim=-1),)], ("answers",))
+    assert not problems(joined, 20), "which is why there are two outputs"
+    (found,) = problems(compare([wrong], [right], model.output_names), 20)
+    assert found.startswith("probabilities has a signal-to-noise ratio of 0.0 dB")
+
+
+def test_random_weights_let_the_image_through() -> None:
+    """Under torch's own, answers to two images lie within 120 dB of each other: float32's rounding."""
+    model = tiny()
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        answers = model.served().eval()(*model.inputs(model.served_batch(2)))
+    assert indistinct([answers], model.output_names, 50) == []
+
+
 def test_right_answers_about_the_sample_reach_one_and_moved_ones_less() -> None:
     model = tiny()
     data = model.evaluation_data(sample_spec())
     batch = model.collate([data[index] for index in range(6)])
     answers = right_answers(batch, 10)
-    model.score((answers,), batch)
+    model.score(outputs_of(answers), batch)
     assert float(model.metrics["box_map"].compute()) == pytest.approx(1.0)
     model.metrics["box_map"].reset()
     answers[..., 0] += 0.2 * answers[..., 2]  # IoU 0.8 / 1.2: right at 0.5, 0.55, 0.6 and 0.65 of ten thresholds
-    model.score((answers,), batch)
+    model.score(outputs_of(answers), batch)
     assert float(model.metrics["box_map"].compute()) == pytest.approx(0.4, abs=0.06)
 
 
@@ -200,7 +227,7 @@ def test_coco_is_letterboxed_and_scored_in_its_own_pixels(coco: Path) -> None:
     grey, red = batch["image"][0, :, 5, 30], batch["image"][0, :, 30, 30]
     assert torch.allclose(grey * 255, torch.full((3,), 114.0))
     assert torch.allclose(red * 255, torch.tensor([200.0, 30.0, 90.0]), atol=2), "but for what JPEG loses"
-    model.score((right_answers(batch, 80),), batch)
+    model.score(outputs_of(right_answers(batch, 80)), batch)
     # The person's box is annotated 60 pixels wide of which 50 are in the image: IoU 5/6, right at 7 of 10 thresholds.
     assert float(model.metrics["box_map"].compute()) == pytest.approx((1 + 0.7) / 2)
 

@@ -128,6 +128,16 @@ def test_our_latencies_are_those_of_loadgen(tmp_path: Path) -> None:
     assert median == pytest.approx(loadgen_ms(tmp_path, "50.00 percentile latency (ns)"), rel=0.05)
 
 
+def test_a_block_of_warm_up_has_all_clients_ask_at_once(tmp_path: Path) -> None:
+    """Five requests, as the measures average, would never let eight clients meet."""
+    system = Sleepy(0.01)
+    clients = arrival(tmp_path, system, "clients", clients=8)
+    requests = clients.send(clients.block_of(5), 0)
+    assert system.most == 8 and len(requests) == 4 * 8
+    assert arrival(tmp_path, system, "clients", clients=1).block_of(5) == 5
+    assert arrival(tmp_path, system, "offline").block_of(5) == 5
+
+
 def test_a_server_of_loadgen_waits_as_ours_says(tmp_path: Path) -> None:
     pytest.importorskip("mlperf_loadgen")
     load = arrival(tmp_path, Sleepy(0.004), "mlperf", scenario="Server", rate=150.0, slo={"latency_ms": 100.0})

@@ -93,6 +93,19 @@ def test_the_window_begins_when_the_speed_is_steady(context: Context, marks: lis
     assert system.waited >= 2, "both edges wait for the system"
 
 
+def test_a_load_has_its_own_blocks_of_warm_up(context: Context) -> None:
+    class Wide(Offline):
+        def block_of(self, count: int) -> int:
+            return 7 * count
+
+    system, spec = Clocked([0.5]), context.case.measure.warmup
+    ServingSession(context, clock=system.clock).window(
+        Wide(Load(name="offline"), system, seed=0, folder=context.folder)
+    )
+    (warm,) = told(context, Name.WARMUP_END)
+    assert warm["steps"] == spec.blocks * 7 * spec.block_steps
+
+
 def test_a_window_that_was_over_too_soon_goes_on(context: Context) -> None:
     """Faster than warm-up let expect: the seconds that are missing are measured, too."""
     spec = context.case.measure
