@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hardware.base import PrecisionUnsupportedError
 from hardware.spec import PrecisionSpec
 
+LEAST_SHARE = 0.5
+"""Of a quantised network's products that are of the type asked for: with fewer it is a network of another type."""
 SOURCES = ("graph", "engine", "asked")
 
 
@@ -25,6 +27,14 @@ class Evidence:
     nothing of the engine tells whether it is so; then the numerics alone hold it to its word."""
     detail: str = ""
     """In a few words, for people: `54 of 54 products in int8`."""
+    products: Mapping[str, int] = field(default_factory=dict)
+    """How many products are computed in each type, where they can be counted."""
+
+    @classmethod
+    def counted(cls, weights: Mapping[str, int], products: Mapping[str, int], detail: str) -> Evidence:
+        """Of a compiled graph whose products were counted, by the types of their weights and of themselves."""
+        kept, computed = tuple(sorted(weights)), tuple(sorted(products))
+        return cls(weights=kept, compute=computed, source="graph", detail=detail, products=dict(products))
 
     def told(self) -> dict[str, Any]:
         """For the run's events."""
@@ -33,6 +43,7 @@ class Evidence:
             "compute": list(self.compute),
             "source": self.source,
             "detail": self.detail,
+            "products": dict(self.products),
         }
 
 
@@ -60,6 +71,10 @@ def check_evidence(found: Mapping[str, Any], precision: PrecisionSpec) -> None:
         for what, wanted, types in (("weights", weights, found["weights"]), ("compute", compute, found["compute"]))
         if wanted not in types or any(_width(one) < _width(wanted) for one in types)
     ]
+    counts = found.get("products") or {}
+    share = counts.get(compute, 0) / sum(counts.values()) if counts else 1.0
+    if precision.served is not None and share < LEAST_SHARE:
+        wrong.append(f"only {share:.0%} of the products are {compute}, where {LEAST_SHARE:.0%} are asked for")
     if wrong:
         raise PrecisionUnsupportedError(
             f"precision={precision.name} is not what the engine computes in: {'; '.join(wrong)}. Choose the precision "

@@ -82,7 +82,8 @@ def test_flops_and_points(served: Ended) -> None:
     assert eager["figures"]["infer/compile_s"]["reason"] == "eager compiles nothing"
     assert values(onnx)["infer/coverage"] == 1 and values(onnx)["infer/compile_s"] > 0
     assert onnx["precision"] == {"weights": ["float32"], "compute": ["float32"], "source": "graph"} | {
-        "detail": "1 of 1 products in float32"
+        "detail": "1 of 1 products in float32",
+        "products": {"float32": 1},
     }
 
 

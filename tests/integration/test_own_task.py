@@ -34,4 +34,4 @@ def test_it_runs_from_the_command_line_to_its_report(site: Path, tmp_path: Path)
 
 def test_help_lists_it(site: Path, tmp_path: Path) -> None:
     ended = run(tmp_path / "out", "--help", "vendor=cpu")
-    assert ended.code == 0 and "task: converge, dice, inspect, train" in ended.out
+    assert ended.code == 0 and "task: converge, dice, infer, inspect, train" in ended.out

@@ -50,7 +50,7 @@ def evidence_of(path: Path, *, fused: bool = False) -> Evidence:
     compute = Counter(computed for _, computed in found)
     told = ", ".join(f"{count} of {compute.total()} products in {name}" for name, count in compute.most_common())
     weights = {kept for kept, _ in found}
-    return Evidence(weights=tuple(sorted(weights)), compute=tuple(sorted(compute)), source="graph", detail=told)
+    return Evidence.counted(weights, compute, told)
 
 
 class _Reader:

@@ -46,7 +46,7 @@ def evidence_of(model: Any, compiled: Any) -> Evidence:
         weights |= {kept for one in operands[1:2] if (kept := _weight(one)) is not None}
     compute = +compute
     told = ", ".join(f"{count} of {compute.total()} products in {name}" for name, count in compute.most_common())
-    return Evidence(weights=tuple(sorted(weights)), compute=tuple(sorted(compute)), source="graph", detail=told)
+    return Evidence.counted(weights, compute, told)
 
 
 def _widest(operands: list[Any]) -> str:

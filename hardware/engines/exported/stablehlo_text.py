@@ -29,7 +29,7 @@ def evidence_of(text: str) -> Evidence:
     compute = Counter(_element(one["first"]) for one in found)
     weights = {_element(one["second"]) for one in found}
     told = ", ".join(f"{count} of {compute.total()} products in {name}" for name, count in compute.most_common())
-    return Evidence(weights=tuple(sorted(weights)), compute=tuple(sorted(compute)), source="graph", detail=told)
+    return Evidence.counted(weights, compute, told)
 
 
 def coverage_of(text: str) -> Coverage:
