@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from runner.record.names import FIGURES, LAST, is_quality, number, written
+from runner.record.names import FIGURES, LAST, is_accuracy, is_quality, number, written
 from runner.record.report import Figure, Report
 from runner.record.task import matches, task_named
 from runner.results.rules import reasons
@@ -142,8 +142,8 @@ def _on_first_screen(name: str, report: Report) -> bool:
 
 
 def order(name: str) -> tuple[int, str]:
-    """Qualities first, then the registry's order, then what it does not know."""
-    if is_quality(name):
+    """Qualities and the engine's accuracy first, then the registry's order, then what it does not know."""
+    if is_quality(name) or is_accuracy(name):
         return -1, name
     names = list(FIGURES)
     return (names.index(name), "") if name in FIGURES else (len(names), name)
