@@ -111,6 +111,12 @@ def of_run(weights: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     return {**trained, **averaged} if trained else weights
 
 
+def is_unreached(path: Path) -> bool:
+    """Whether a run's folder has its last weights alone: it missed its target, or was ended before."""
+    reached, last = (path / name for name in OF_RUNS)
+    return last.is_file() and not reached.is_file()
+
+
 def _parts(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path

@@ -10,7 +10,7 @@ from typing import Any
 from runner.config.schema import Case
 from runner.core.events import Event, Name
 from runner.record.report import Report
-from runner.results.repeats import repeat_folders
+from runner.results.repeats import REPEATS
 from runner.serving.load.requests import Request, read_requests
 from runner.serving.numerics import BINS
 from runner.views.drawing import BLUE, GREEN, GREY, LINES, ORANGE, RED, axes_of
@@ -57,9 +57,10 @@ def _latency(requests: list[Request], report: Report, case: Case) -> Any:
         share = [100 * (place + 1) / len(ordered) for place in range(len(ordered))]
         shares.step(share, ordered, where="pre", color=color, linewidth=1.6, label=label)
     for name, style in (("p50", "--"), ("p90", "-."), ("p99", ":")):
-        value = _value(report, f"infer/latency_{name}_ms")
-        if value is not None:
-            shares.axhline(value, color=ORANGE, linestyle=style, linewidth=1.2, label=f"{name}: {value:,.4g} ms")
+        found = report.figures.get(f"infer/latency_{name}_ms")
+        if found is not None and found.value is not None:
+            label = f"{name}{', mean of repeats' if found.interval else ''}: {found.value:,.4g} ms"
+            shares.axhline(found.value, color=ORANGE, linestyle=style, linewidth=1.2, label=label)
     for name, limit in case.load.slo.given.items():
         if name in LIMIT_LABELS:
             shares.axhline(limit, color=RED, linewidth=1.2, label=f"{LIMIT_LABELS[name]}: {limit:,.4g} ms")
@@ -127,7 +128,7 @@ def _batch_sizes(points: list[Row], folder: Path, report: Report, case: Case) ->
 def _served(folder: Path, report: Report, case: Case, points: list[Row]) -> list[Row]:
     """The window itself as a point; not beside repeats, of which the report holds the mean."""
     speed = _value(report, "infer/samples_per_second")
-    if speed is None or case.load.name != "offline" or not points or repeat_folders(folder.parent.parent):
+    if speed is None or case.load.name != "offline" or not points or folder.parent.name == REPEATS:
         return []
     own: Row = {"batch_size": case.model.inference.batch_size, "copies": True, "samples_per_second": speed}
     if (generation := case.model.inference.generation) is not None:

@@ -32,7 +32,6 @@ class Poprt(FromFloat):
     known_options: ClassVar[tuple[str, ...]] = (EXISTING, "partials", "compiler_options")
     modules: ClassVar[tuple[str, ...]] = ("poprt", "onnx", "onnxscript")
     packages: ClassVar[tuple[str, ...]] = ("poprt", "onnx", "onnxscript")
-    obtained: ClassVar[str | None] = "PopRT comes from Graphcore, the others from PyPI"
     engine_file: ClassVar[str] = "executable.popef"
 
     def __init__(self, options: Mapping[str, Any]) -> None:

@@ -40,7 +40,6 @@ class Sparsert(FromFloat):
     known_options: ClassVar[tuple[str, ...]] = (EXISTING, "runtime", "mixed", "cores", "opt_level")
     modules: ClassVar[tuple[str, ...]] = ("nn_compiler", "sparse_compile", "inference", "onnx", "onnxscript")
     packages: ClassVar[tuple[str, ...]] = ("nn_compiler", "sparse_compile", "onnx", "onnxscript")
-    obtained: ClassVar[str | None] = "the first three come with Moffett's SDK, the others from PyPI"
     engine_file: ClassVar[str] = "model"
 
     def unavailable_reason(self) -> str | None:

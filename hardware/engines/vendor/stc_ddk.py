@@ -32,7 +32,6 @@ class StcDdk(FromFloat):
     known_options: ClassVar[tuple[str, ...]] = (EXISTING, "config")
     modules: ClassVar[tuple[str, ...]] = ("stc_ddk", "onnx", "onnxscript")
     packages: ClassVar[tuple[str, ...]] = ("stc_ddk", "onnx", "onnxscript")
-    obtained: ClassVar[str | None] = "STC_DDK comes from Stream Computing, the others from PyPI"
     commands: ClassVar[tuple[str, ...]] = (COMPILER,)
     engine_file: ClassVar[str] = "model"
 

@@ -31,7 +31,6 @@ class Tcinfer(FromFloat):
     known_options: ClassVar[tuple[str, ...]] = (EXISTING, "latency")
     modules: ClassVar[tuple[str, ...]] = ("tcinfer", "onnx", "onnxscript")
     packages: ClassVar[tuple[str, ...]] = ("tcinfer", "onnx", "onnxscript")
-    obtained: ClassVar[str | None] = "tcinfer comes with Hexaflake's SDK, the others from PyPI"
     commands: ClassVar[tuple[str, ...]] = (COMPILER,)
     engine_file: ClassVar[str] = "engine.ngf"
 

@@ -39,7 +39,6 @@ class Zxrt(FromFloat):
     known_options: ClassVar[tuple[str, ...]] = (EXISTING, "streams")
     modules: ClassVar[tuple[str, ...]] = ("TopsInference", "onnx", "onnxscript")
     packages: ClassVar[tuple[str, ...]] = ("TopsInference", "onnx", "onnxscript")
-    obtained: ClassVar[str | None] = "TopsInference comes with Tencent's Zixiao SDK, the others from PyPI"
     engine_file: ClassVar[str] = "engine.exec"
 
     def __init__(self, options: Mapping[str, Any]) -> None:

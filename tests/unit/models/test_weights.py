@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from models.datasets.base import DataError
-from models.weights import InitialWeights, load_weights, read_weights
+from models.weights import InitialWeights, is_unreached, load_weights, read_weights
 
 WEIGHTS = {"weight": torch.arange(6.0).reshape(3, 2), "bias": torch.tensor([1.0, 2.0, 3.0])}
 
@@ -90,3 +90,13 @@ def test_a_bad_checkpoint_is_named(name: str, tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(DataError, match=name):
         read_weights(tmp_path / name)
+
+
+def test_a_run_that_missed_its_target_has_its_last_weights_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    assert not is_unreached(tmp_path), "no run's folder"
+    (folder / "last.ckpt").touch()
+    assert is_unreached(tmp_path)
+    (folder / "reached.ckpt").touch()
+    assert not is_unreached(tmp_path)
