@@ -27,6 +27,7 @@ from runner.tools.choices import choice_rows
 from runner.tools.coverage import coverage_rows
 from runner.tools.engines import ENGINE_HEAD, engine_rows
 from runner.tools.evidence import Index, read_index, renew_index, status
+from runner.tools.serving_matrix import matrix
 
 CORE = "throughput/core"
 
@@ -164,11 +165,17 @@ def engine_table(index: Index) -> str:
     return _table(ENGINE_HEAD, engine_rows(index))
 
 
+def serving_table() -> str:
+    """Served models by engine, as they were tried here at tiny scale."""
+    return _table(*matrix())
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
     "vendors": lambda: vendor_table(read_index()),
     "zoo": zoo_table,
     "models": lambda: model_table(read_index()),
     "engines": lambda: engine_table(read_index()),
+    "serving": serving_table,
     "coverage": lambda: coverage_table(read_index()),
     "figures": figure_table,
 }

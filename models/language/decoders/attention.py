@@ -50,7 +50,8 @@ def causal_attention(  # noqa: PLR0917 - the signature is transformers'
         dropout_p=dropout,
         is_causal=attention_mask is None,
         scale=scaling,
-        enable_gqa=query.shape[1] != key.shape[1],
+        # torch.jit.trace counts sizes in tensors.
+        enable_gqa=bool(query.shape[1] != key.shape[1]),
     )
     return mixed.transpose(1, 2).contiguous(), None
 
