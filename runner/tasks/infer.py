@@ -74,9 +74,8 @@ class Infer(Task):
             raise ConfigurationError(
                 f"task=infer serves from one device, not from {case.topology.devices}. Choose topology=single."
             )
-        load = case.load
-        if load.rate is None and (load.name == "server" or (load.name == "mlperf" and load.scenario == "Server")):
-            kind = "server" if load.name == "server" else "mlperf load.scenario=Server"
+        if case.load.by_rate and case.load.rate is None:
+            kind = "server" if case.load.name == "server" else "mlperf load.scenario=Server"
             raise ConfigurationError(f"load={kind} needs load.rate, the requests per second that arrive on average.")
         _check_engine(case)
         if case.data.on_error == "skip":

@@ -174,7 +174,7 @@ def _rates(run_record: RunRecord, requests: list[Request], seconds: float) -> Va
     load = run_record.case.load
     closed = Missing(f"load={load.name} sends a request when another is answered: none is offered by itself")
     offered: Value = closed
-    if (load.name == "server" or load.scenario == "Server") and len(requests) > 1:
+    if load.by_rate and len(requests) > 1:
         spread = max(one.arrived_s for one in requests) - min(one.arrived_s for one in requests)
         offered = divide(float(len(requests) - 1), spread)
     limits = load.slo.given
