@@ -26,11 +26,12 @@ from models.weights import RANDOM
 from runner.config.schema import Case
 from runner.core.errors import ConfigurationError, OutOfMemoryError
 from runner.frameworks.implementations import build_inferable
-from runner.record.values import GIB
 
 PACKAGES = ("models", "hardware/engines")
 MOST_BYTES = 2**28
 """Of the inputs that are kept in memory to be asked with."""
+GIB = 2**30
+"""Bytes."""
 MOST_BATCHES = 32
 COMPARED = 2
 """Batches whose outputs are compared with the reference's."""

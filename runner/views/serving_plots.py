@@ -10,9 +10,9 @@ from typing import Any
 from runner.config.schema import Case
 from runner.core.events import Event, Name
 from runner.record.report import Report
+from runner.record.serving_names import ERROR_POWERS
 from runner.results.repeats import REPEATS
 from runner.serving.load.requests import Request, read_requests
-from runner.serving.numerics import BINS
 from runner.views.drawing import BLUE, GREEN, GREY, LINES, ORANGE, RED, axes_of
 
 Row = dict[str, Any]
@@ -80,12 +80,12 @@ def _numerics(told: Row) -> Any:
     for name, axes in zip(worst, grid[:, 0] if len(worst) > 1 else [grid], strict=True):
         one = outputs[name]
         counts, total = one["histogram"], sum(one["histogram"].values())
-        edges = ["0", *(f"1e{power}" for power in BINS)]
+        edges = ["0", *(f"1e{power}" for power in ERROR_POWERS)]
         axes.bar(range(len(edges)), [100 * counts.get(edge, 0) / total for edge in edges], color=BLUE, width=0.85)
         ratio = "no error" if one["snr_db"] is None else f"{one['snr_db']:.1f} dB"
         axes.set_title(f"{name}: {ratio}, {total:,} elements", fontsize=10)
         axes.set(ylabel="elements (%)", ylim=(0, 100))
-        axes.set_xticks(range(len(edges)), ["none", *(str(power) for power in BINS)])
+        axes.set_xticks(range(len(edges)), ["none", *(str(power) for power in ERROR_POWERS)])
     figure.supxlabel(
         "power of ten of |error| ÷ root mean square of the fp32 reference "
         f"(no less than {told['least_snr_db']:g} dB is allowed)",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +115,8 @@ def test_a_served_run_has_its_pictures_and_none_of_training(tmp_path: Path) -> N
 def test_nothing_is_drawn_of_a_run_that_answered_nothing(tmp_path: Path) -> None:
     folder, _, report = served(tmp_path)
     assert draw_plots(folder, report) == []
+
+
+def test_the_parent_that_draws_imports_no_torch() -> None:
+    code = "import sys, runner.views.plots; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
