@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import pickle
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -38,6 +40,8 @@ OF_RUNS = (Path("checkpoints") / "reached.ckpt", Path("checkpoints") / "last.ckp
 TRAINED, AVERAGED = "trainable.network.", "average.average_"
 """How the names begin there: of the network's own tensors, and of their averages, which evaluations use instead."""
 SHOWN = 3
+BLOCKED = re.compile(r"GLOBAL (\S+)")
+"""How torch names what a pickle asks for and tensors do not need."""
 
 
 class InitialWeights(NamedTuple):
@@ -107,6 +111,12 @@ def of_run(weights: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     return {**trained, **averaged} if trained else weights
 
 
+def is_unreached(path: Path) -> bool:
+    """Whether a run's folder has its last weights alone: it missed its target, or was ended before."""
+    reached, last = (path / name for name in OF_RUNS)
+    return last.is_file() and not reached.is_file()
+
+
 def _parts(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
@@ -154,8 +164,17 @@ def _read_file(path: Path) -> dict[str, Tensor]:
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     except Exception as error:
-        raise DataError(f"the checkpoint cannot be read ({error})", where=path, expected=EXPECTED) from error
+        raise DataError(f"the checkpoint cannot be read ({_reason(error)})", where=path, expected=EXPECTED) from error
     raise DataError("the checkpoint is of an unknown kind", where=path, expected=EXPECTED)
+
+
+def _reason(error: Exception) -> str:
+    """One line. Where torch refused to run what a pickle asks for, its advice to allow that is left out."""
+    if isinstance(error, pickle.UnpicklingError):
+        named = BLOCKED.search(str(error))
+        what = f"asks for {named[1]}" if named else "is damaged or holds more than tensors"
+        return f"it {what}, and nothing in a checkpoint is run"
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _beside_weights() -> list[Any]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+import yaml
 
 from hardware.registry import Registry
 from models.datasets.catalogue import UnknownDatasetError
 from runner.config.schema import Case, Compiler
 from runner.config.task import Demands
+from runner.core import packages
 from runner.core.errors import ConfigurationError, DependencyError
 from runner.core.registries import ENGINES, FRAMEWORKS
 
@@ -61,10 +65,19 @@ def _check_vendor(case: Case) -> None:
     if case.emulate and case.compiler.name == "eager":
         return
     if case.compiler.name not in vendor.compilers and vendor.name not in case.compiler.vendors:
-        offered = ", ".join(vendor.compilers) or "none"
+        offered = ", ".join(dict.fromkeys((*vendor.compilers, *_working_on(vendor.name)))) or "none"
         raise ConfigurationError(
             f"vendor={vendor.name} does not offer compiler={case.compiler.name}. It offers: {offered}."
         )
+
+
+def _working_on(vendor: str) -> Iterator[str]:
+    """Engines that name a vendor in their own YAML."""
+    for name in packages.choices("compiler"):
+        path = packages.leaf("compiler", name)
+        content = yaml.safe_load(path.read_text()) if path else None
+        if isinstance(content, dict) and vendor in (content.get("vendors") or ()):
+            yield name
 
 
 def _check_training(case: Case, task: Demands) -> None:

@@ -128,8 +128,9 @@ def classify(error: BaseException) -> TouchstoneError:
         )
     if _is_out_of_memory(error):
         return OutOfMemoryError(
-            f"Not enough memory: {_first_line(error)}. Lower model.train.batch_size (raise "
-            "model.train.gradient_accumulation_steps to keep the global batch), or use scale=tiny."
+            f"Not enough memory: {_first_line(error)}. Lower the batch size: model.infer.batch_size, or "
+            "model.train.batch_size (raise model.train.gradient_accumulation_steps to keep the global batch); or use "
+            "scale=tiny."
         )
     if _is_full_disk(error):
         place = getattr(error, "filename", None) or "the run folder"

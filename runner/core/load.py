@@ -48,6 +48,11 @@ class Load:
     scenario: Scenario = "SingleStream"
     """`mlperf`: LoadGen's."""
 
+    @property
+    def by_rate(self) -> bool:
+        """Whether requests arrive by themselves, however long the answers take."""
+        return self.name == "server" or (self.name == "mlperf" and self.scenario == "Server")
+
 
 def default_load() -> Load:
     """What a case has that was written down before there were loads, and every case that serves nothing."""

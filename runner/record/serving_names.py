@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from runner.record.definition import define
 
+ERROR_POWERS = range(-12, 4)
+"""Powers of ten of a histogram of errors: of |error| ÷ root mean square of the reference."""
 SERVING = (
     define("accuracy/reference", "Accuracy of the fp32 reference", "1"),
     define("accuracy/drop", "Accuracy lost against the reference", "1", "lower"),

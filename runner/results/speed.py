@@ -7,8 +7,10 @@ import statistics
 from runner.core.errors import TargetNotReachedError
 from runner.core.events import Name
 from runner.core.statistics import quantile, variation
+from runner.core.tasks import TASKS
 from runner.record.run_record import RunRecord
 from runner.record.values import Missing, Value, Values, divide, known
+from runner.serving.load.requests import read_requests
 
 PARTS, FEWEST_STEPS = 5, 10
 """Parts of equal steps that a window is cut into to see whether its speed changed, and steps of each at least."""
@@ -130,15 +132,22 @@ def unevenness(run_record: RunRecord) -> list[str]:
     if not parts or max(parts) < UNEVEN * min(parts):
         return []
     slowest, fastest = (f"{1e3 * part:,.4g} ms" for part in (max(parts), min(parts)))
+    what, picture = ("request", "latency") if TASKS.find(run_record.case.task.name).serves else ("step", "throughput")
     return [
-        f"Uneven window: a step took {slowest} in its slowest fifth and {fastest} in its fastest. "
-        "The throughput is the mean over all of it; plots/throughput.png shows when it changed."
+        f"Uneven window: a {what} took {slowest} in its slowest fifth and {fastest} in its fastest. "
+        f"The throughput is the mean over all of it; plots/{picture}.png shows when it changed."
     ]
 
 
 def _fifths(run_record: RunRecord) -> list[float]:
-    """Mean seconds per step of each fifth of the window; empty where a fifth has too few steps, or none has a time."""
-    seconds = [] if _doubt(run_record) else _seconds(run_record.steps("window")) or []
+    """Mean seconds per step of each fifth of the window; empty where a fifth has too few steps, or none has a time.
+
+    Where requests arrive by themselves, when they come is chance: there it is how long the answers took.
+    """
+    if run_record.case.load.by_rate and (requests := read_requests(run_record.folder)):
+        seconds = [one.ended_s - one.begun_s for one in requests]
+    else:
+        seconds = [] if _doubt(run_record) else _seconds(run_record.steps("window")) or []
     length = len(seconds) // PARTS
     if length < FEWEST_STEPS:
         return []

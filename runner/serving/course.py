@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hardware.engines.graph import Tensors
+from models.weights import RANDOM, is_unreached
 from runner.config.schema import Case
 from runner.core.errors import GateMissedError, NotFiniteError
 from runner.core.events import Name
@@ -32,6 +33,9 @@ def serve(context: Context) -> None:
     case = context.case
     context.preparing("building the model and reading its inputs")
     served = build_served(case)
+    if case.model.weights != RANDOM and is_unreached(Path(case.model.weights).expanduser()):
+        unreached = "The weights are the last ones of a run of task=converge that did not reach its target."
+        context.events.emit(Name.WARNING, {"message": unreached})
     context.preparing("the fp32 reference, in a process of its own")
     reference = reference_of(case, context.folder, served)
     scored = reference.accuracy

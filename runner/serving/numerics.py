@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from hardware.engines.graph import Tensors
-
-BINS = range(-12, 4)
-"""Powers of ten of the histogram's edges: of |error| ÷ root mean square of the reference."""
+from runner.record.serving_names import ERROR_POWERS
 
 
 def compare(found: Sequence[Tensors], reference: Sequence[Tensors], names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -66,9 +64,9 @@ def _histogram(error: Tensor, scale: float) -> dict[str, int]:
     """Elements by the power of ten of their error; `0` are those without any."""
     relative = error / scale if scale else error
     exact = int((relative == 0).sum())
-    powers = relative[relative > 0].log10().floor().clamp(BINS.start, BINS.stop - 1).long()
-    counts = torch.bincount(powers - BINS.start, minlength=len(BINS)).tolist()
-    return {"0": exact} | {f"1e{power}": count for power, count in zip(BINS, counts, strict=True) if count}
+    powers = relative[relative > 0].log10().floor().clamp(ERROR_POWERS.start, ERROR_POWERS.stop - 1).long()
+    counts = torch.bincount(powers - ERROR_POWERS.start, minlength=len(ERROR_POWERS)).tolist()
+    return {"0": exact} | {f"1e{power}": count for power, count in zip(ERROR_POWERS, counts, strict=True) if count}
 
 
 def problems(told: dict[str, dict[str, Any]], least_snr_db: float) -> list[str]:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 import torch
 from torch import Tensor, nn
 
@@ -23,12 +24,14 @@ from models.inferable import Inferable
 from models.inference import Generation
 from models.weights import RANDOM
 from runner.config.schema import Case
-from runner.core.errors import ConfigurationError
+from runner.core.errors import ConfigurationError, OutOfMemoryError
 from runner.frameworks.implementations import build_inferable
 
 PACKAGES = ("models", "hardware/engines")
 MOST_BYTES = 2**28
 """Of the inputs that are kept in memory to be asked with."""
+GIB = 2**30
+"""Bytes."""
 MOST_BATCHES = 32
 COMPARED = 2
 """Batches whose outputs are compared with the reference's."""
@@ -127,19 +130,40 @@ def batches_of(model: Inferable, case: Case, size: int) -> list[Batch]:
     """Batches of a size, as many as memory allows: the first of the evaluation data, or random ones.
 
     Data with fewer rows than a batch begins again within it.
+
+    Raises:
+        OutOfMemoryError: the host has no room for one batch.
     """
-    seed_host(case.seed + 1)
     if case.data.name == "synthetic":
+        _check_room(model.served_batch(1), size)
+        seed_host(case.seed + 1)
         return _within_memory(model.served_batch(size) for _ in range(MOST_BATCHES))
+    seed_host(case.seed + 1)
     data: Any
     if case.model.inference.generation is not None and isinstance(model, Generative):
         data = model.prompt_data(case.data)
     else:
         data = model.evaluation_data(case.data)
     length = min(len(data), case.model.inference.samples or len(data))
+    _check_room(model.collate([data[0]]), size)
     count = max(1, min(MOST_BATCHES, length // size))
     rows = ([data[(number * size + row) % length] for row in range(size)] for number in range(count))
     return _within_memory(model.collate(examples) for examples in rows)
+
+
+def _check_room(row: Batch, size: int) -> None:
+    """Refuse a batch that the host cannot hold before its rows are read, which would end in a killed process."""
+    needed = size * _bytes_of(row)
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise OutOfMemoryError(
+            f"The inputs of a batch of {size:,} take {needed / GIB:,.1f} GiB, and this host has {free / GIB:,.1f} GiB "
+            "left. Lower model.infer.batch_size."
+        )
+
+
+def _bytes_of(batch: Batch) -> int:
+    return sum(one.nbytes for one in batch.values() if isinstance(one, Tensor))
 
 
 def _within_memory(batches: Iterable[Batch]) -> list[Batch]:
@@ -147,7 +171,7 @@ def _within_memory(batches: Iterable[Batch]) -> list[Batch]:
     held = 0
     for batch in batches:
         kept.append(batch)
-        held += sum(one.nbytes for one in batch.values() if isinstance(one, Tensor))
+        held += _bytes_of(batch)
         if held >= MOST_BYTES and len(kept) >= COMPARED:
             break
     return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
@@ -10,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from models.ranges import Count, Ratio
 from runner.config.known import engine_of
 from runner.config.schema import STRICT, Case, TaskOptions
-from runner.core.errors import ConfigurationError
+from runner.core.errors import ConfigurationError, DataMissingError
 from runner.core.events import Name
 from runner.measure.context import Context
 from runner.record.run_record import RunRecord
@@ -63,17 +64,19 @@ class Infer(Task):
     stages = Stages(working=Stage.MEASURING)
 
     def check(self, case: Case) -> None:
-        """One device serves; a server needs a rate; scoring reads every sample.
+        """One device serves; a server needs a rate; scoring reads every sample; a file to be loaded is there.
 
         Raises:
             ConfigurationError: choices that do not go together.
+            DataMissingError: there is no file at `compiler.engine_path`.
         """
         if case.topology.devices != 1:
             raise ConfigurationError(
                 f"task=infer serves from one device, not from {case.topology.devices}. Choose topology=single."
             )
-        if case.load.name == "server" and case.load.rate is None:
-            raise ConfigurationError("load=server needs load.rate, the requests per second that arrive on average.")
+        if case.load.by_rate and case.load.rate is None:
+            kind = "server" if case.load.name == "server" else "mlperf load.scenario=Server"
+            raise ConfigurationError(f"load={kind} needs load.rate, the requests per second that arrive on average.")
         _check_engine(case)
         if case.data.on_error == "skip":
             raise ConfigurationError(
@@ -125,6 +128,11 @@ def _check_engine(case: Case) -> None:
         raise ConfigurationError(
             f"compiler={case.compiler.name} only writes token by token, and model={case.model.name} answers in one "
             "forward pass."
+        )
+    existing = case.compiler.engine_path
+    if existing is not None and not Path(existing).expanduser().exists():
+        raise DataMissingError(
+            f"compiler.engine_path={existing} is not there. Give what an earlier compilation left, or leave it out."
         )
     if engine.reads_checkpoint and case.model.weights == "random":
         raise ConfigurationError(f"compiler={case.compiler.name} reads the weights itself: give model.weights=PATH.")

@@ -1,4 +1,4 @@
-"""PNG plots of a run: loss, throughput, quality, power. A plot without data is not drawn."""
+"""PNG plots of a run: loss, throughput, quality, power; of a served one latency and more. None without data."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from typing import Any
 
 from runner.config import schema
 from runner.core.events import Event, Name, read_events
+from runner.core.tasks import TASKS
 from runner.record.report import Report
 from runner.record.series import StepPoint, read_power, read_steps
 from runner.results.repeats import repeat_folders
+from runner.views.drawing import BLUE, GREEN, GREY, LINES, ORANGE, RED, axes_of, save
+from runner.views.serving_plots import serving_figures
 
 FOLDER = "plots"
-BLUE, ORANGE, GREEN, RED, GREY = "#1f5fa8", "#d9731a", "#3a8f5c", "#b3312c", "#8a8f98"
-LINES = (BLUE, ORANGE, GREEN, "#7a4fa3", "#8c6239", "#2a9aa8", RED, GREY)
 BANDS = {"segment": ("measured", BLUE), "idle": ("idle", GREY)}
 """Marks `<key>_begin` and `<key>_end` in the power trace: label and colour of the band between them."""
 LINES_OF_MARKS = {"target": GREEN, "train_begin": RED, "train_end": RED}
 PHASES = {"warmup": ("warm-up", GREY), "window": ("measured window", BLUE)}
-SIZE_INCHES = (8.0, 4.5)
-DPI = 130
 SMOOTHED_POINTS = 60
 """A smoothed line has about this many independent points."""
 
@@ -30,7 +29,8 @@ def draw_plots(run_folder: Path, report: Report) -> list[Path]:
     """Draw what the folder, or each of its repeats, has data for into `plots/`.
 
     Returns:
-        The files drawn: of `loss.png`, `throughput.png`, `quality.png`, `power.png`; `loss_repeat1.png` … for repeats.
+        The files drawn: of `loss.png`, `throughput.png`, `quality.png`, `power.png`, and of a served model
+        `latency.png`, `numerics.png`, `batch_sizes.png`; `loss_repeat1.png` … for repeats.
     """
     case = schema.load_case(run_folder)
     repeats = repeat_folders(run_folder)
@@ -40,13 +40,15 @@ def draw_plots(run_folder: Path, report: Report) -> list[Path]:
         for name, figure in _figures(folder, report, case).items():
             if figure is not None:
                 title = f"{case.name}, {suffix[1:].replace('repeat', 'repeat ')}" if suffix else case.name
-                paths.append(_save(figure, run_folder / FOLDER / f"{name}{suffix}.png", title, emulated=case.emulate))
+                paths.append(save(figure, run_folder / FOLDER / f"{name}{suffix}.png", title, emulated=case.emulate))
     return paths
 
 
 def _figures(folder: Path, report: Report, case: schema.Case) -> dict[str, Any]:
     steps = read_steps(folder / "steps.csv")
     told, _ = read_events(folder / "events" / "rank0.log")
+    if TASKS.find(case.task.name).serves:
+        return serving_figures(folder, report, case, told) | {"power": _power(folder / "power.csv")}
     return {
         "loss": _loss(steps),
         "throughput": _throughput(steps, report, case.model.unit),
@@ -59,7 +61,7 @@ def _loss(steps: list[StepPoint]) -> Any:
     told = [(step.step, step.loss) for step in steps if step.loss is not None]
     if not told:
         return None
-    figure, axes = _axes()
+    figure, axes = axes_of()
     x, y = [step for step, _ in told], [loss for _, loss in told]
     axes.plot(x, y, color=BLUE, alpha=0.35, linewidth=0.8, label="each step")
     smoothed = _smoothed(y, [1.0] * len(y))
@@ -75,7 +77,7 @@ def _throughput(steps: list[StepPoint], report: Report, unit: str) -> Any:
     told = [step for step in steps if step.seconds > 0]
     if not told:
         return None
-    figure, axes = _axes()
+    figure, axes = axes_of()
     ends = list(accumulate(step.seconds for step in told))
     seconds, samples = [step.seconds for step in told], [float(step.samples) for step in told]
     speeds = [count / time for count, time in zip(samples, seconds, strict=True)]
@@ -101,7 +103,7 @@ def _quality(events: Sequence[Event], case: schema.Case) -> Any:
     metrics = [name for name in quality.targets if any(_quality_of(event, name) is not None for event in evaluations)]
     if not metrics:
         return None
-    figure, grid = _axes(rows=len(metrics), columns=2)
+    figure, grid = axes_of(rows=len(metrics), columns=2)
     origin_ms = next((event.time_ms for event in events if event.name == Name.TRAIN_START), evaluations[0].time_ms)
     for name, (over_samples, over_time) in zip(metrics, grid, strict=True):
         seen = [event for event in evaluations if _quality_of(event, name) is not None]
@@ -143,7 +145,7 @@ def _power(path: Path) -> Any:
         return None
     if not traces:
         return None
-    figure, axes = _axes()
+    figure, axes = axes_of()
     origin_s = min(trace.times_s[0] for trace in traces)
     for trace, color in zip(traces, cycle(LINES), strict=False):
         axes.plot(
@@ -205,27 +207,3 @@ def _smoothed(values: list[float], weights: list[float]) -> list[float]:
         (sums[0][end] - sums[0][end - width]) / (sums[1][end] - sums[1][end - width])
         for end in range(width, len(values) + 1)
     ]
-
-
-def _axes(rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
-    """A figure and its axes: one, or a grid. No pyplot: it keeps global state and wants the main thread."""
-    from matplotlib.figure import Figure
-
-    width, height = SIZE_INCHES
-    figure = Figure(figsize=(width, height if rows == 1 else 3 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharey="row")
-    for axes in grid.flat:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color="#e3e5e8", linewidth=0.7)
-        axes.set_axisbelow(True)
-    return figure, grid[0][0] if rows == columns == 1 else grid
-
-
-def _save(figure: Any, path: Path, title: str, *, emulated: bool) -> Path:
-    figure.suptitle(title, fontsize=11, fontweight="bold")
-    if emulated:
-        style = {"fontsize": 64, "fontweight": "bold", "color": RED, "alpha": 0.18, "rotation": 25}
-        figure.text(0.5, 0.5, "EMULATED", ha="center", va="center", **style)
-    path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, dpi=DPI)
-    return path

@@ -10,12 +10,13 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from runner.record.names import FIGURES, LAST, is_quality, number, written
+from runner.record.names import FIGURES, LAST, is_accuracy, is_quality, number, written
 from runner.record.report import Figure, Report
 from runner.record.task import matches, task_named
 from runner.results.rules import reasons
 from runner.views.meanings import known
 from runner.views.page import NULL, WIDTH, Grid, Page, to_rich
+from runner.views.points_table import add_points
 from runner.views.published import published_grid
 
 EMULATED = "EMULATED on the host CPU: says nothing about this vendor's chips; never compare with real runs."
@@ -49,7 +50,7 @@ def page(report: Report, *, every_figure: bool = False, with_error: bool = True)
         made.blocks.append(_grid(report, sorted(report.figures, key=order), titles=False))
     if every_figure:
         _what_to_do(made, report)
-    _points(made, report)
+    add_points(made, report)
     if report.warnings:
         made.note("Warnings", "heading")
         for warning in report.warnings:
@@ -142,8 +143,8 @@ def _on_first_screen(name: str, report: Report) -> bool:
 
 
 def order(name: str) -> tuple[int, str]:
-    """Qualities first, then the registry's order, then what it does not know."""
-    if is_quality(name):
+    """Qualities and the engine's accuracy first, then the registry's order, then what it does not know."""
+    if is_quality(name) or is_accuracy(name):
         return -1, name
     names = list(FIGURES)
     return (names.index(name), "") if name in FIGURES else (len(names), name)
@@ -238,24 +239,6 @@ def _what_to_do(made: Page, report: Report) -> None:
         made.note("What to do about missing figures", "heading")
     for reason in long:
         made.note(reason)
-
-
-def _points(made: Page, report: Report) -> None:
-    """What was measured beside the figures, a row each."""
-    if not report.points:
-        return
-    names = list(dict.fromkeys(name for row in report.points for name in row))
-    made.note("Measured beside it", "heading")
-    rows = [[_plain(row.get(name)) for name in names] for row in report.points]
-    made.blocks.append(Grid(header=names, rows=rows, right=frozenset(range(len(names)))))
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None:
-        return NULL
-    return number(value) if isinstance(value, float) else str(value)
 
 
 def _not_publishable(made: Page, report: Report) -> None:

@@ -53,4 +53,6 @@ def unsupported(engine: str, error: BaseException) -> UnsupportedGraphError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     named = ((found[0], line) for line in lines if (found := OPERATOR.search(line)))
     node, line = next(named, (type(error).__name__, lines[0]))
+    if line.endswith(":") and line != lines[-1]:  # it only announces what the next line says
+        line = f"{line} {lines[lines.index(line) + 1]}"
     return UnsupportedGraphError(engine, node, line[:300])

@@ -40,6 +40,7 @@ class Vllm(Engine):
     )
     modules: ClassVar[tuple[str, ...]] = ("vllm",)
     packages: ClassVar[tuple[str, ...]] = ("vllm",)
+    obtained: ClassVar[str | None] = "pip install vllm, into an environment of its own: it brings the torch it needs"
 
     def compile(self, graph: Graph, placement: Placement) -> Compiled:
         """Never: it only writes.

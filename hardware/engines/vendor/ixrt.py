@@ -27,6 +27,7 @@ class Ixrt(FromFloat):
     known_options: ClassVar[tuple[str, ...]] = (EXISTING, "optimization_level")
     modules: ClassVar[tuple[str, ...]] = ("ixrt", "onnx", "onnxscript")
     packages: ClassVar[tuple[str, ...]] = ("ixrt", "onnx", "onnxscript")
+    obtained: ClassVar[str | None] = "ixrt comes with Iluvatar's CoreX, the others from PyPI"
     engine_file: ClassVar[str] = "model.engine"
 
     def detail(self, graph: Graph, placement: Placement) -> str:

@@ -41,6 +41,7 @@ class Xtcl(FromFloat):
     known_options: ClassVar[tuple[str, ...]] = (EXISTING, "executor", "build_config", "disabled_pass")
     modules: ClassVar[tuple[str, ...]] = ("tvm", "onnx", "onnxscript")
     packages: ClassVar[tuple[str, ...]] = ("tvm", "xtcl", "onnx", "onnxscript")
+    obtained: ClassVar[str | None] = "tvm is XTCL of Kunlunxin's SDK, not the one of PyPI"
     engine_file: ClassVar[str] = "compiled"
 
     def __init__(self, options: Mapping[str, Any]) -> None:

@@ -208,7 +208,7 @@ def _rates(run_record: RunRecord, requests: list[Request], seconds: float) -> Va
     load = run_record.case.load
     closed = Missing(f"load={load.name} sends a request when another is answered: none is offered by itself")
     offered: Value = closed
-    if (load.name == "server" or load.scenario == "Server") and len(requests) > 1:
+    if load.by_rate and len(requests) > 1:
         offered = _offered(run_record, requests)
     limits = load.slo.given
     good = sum(_good(one, limits) for one in requests)

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from models.datasets.base import DataError
-from models.weights import InitialWeights, load_weights, read_weights
+from models.weights import InitialWeights, is_unreached, load_weights, read_weights
 
 WEIGHTS = {"weight": torch.arange(6.0).reshape(3, 2), "bias": torch.tensor([1.0, 2.0, 3.0])}
 
@@ -55,10 +55,22 @@ class Evil:
 
 def test_nothing_in_a_checkpoint_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "evil.pt"
-    path.write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(DataError, match=r"evil\.pt"):
+    path.write_bytes(pickle.dumps(Evil(), protocol=2))
+    with pytest.raises(DataError, match=r"it asks for \S*print, and nothing in a checkpoint is run\): .*evil\.pt"):
         read_weights(path)
     assert "run" not in capsys.readouterr().out
+
+
+def test_a_damaged_checkpoint_is_told_in_one_line(tmp_path: Path) -> None:
+    whole, torn = tmp_path / "whole.safetensors", tmp_path / "torn.safetensors"
+    save_file(WEIGHTS, whole)
+    torn.write_bytes(whole.read_bytes()[:-8])
+    text = tmp_path / "text.pth"
+    text.write_text("no weights at all")
+    for path in (torn, text):
+        with pytest.raises(DataError, match="the checkpoint cannot be read") as caught:
+            read_weights(path)
+        assert "\n" not in str(caught.value) and "weights_only" not in str(caught.value)
 
 
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
@@ -78,3 +90,13 @@ def test_a_bad_checkpoint_is_named(name: str, tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(DataError, match=name):
         read_weights(tmp_path / name)
+
+
+def test_a_run_that_missed_its_target_has_its_last_weights_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    assert not is_unreached(tmp_path), "no run's folder"
+    (folder / "last.ckpt").touch()
+    assert is_unreached(tmp_path)
+    (folder / "reached.ckpt").touch()
+    assert not is_unreached(tmp_path)

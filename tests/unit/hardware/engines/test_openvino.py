@@ -53,6 +53,7 @@ def test_float32_is_eager_but_for_rounding(kind: Any, models: dict[Any, Path]) -
         "compute": ["float32"],
         "source": "graph",
         "detail": f"{kind.products} of {kind.products} products in float32",
+        "products": {"float32": kind.products},
     }
     made = compiled.made
     assert made.export_s is None and made.export_reason == "an earlier run had exported it"

@@ -145,3 +145,10 @@ def test_an_engine_may_name_the_vendors_it_works_on() -> None:
     check(replace(eager_only, compiler=Compiler(name="inductor", vendors=("cpu",))))
     with pytest.raises(ConfigurationError, match="does not offer compiler=inductor"):
         check(replace(eager_only, compiler=Compiler(name="inductor", vendors=("nvidia",))))
+
+
+def test_a_refusal_lists_the_engines_that_name_the_vendor_themselves() -> None:
+    case = replace(make_case("infer"), compiler=Compiler(name="tensorrt"))
+    with pytest.raises(ConfigurationError, match=r"It offers: eager, inductor, .*onnxruntime, openvino,") as caught:
+        check_engine(case, demands_of(case))
+    assert "tensorrt" not in str(caught.value).partition("It offers")[2]

@@ -15,6 +15,7 @@ from runner.core.load import Load, Slo
 from runner.record.run_record import RunRecord
 from runner.record.values import Missing, Values
 from runner.results.served.serving import serving
+from runner.results.speed import slowest_over_fastest, unevenness
 from runner.serving.load.requests import Request, append_requests
 
 
@@ -165,3 +166,28 @@ def test_what_was_not_reached_is_null_with_its_reason(tmp_path: Path) -> None:
     for name in ("infer/samples_per_second", "infer/compile_s", "numerics/snr_db", "accuracy/top1", "run/window_s"):
         found = values[name]
         assert isinstance(found, Missing) and found.reason
+
+
+@pytest.mark.parametrize(
+    ("load", "slowest_over_fastest_fifth"),
+    [
+        (Load(name="server", rate=2.0), 1.0),
+        (Load(name="mlperf", scenario="Server", rate=2.0), 1.0),
+        (Load(name="offline"), 3.0),
+    ],
+)
+def test_a_servers_window_is_as_even_as_its_answers(
+    tmp_path: Path, load: Load, slowest_over_fastest_fifth: float
+) -> None:
+    """Fifty requests whose answers all take as long, and of which the first ten come three times as far apart."""
+    append_requests(tmp_path, 0, asked([0.1] * 50))
+    gaps = [0.3] * 10 + [0.1] * 40
+    rows = [f"0,{step},window,{gap},,2,," for step, gap in enumerate(gaps, 1)]
+    header = "rank,step,phase,seconds,core_seconds,samples,tokens,loss"
+    (tmp_path / "steps.csv").write_text("\n".join([header, *rows, ""]))
+    edges = {"segment": 0, "begin_s": 100.0, "end_s": 107.0, "seconds": 7.0, "core_s": None}
+    told = [event(Name.SEGMENT_END, **edges, steps=50, samples=100, tokens=None, own_s=0.0)]
+    record = RunRecord(folder=tmp_path, case=replace(make_case("infer"), load=load), ranks=[told], parent=[])
+    assert slowest_over_fastest(record) == pytest.approx(slowest_over_fastest_fifth)
+    assert len(unevenness(record)) == (slowest_over_fastest_fifth > 1)
+    assert all("a request took" in text and "plots/latency.png" in text for text in unevenness(record))

@@ -197,3 +197,14 @@ def test_control_characters_of_a_driver_do_not_reach_the_terminal():
     assert "\x1b" not in text
     assert "\x07" not in text
     assert "[bold]not markup[/bold]" in text
+
+
+def test_points_are_rows_that_fit_a_terminal():
+    one = report()
+    parts = {"prefill_tokens_per_second": 18_730.0, "decode_tokens_per_second": 933.0}
+    whole = {"samples_per_second": 106.6, "tokens_per_second": 853.0, "requests": 54, "seconds": 1.006, "steady": True}
+    times = {"ttft_p50_ms": 1.944, "tpot_p50_ms": None}
+    one.points = [{"batch_size": 2, "prompt_tokens": 32, "new_tokens": 8} | whole | times | parts]
+    text = to_text(page(one))
+    assert "batch prompt new samples/s tokens/s steady TTFT ms TPOT ms prefill tokens/s decode tokens/s" in lines(text)
+    assert "2 32 8 106.6 853.0 yes 1.944 - 18,730 933.0" in lines(text)

@@ -26,7 +26,9 @@ def ixrt(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
 
 def test_without_its_package_it_says_so() -> None:
-    assert Ixrt({}).unavailable_reason() == "the Python package ixrt is not installed"
+    assert Ixrt({}).unavailable_reason() == (
+        "the Python package ixrt is not installed: ixrt comes with Iluvatar's CoreX, the others from PyPI"
+    )
 
 
 @pytest.mark.parametrize(

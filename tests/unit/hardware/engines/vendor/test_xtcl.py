@@ -29,7 +29,9 @@ def tvm(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
 
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Xtcl({}).unavailable_reason() == "the Python package tvm is not installed"
+    assert Xtcl({}).unavailable_reason() == (
+        "the Python package tvm is not installed: tvm is XTCL of Kunlunxin's SDK, not the one of PyPI"
+    )
     (tmp_path / "tvm/contrib").mkdir(parents=True)
     (tmp_path / "tvm/__init__.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))

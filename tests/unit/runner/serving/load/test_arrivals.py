@@ -144,7 +144,9 @@ def test_a_server_of_loadgen_waits_as_ours_says(tmp_path: Path) -> None:
     load.request_s(0.004)
     requests = load.measure(150, first=0)
     ours = 1e3 * statistics.fmean(one.latency_s for one in requests)
-    assert ours == pytest.approx(loadgen_ms(tmp_path, "Mean latency (ns)"), rel=0.05)
+    # LoadGen counts from when a query was due, and we from when Python hears of it: on a busy host that is later.
+    theirs = loadgen_ms(tmp_path, "Mean latency (ns)")
+    assert ours < 1.05 * theirs
     assert ours > 4.5, "some had to wait"
 
 
