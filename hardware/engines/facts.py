@@ -22,4 +22,5 @@ def read_facts(folder: Path) -> tuple[Evidence, Coverage]:
     kept = json.loads((folder / NAME).read_text())
     evidence, coverage = kept["evidence"], Coverage(**kept["coverage"])
     types = {name: tuple(evidence[name]) for name in ("weights", "compute")}
-    return Evidence(**types, source=evidence["source"], detail=evidence["detail"]), coverage
+    kept = {name: evidence[name] for name in ("source", "detail")}
+    return Evidence(weights=types["weights"], compute=types["compute"], products=evidence["products"], **kept), coverage

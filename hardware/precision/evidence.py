@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -31,7 +31,7 @@ class Evidence:
     """How many products are computed in each type, where they can be counted."""
 
     @classmethod
-    def counted(cls, weights: Mapping[str, int], products: Mapping[str, int], detail: str) -> Evidence:
+    def counted(cls, weights: Iterable[str], products: Mapping[str, int], detail: str) -> Evidence:
         """Of a compiled graph whose products were counted, by the types of their weights and of themselves."""
         kept, computed = tuple(sorted(weights)), tuple(sorted(products))
         return cls(weights=kept, compute=computed, source="graph", detail=detail, products=dict(products))
