@@ -28,7 +28,8 @@ def events_of(ended: Ended, name: Name) -> dict[str, Any]:
     return next(event.value for event in events if event.name == name)
 
 
-@pytest.mark.parametrize("model", ["toy", pytest.param("resnet50", marks=pytest.mark.heavy)])
+@pytest.mark.heavy
+@pytest.mark.parametrize("model", ["toy", "resnet50"])
 def test_it_serves_through_its_engine(model: str, tmp_path: Path, zixiao: None) -> None:
     ended = run(
         tmp_path / "runs",

@@ -98,6 +98,7 @@ def test_one_reference_is_made_for_both_engines(served: Ended) -> None:
     assert sorted(made) == [False, True]
 
 
+@pytest.mark.heavy
 def test_a_missed_gate_is_a_result_with_its_figures(trained: Ended, tmp_path: Path) -> None:
     """bfloat16 has three digits: the error of a nearly perfect line becomes many times as large."""
     options = (f"weights={trained.folder}", "precision=bf16_true", f"data.cache={tmp_path / 'cache'}")

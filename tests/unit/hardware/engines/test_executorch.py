@@ -84,10 +84,11 @@ def test_int8_is_quantised_by_calibration(kind: Any, detail: str, tmp_path: Path
     check_evidence(compiled.evidence.told(), placement.precision)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("network", "node"),
     [
-        pytest.param(SingularValues(), r"aten\._linalg_svd", marks=pytest.mark.heavy),
+        (SingularValues(), r"aten\._linalg_svd"),
         (ValueDependent(), "GuardOnDataDependent"),
     ],
 )
