@@ -35,6 +35,8 @@ bench: $(READY)  ## what the engine itself costs
 	$(PYTHON) -m benchmarks.startup
 	$(PYTHON) -m benchmarks.sweep
 	$(PYTHON) -m benchmarks.footprint
+	$(PYTHON) -m benchmarks.arrivals
+	$(PYTHON) -m benchmarks.serving
 
 lock: $(UV)  ## resolve the dependencies anew
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --extra dev --extra prometheus --extra lora --extra diffusion --extra onnxruntime --extra openvino --extra stablehlo --extra torchao --extra executorch --extra mlperf pyproject.toml -o requirements.lock
