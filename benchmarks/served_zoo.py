@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,8 @@ ENGINES = (
 )
 """`engine` or `engine:precision`, the quick ones first."""
 VENDOR = "cpu"
+PLACE = re.compile(r"/(?:[\w.-]+/)+")
+"""A folder in a message: it is this machine's."""
 
 
 class LimitReachedError(RuntimeError):
@@ -67,7 +70,7 @@ def row_of(model: str, engine: str, folder: Path) -> dict[str, Any]:
         told |= {"status": "done"} | _served(case, folder)
     except Exception as error:  # noqa: BLE001 -- whatever an engine meets is a row
         cause = classify(error)
-        told |= {"status": "failed", "class": type(cause).__name__, "reason": str(cause)[:300]}
+        told |= {"status": "failed", "class": type(cause).__name__, "reason": PLACE.sub("…", str(cause))[:300]}
     return told | {"seconds": round(time.monotonic() - began_s, 1)}
 
 

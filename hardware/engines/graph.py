@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,11 +67,17 @@ def calibration_batches(graph: Graph, placement: Placement) -> list[Tensors]:
 def keep(path: Path, make: Callable[[Path], None]) -> bool:
     """Have `make` write `path`, unless an earlier run has; returns whether it was made now.
 
-    Written beside its place and moved there when it is whole: a killed run leaves no half of it behind.
+    Written beside its place and moved there when it is whole: a killed run leaves no half of it behind. Of two runs
+    that make the same at the same time, each has a draft of its own, and the one that is done first is kept.
     """
     if path.exists():
         return False
-    draft = path.with_name(f".{path.name}.draft")
+    draft = path.with_name(f".{path.name}.draft{os.getpid()}")
     make(draft)
-    draft.replace(path)
+    try:
+        draft.replace(path)
+    except OSError:  # a folder does not replace one that holds something
+        if not path.is_dir():
+            raise
+        shutil.rmtree(draft)
     return True

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from hardware.engines.graph import keep
 from hardware.engines.native.eager import Eager
 from hardware.engines.native.inductor import Inductor
 from runner.core.registries import ENGINES
@@ -87,3 +88,17 @@ def test_the_parent_asks_every_engine_without_its_packages() -> None:
     )
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_is_kept_is_whole_and_that_of_whoever_was_first(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+
+    def make(draft: Path) -> None:
+        draft.mkdir()
+        (draft / "own").write_text("mine")
+        kept.mkdir()  # another run has finished meanwhile
+        (kept / "other").write_text("theirs")
+
+    assert keep(kept, make)
+    assert [path.name for path in kept.iterdir()] == ["other"] and list(tmp_path.iterdir()) == [kept]
+    assert not keep(kept, make), "it is there already"
