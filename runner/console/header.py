@@ -17,14 +17,12 @@ SLOW_FLOAT16 = (
 def header(case: Case, run_folder: Path, vendor_detected: bool, tuning: str | None = None) -> list[tuple[str, str]]:
     """What runs, as (label, text) lines; `tuning` is the file of `conf/tuning` that changed the case."""
     task, precision, vendor = task_of(case), case.precision, case.vendor
-    products = precision.autocast or precision.weights
-    tf32 = ", TF32 products" if precision.matmul == "tf32" else ""
     found = " (found on this machine; vendor=NAME chooses another)" if vendor_detected else ""
     chip = f", {vendor.chip}" if vendor.chip else ""
     lines = [
         *([("model", _model(case))] if case.has_model else []),
         ("software", f"{case.framework.name}, {case.compiler.name}"),
-        ("precision", f"{precision.name}: {precision.weights} weights, computed in {products}{tf32}"),
+        ("precision", f"{precision.name}: {_types(case)}"),
         ("vendor", f"{vendor.name}, {vendor.title}{chip}{found}"),
         ("topology", f"{case.topology.name}, {_devices(case.topology.devices)}"),
         ("data", f"{case.data.name}{f' in {case.data.root}' if case.data.root else ''}"),
@@ -58,6 +56,18 @@ def case_marks(case: Case) -> list[str]:
     return marks + (
         [NOT_PUBLISHABLE.format(measure=case.measure.name)] if measured and not case.measure.publishable else []
     )
+
+
+def _types(case: Case) -> str:
+    """What weights and products are of."""
+    precision = case.precision
+    products = precision.autocast or precision.weights
+    if precision.served == "int4":
+        return f"weights quantised to int4, computed in {products}"
+    if precision.served is not None:
+        return f"weights and activations quantised to {precision.served}"
+    tf32 = ", TF32 products" if precision.matmul == "tf32" else ""
+    return f"{precision.weights} weights, computed in {products}{tf32}"
 
 
 def load_line(case: Case) -> str:

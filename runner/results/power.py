@@ -143,9 +143,10 @@ def memory(run_record: RunRecord, windows: Sequence[Window] = ((0.0, float("inf"
     used = trace.peak_of("memory_used_bytes", list(windows), "device", least=_sources(run_record))
     values["memory/device_peak_used_gib"] = divide(observed(used), GIB)
     held = [observed(trace.peak_rss(start_s, end_s)) for start_s, end_s in windows]
-    missing = next((one for one in held if isinstance(one, Missing)), None)
     peaks = [one for one in held if not isinstance(one, Missing)]
-    peak: Value = missing or (max(peaks) if peaks else Missing("no window was completed"))
+    # A segment may be shorter than the time between two readings; another one is not.
+    unread = held[0] if held else Missing("no window was completed")
+    peak: Value = max(peaks) if peaks else unread
     values["memory/host_peak_rss_gib"] = divide(peak, GIB)
     return values
 
