@@ -11,9 +11,10 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hardware.engines.base import Engine, UnsupportedGraphError
 from hardware.engines.compiled import Compiled, Made
@@ -22,6 +23,9 @@ from hardware.engines.exported.program import OPERATOR, exported_program, unsupp
 from hardware.engines.exported.stablehlo_text import coverage_of, evidence_of, trimmed
 from hardware.engines.facts import read_facts, write_facts
 from hardware.engines.graph import Graph, Placement, Tensors, keep
+
+if TYPE_CHECKING:
+    from torch import nn
 
 BACKENDS = ("llvm-cpu", "vmvx")
 """IREE's back-ends that run on the host; llvm-cpu writes machine code, vmvx is an interpreter."""
@@ -147,7 +151,8 @@ def stablehlo_text(graph: Graph) -> str:
     from torch_mlir import fx
     from torch_mlir.compiler_utils import TorchMlirCompilerError
 
-    program = exported_program(graph, "stablehlo")
+    with _all_buffers_kept(graph.network):
+        program = exported_program(graph, "stablehlo")
     try:
         return str(fx.export_and_import(program, output_type="stablehlo", func_name="main"))
     except TorchMlirCompilerError as error:
@@ -155,6 +160,19 @@ def stablehlo_text(graph: Graph) -> str:
         if unknown is None:
             raise unsupported("stablehlo", error) from error
         raise UnsupportedGraphError("stablehlo", unknown["node"], "torch-mlir does not lower it") from error
+
+
+@contextmanager
+def _all_buffers_kept(network: nn.Module) -> Iterator[None]:
+    """Every buffer a persistent one for a while: torch-mlir looks in the state alone, where position ids are not."""
+    left_out = [(module, set(module._non_persistent_buffers_set)) for module in network.modules()]
+    for module, _ in left_out:
+        module._non_persistent_buffers_set.clear()
+    try:
+        yield
+    finally:
+        for module, names in left_out:
+            module._non_persistent_buffers_set.update(names)
 
 
 def _instructions() -> str:

@@ -22,7 +22,7 @@ from exported_samples import (
 from torch import nn
 
 from hardware.engines.base import UnsupportedGraphError
-from hardware.engines.exported.stablehlo import Stablehlo
+from hardware.engines.exported.stablehlo import Stablehlo, stablehlo_text
 from hardware.engines.exported.stablehlo_text import coverage_of, evidence_of, trimmed
 
 TEXT = """
@@ -60,6 +60,23 @@ def test_one_product_is_compiled_kept_and_run_by_several_threads(tmp_path: Path)
     outputs = compiled.run(compiled.place(inputs[0]))
     compiled.run(compiled.place(inputs[1]))
     assert snr_db(compiled.fetch(outputs)[0], alone[0]) > 100, "outputs are memory of their own"
+
+
+class Shifted(torch.nn.Module):
+    """Adds a buffer that is no part of its state, as position ids are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.tensor([1.0, 2.0]), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+        return (x + self.shift,)
+
+
+def test_buffers_that_are_no_state_are_taken_along() -> None:
+    network = Shifted()
+    assert "stablehlo.add" in stablehlo_text(graph_of(network, (torch.zeros(1, 2),)))
+    assert not network.state_dict(), "the network is as it was"
 
 
 CONVOLUTION = (
