@@ -58,6 +58,17 @@ def test_every_row_is_answered_and_by_itself(model: str) -> None:
 
 
 @pytest.mark.parametrize("model", FORWARD)
+def test_no_request_is_made_of_zeros(model: str) -> None:
+    """As ids and masks of zeros are, which random numbers below one become when they are cast to integers."""
+    served = built_to_serve(model)
+    for name, tensor in zip(served.input_names, asked(served, SCORED), strict=True):
+        if "type" not in name and "segment" not in name and "pad" not in name:
+            assert bool((tensor != 0).any()), name
+        if tensor.ndim > 1 and (tensor.is_floating_point() or tensor.max() > 1):
+            assert len(tensor.unique()) > 2, name
+
+
+@pytest.mark.parametrize("model", FORWARD)
 def test_the_answer_depends_on_every_input(model: str) -> None:
     """Of two rows, drawn apart, the answers differ; so they do where one input alone is the other row's."""
     served = built_to_serve(model)
