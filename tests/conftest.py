@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -23,6 +24,15 @@ def pytest_unconfigure() -> None:
     """Remove the samples: the process that made their folder is the last to end."""
     if OWN:
         shutil.rmtree(os.environ[SAMPLES], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def loggers_are_heard() -> None:
+    """What a library switched off in another test, as `logging.config.fileConfig` does with all that there are."""
+    logging.disable(logging.NOTSET)
+    for name, logger in logging.root.manager.loggerDict.items():
+        if isinstance(logger, logging.Logger) and name.startswith(("hardware", "models", "runner")):
+            logger.disabled, logger.propagate = False, True
 
 
 @pytest.fixture

@@ -43,7 +43,8 @@ def test_what_is_asked_for_is_computed(tmp_path: Path, aie: ModuleType) -> None:
     graph, placement = tokens_graph(), placement_for(tokens_graph(), tmp_path / "made", "fp16")
     compiled = StcDdk({"config": "tb.json"}).compile(graph, placement)
     called = json.loads((tmp_path / "tools/calls.json").read_text())
-    assert Path(called.pop("--model")).name == "model.onnx" and Path(called.pop("--outdir")).name == ".model.draft"
+    assert Path(called.pop("--model")).name == "model.onnx"
+    assert Path(called.pop("--outdir")).name.startswith(".model.draft")
     assert called == {
         "--input_names": "tokens,scale",
         "--input_shapes": "[2,7],[2,1,1]",

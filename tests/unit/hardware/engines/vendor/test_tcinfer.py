@@ -41,7 +41,7 @@ def test_what_is_asked_for_is_computed(latency: bool, tmp_path: Path, hexaflake:
     compiled = Tcinfer({"latency": latency}).compile(graph, placement)
     called = (tmp_path / "tools/hx-convert.calls").read_text().split()
     assert called[:5] == ["compile", "--target", "aigpu", "--model-format", "onnx"]
-    assert Path(called[7]).name == "model.onnx" and Path(called[6]).name == ".engine.ngf.draft"
+    assert Path(called[7]).name == "model.onnx" and Path(called[6]).name.startswith(".engine.ngf.draft")
     assert called[8:] == ["--input-shapes", "tokens:[2,7],scale:[2,1,1]", *(["--latency"] if latency else [])]
     assert hexaflake.calls == [("TcInfer", False, 1, [0])]
     assert signal_to_noise_db(graph, compiled) > 110
