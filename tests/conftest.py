@@ -28,8 +28,11 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(autouse=True)
 def loggers_are_heard() -> None:
-    """What a library switched off in another test, as `logging.config.fileConfig` does with all that there are."""
+    """What a library switched off in another test, as OpenVINO's converter does with all handlers when it fails."""
     logging.disable(logging.NOTSET)
+    logging.root.setLevel(logging.WARNING)
+    for handler in logging.root.handlers:
+        handler.setLevel(logging.NOTSET)
     for name, logger in logging.root.manager.loggerDict.items():
         if isinstance(logger, logging.Logger) and name.startswith(("hardware", "models", "runner")):
             logger.disabled, logger.propagate = False, True

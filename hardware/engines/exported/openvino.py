@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import threading
 import time
@@ -179,10 +180,15 @@ def _convert(graph: Graph, folder: Path) -> None:
     import openvino
 
     program = exported_program(graph, "openvino")
+    heard: tuple[logging.Logger | logging.Handler, ...] = (logging.root, *logging.root.handlers)
+    levels = {one: one.level for one in heard}
     try:
         model = openvino.convert_model(program)
     except (openvino.frontend.OpConversionFailure, openvino.frontend.NotImplementedFailure) as error:
         raise unsupported("openvino", error) from error
+    finally:
+        for one, level in levels.items():  # a conversion that fails leaves all of the process's logging at ERROR
+            one.setLevel(level)
     _save(model, folder)
 
 

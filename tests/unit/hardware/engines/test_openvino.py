@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -156,6 +157,8 @@ def test_a_network_that_cannot_be_converted_is_named(network: Any, node: str, tm
     with pytest.raises(UnsupportedGraphError, match=f"openvino cannot take the network: {node}"):
         Openvino({}).compile(graph_of(network, (torch.ones(4, 4),)), placed(tmp_path))
     assert not (tmp_path / "ir").exists()
+    levels = {logging.root.level, *(one.level for one in logging.root.handlers)}
+    assert levels <= {logging.NOTSET, logging.WARNING}, "others are still heard"
 
 
 @pytest.mark.parametrize(
