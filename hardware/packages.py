@@ -7,7 +7,7 @@ asked for that is not in this tree, or where all there is is to be listed.
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -43,6 +43,14 @@ def _all() -> dict[str, tuple[EntryPoint, ...]]:
 def brought(group: str) -> tuple[EntryPoint, ...]:
     """The entry points of a group, by name."""
     return _all().get(group, ())
+
+
+def installed_version(package: str) -> str | None:
+    """The version of a distribution; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def place(point: EntryPoint) -> Path:

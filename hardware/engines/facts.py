@@ -20,7 +20,4 @@ def write_facts(folder: Path, evidence: Evidence, coverage: Coverage) -> None:
 def read_facts(folder: Path) -> tuple[Evidence, Coverage]:
     """What was kept there."""
     kept = json.loads((folder / NAME).read_text())
-    evidence, coverage = kept["evidence"], Coverage(**kept["coverage"])
-    types = {name: tuple(evidence[name]) for name in ("weights", "compute")}
-    kept = {name: evidence[name] for name in ("source", "detail")}
-    return Evidence(weights=types["weights"], compute=types["compute"], products=evidence["products"], **kept), coverage
+    return Evidence.read(kept["evidence"]), Coverage(**kept["coverage"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,7 +12,6 @@ from hardware.spec import PrecisionSpec
 
 LEAST_SHARE = 0.5
 """Of a quantised network's products that are of the type asked for: with fewer it is a network of another type."""
-SOURCES = ("graph", "engine", "asked")
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -31,10 +31,15 @@ class Evidence:
     """How many products are computed in each type, where they can be counted."""
 
     @classmethod
-    def counted(cls, weights: Iterable[str], products: Mapping[str, int], detail: str) -> Evidence:
+    def counted(cls, weights: Iterable[str], products: Counter[str]) -> Evidence:
         """Of a compiled graph whose products were counted, by the types of their weights and of themselves."""
-        kept, computed = tuple(sorted(weights)), tuple(sorted(products))
-        return cls(weights=kept, compute=computed, source="graph", detail=detail, products=dict(products))
+        kept, computed, said = tuple(sorted(weights)), tuple(sorted(products)), in_words(products)
+        return cls(weights=kept, compute=computed, source="graph", detail=said, products=dict(products))
+
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> Evidence:
+        """What was written down as JSON, by `dataclasses.asdict` or `told`."""
+        return cls(**{**kept, "weights": tuple(kept["weights"]), "compute": tuple(kept["compute"])})
 
     def told(self) -> dict[str, Any]:
         """For the run's events."""
@@ -45,6 +50,11 @@ class Evidence:
             "detail": self.detail,
             "products": dict(self.products),
         }
+
+
+def in_words(products: Counter[str]) -> str:
+    """`50 of 54 products in int8, 4 of 54 products in float32`."""
+    return ", ".join(f"{count} of {products.total()} products in {name}" for name, count in products.most_common())
 
 
 def expected(precision: PrecisionSpec) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from hardware.base import Device, DeviceEvent, DeviceIdentity, HardwareUnavailableError, MemoryPeaks
 from hardware.bus.nodes import existing, node_number
 from hardware.bus.pci import pci_address_of_node
+from hardware.packages import installed_version
 from hardware.precision.float32 import require_mode
 from hardware.spec import PrecisionSpec
 from hardware.stacks.host import HostEvent, seed_host
@@ -149,12 +150,5 @@ class EngineDevice(Device):
 
     def versions(self) -> dict[str, str]:
         """Versions of the engine's Python packages."""
-        from importlib.metadata import PackageNotFoundError, version
-
-        found = {"engine": self.engine}
-        for package in self.packages:
-            try:
-                found[package] = version(package)
-            except PackageNotFoundError:
-                continue
-        return found
+        told = {package: installed_version(package) for package in self.packages}
+        return {"engine": self.engine} | {package: found for package, found in told.items() if found is not None}

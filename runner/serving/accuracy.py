@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from hardware.engines.graph import Tensors
@@ -75,15 +76,7 @@ def evaluate(model: Inferable, case: Case, answer: Answer) -> Accuracy:
 def filled(tensor: Tensor, size: int) -> Tensor:
     """A tensor with its last row repeated up to `size` rows."""
     missing = size - len(tensor)
-    if missing <= 0:
-        return tensor
-    return tensor.new_empty(0) if not len(tensor) else _repeated(tensor, missing)
-
-
-def _repeated(tensor: Tensor, missing: int) -> Tensor:
-    import torch
-
-    return torch.cat([tensor, tensor[-1:].expand(missing, *tensor.shape[1:])])
+    return tensor if missing <= 0 else torch.cat([tensor, tensor[-1:].expand(missing, *tensor.shape[1:])])
 
 
 def add_content(hashed: Any, value: Any) -> None:

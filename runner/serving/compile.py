@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from hardware.engines.base import Engine
 from hardware.engines.compiled import Compiled
 from hardware.engines.generation import CompiledGeneration
 from hardware.engines.graph import Placement, Tensors
+from hardware.packages import installed_version
 from hardware.precision.evidence import check_evidence
 from runner.config.known import engine_of
 from runner.core.events import Name
@@ -114,7 +114,7 @@ class _Told:
         if kind is not None:
             return
         took = {"seconds": time.monotonic() - self._began_s, "peak_bytes": self._memory.bytes}
-        versions = {"versions": {name: _version(name) for name in self._engine.packages}}
+        versions = {"versions": {name: installed_version(name) for name in self._engine.packages}}
         events, told = self._context.events, self.compiled.evidence.told()
         events.emit(Name.COMPILE, asdict(self.compiled.made) | took | self._sizes | versions)
         events.emit(Name.PRECISION, told)
@@ -140,7 +140,7 @@ def _folder(
         "precision": asdict(case.precision),
         "compiler": [case.compiler.name, case.compiler.given()],
         "sources": digest_of_sources(),
-        "versions": {name: _version(name) for name in (*COMMON, *engine.packages)},
+        "versions": {name: installed_version(name) for name in (*COMMON, *engine.packages)},
         "device": [case.vendor.name, identity.name, case.emulate],
         "calibration": [hash_bytes(content_of(one)) for batch in calibration for one in batch],
         **further,
@@ -149,10 +149,3 @@ def _folder(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "made_for.json").write_text(json.dumps(parts, indent=1, default=str) + "\n")
     return folder
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -12,6 +12,9 @@ from torch import Tensor
 from hardware.engines.graph import Tensors
 from runner.record.serving_names import ERROR_POWERS
 
+ERRORS = ("mean_abs", "max_abs", "max_rel", "cosine", "snr_db", "histogram")
+"""What there is of an output only where there is something to compare."""
+
 
 def compare(found: Sequence[Tensors], reference: Sequence[Tensors], names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """By output: `mean_abs`, `max_abs`, `max_rel`, `cosine`, `snr_db`, `not_finite`, `elements`, `histogram`.
@@ -34,14 +37,10 @@ def _compared(ours: Tensor, theirs: Tensor) -> dict[str, Any]:
     # What masks a place on purpose, as -inf in logits, is no number to compare; it must be masked on both sides.
     both = theirs.isfinite()
     bad = int((~ours.isfinite() & both).sum() + (ours[~both] != theirs[~both]).sum())
-    if bad or not ours.numel():
-        keys = ("mean_abs", "max_abs", "max_rel", "cosine", "snr_db", "histogram")
-        return dict.fromkeys(keys) | {"not_finite": bad, "elements": ours.numel()}
+    if bad or not both.any():
+        return dict.fromkeys(ERRORS) | {"not_finite": bad, "elements": ours.numel() if bad else 0}
     ours, theirs = ours[both], theirs[both]
     error = (ours - theirs).abs()
-    if not len(error):
-        keys = ("mean_abs", "max_abs", "max_rel", "cosine", "snr_db", "histogram")
-        return dict.fromkeys(keys) | {"not_finite": 0, "elements": 0}
     power, noise = float(theirs.square().sum()), float(error.square().sum())
     scale = math.sqrt(power / len(theirs))
     large = theirs.abs() >= 1e-3 * scale

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import traceback
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from hardware.child import environment_of_child, python
 from hardware.engines.graph import Tensors
+from hardware.packages import installed_version
 from runner.config.schema import Case, load_case
 from runner.core.errors import BY_NAME, TouchstoneError, WorkerCrashedError, classify
 from runner.serving.accuracy import Accuracy, evaluate, no_accuracy
@@ -79,16 +79,9 @@ def key_of(case: Case, served: Served) -> str:
         "model": [case.model.implementations[case.framework.name], case.model.architecture],
         "scored": [asdict(inference), data.name, data.root, no_accuracy(case) is None],
         "sources": digest_of_sources(),
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": {name: installed_version(name) for name in PACKAGES},
     }
     return digest_of_text(parts)[:32]
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _make(run_folder: Path, folder: Path) -> None:

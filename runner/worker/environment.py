@@ -6,12 +6,12 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import psutil
 
 from hardware.base import Device
+from hardware.packages import installed_version
 from hardware.stacks.host import cpu_name
 from runner.core.redact import without_secrets
 
@@ -53,7 +53,7 @@ def environment(device: Device, ranks: int) -> dict[str, Any]:
     }
     return {
         "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": {name: found for name in PACKAGES if (found := installed_version(name))},
         "stack": device.versions(),
         "devices": [asdict(identity) for identity in device.own_identities(ranks)],
         "host": host,
@@ -65,10 +65,3 @@ def environment(device: Device, ranks: int) -> dict[str, Any]:
 def variables(values: Mapping[str, str], beginnings: tuple[str, ...]) -> dict[str, str]:
     """Those whose name has one of the beginnings and is not that of a secret, by name."""
     return without_secrets({name: values[name] for name in sorted(values) if name.startswith(beginnings)})
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -55,8 +55,7 @@ def evidence_of(program: ExportedProgram) -> Evidence:
             kept = [_kept(one) for one in (first, second)]
             weights.add(kept[1])
             compute[kept[1] if fuses and kept[0] == kept[1] else _dtype(second)] += 1
-    told = ", ".join(f"{count} of {compute.total()} products in {name}" for name, count in compute.most_common())
-    return Evidence.counted(weights, compute, told)
+    return Evidence.counted(weights, compute)
 
 
 def _delegated(program: ExportedProgram) -> Iterator[Graph]:

@@ -48,9 +48,8 @@ def evidence_of(path: Path, *, fused: bool = False) -> Evidence:
     reader = _Reader(graph, fused=fused)
     found = [types for node in _nodes(graph) if (types := reader.product(node)) is not None]
     compute = Counter(computed for _, computed in found)
-    told = ", ".join(f"{count} of {compute.total()} products in {name}" for name, count in compute.most_common())
     weights = {kept for kept, _ in found}
-    return Evidence.counted(weights, compute, told)
+    return Evidence.counted(weights, compute)
 
 
 class _Reader:

@@ -45,8 +45,7 @@ def evidence_of(model: Any, compiled: Any) -> Evidence:
         compute[_named(layer, "runtimePrecision")] += PRODUCTS[kind]
         weights |= {kept for one in operands[1:2] if (kept := _weight(one)) is not None}
     compute = +compute
-    told = ", ".join(f"{count} of {compute.total()} products in {name}" for name, count in compute.most_common())
-    return Evidence.counted(weights, compute, told)
+    return Evidence.counted(weights, compute)
 
 
 def _widest(operands: list[Any]) -> str:

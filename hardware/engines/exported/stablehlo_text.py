@@ -28,8 +28,7 @@ def evidence_of(text: str) -> Evidence:
     found = [one for line in text.splitlines() if (one := PRODUCT.search(line)) is not None]
     compute = Counter(_element(one["first"]) for one in found)
     weights = {_element(one["second"]) for one in found}
-    told = ", ".join(f"{count} of {compute.total()} products in {name}" for name, count in compute.most_common())
-    return Evidence.counted(weights, compute, told)
+    return Evidence.counted(weights, compute)
 
 
 def coverage_of(text: str) -> Coverage:

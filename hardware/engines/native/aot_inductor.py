@@ -185,7 +185,7 @@ def _loaded(path: Path, graph: Graph, placement: Placement, took: Took) -> Nativ
     told = facts.get("evidence")
     evidence = surroundings.evidence()
     if told:
-        evidence = Evidence(**told | {key: tuple(told[key]) for key in ("weights", "compute")})
+        evidence = Evidence.read(told)
     return Packaged(surroundings, aoti_load_package(str(path), device_index=index), made, evidence, forms)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from hardware.precision.evidence import Evidence
+from hardware.precision.evidence import Evidence, in_words
 
 aten = torch.ops.aten
 OUT_DTYPE = "out_dtype"
@@ -87,13 +87,12 @@ class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
             detail: what else is to be said.
         """
         counts = Counter("tf32" if tf32 and one.compute == "float32" else one.compute for one in self.found)
-        told = [f"{count} of {counts.total()} products in {name}" for name, count in counts.most_common()]
         kept = {one.weights for one in self.found} if weights is None else set(weights)
         return Evidence(
             weights=tuple(sorted(kept - {"integers"})),
             compute=tuple(sorted(set(counts) - {"integers"})),
             source="graph",
-            detail=", ".join((*told, *([detail] if detail else []))),
+            detail=", ".join(filter(None, (in_words(counts), detail))),
         )
 
 

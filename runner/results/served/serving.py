@@ -34,11 +34,12 @@ PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 
 def serving(run_record: RunRecord) -> tuple[Values, list[str]]:
     """All figures, and what a reader must know about them."""
-    values = _accuracy(run_record) | _numerics(run_record) | _compilation(run_record) | _speed(run_record)
+    requests = read_requests(run_record.folder)
+    values = _accuracy(run_record) | _numerics(run_record) | _compilation(run_record) | _speed(run_record, requests)
     values["infer/steps_per_second"] = _steps(run_record, values["infer/samples_per_second"])
     chip = chip_of(run_record)
     throughput = values["infer/samples_per_second"]
-    early = ended_early(run_record, read_requests(run_record.folder))
+    early = ended_early(run_record, requests)
     values |= compute(run_record, chip, early or throughput, 1)
     if not isinstance(values["infer/steps_per_second"], Missing):
         values["compute/mbu"] = Missing(READ_AGAIN)
@@ -46,10 +47,10 @@ def serving(run_record: RunRecord) -> tuple[Values, list[str]]:
     energy, notes = power(run_record)
     # Of the window alone: the reference and the compiler have memory of their own.
     held = memory(run_record, windows_of(spans_of(run_record)))
-    return values | times(run_record) | energy | held, [*notes, *_evidence(run_record), *_verdict(run_record)]
+    return values | times(run_record) | energy | held, [*notes, *_evidence(run_record), *_verdict(run_record, requests)]
 
 
-def _verdict(run_record: RunRecord) -> list[str]:
+def _verdict(run_record: RunRecord, requests: list[Request]) -> list[str]:
     """What LoadGen says of its own run."""
     told = read_summary(run_record.folder)
     if "Result is" not in told:
@@ -57,15 +58,14 @@ def _verdict(run_record: RunRecord) -> list[str]:
     scenario, size = told.get("Scenario", "unknown scenario"), run_record.case.model.inference.batch_size
     counts = f" What it counts as a sample is a request of {size} rows." if size > 1 else ""
     said = f"LoadGen ({scenario}) says: {told['Result is']}.{counts} Its logs are in mlperf/."
-    return [said, *_late(run_record, told)]
+    return [said, *_late(run_record, requests, told)]
 
 
-def _late(run_record: RunRecord, told: dict[str, str]) -> list[str]:
+def _late(run_record: RunRecord, requests: list[Request], told: dict[str, str]) -> list[str]:
     """Where the host told us of queries late: LoadGen counts from when one was due, we from when we heard of it."""
     edges = (run_record.last(Name.SEGMENT_END) or {}) if not arrived_at_once(run_record) else {}
     if not edges or MEAN not in told:
         return []
-    requests = read_requests(run_record.folder)
     there = [one.latency_s for one in requests if edges["begin_s"] <= one.arrived_s <= edges["end_s"]]
     ours_ms, theirs_ms = 1e3 * statistics.fmean(there) if there else 0.0, float(told[MEAN]) / 1e6
     if abs(ours_ms - theirs_ms) <= APART * theirs_ms:
@@ -154,9 +154,8 @@ def _compilation(run_record: RunRecord) -> Values:
     }
 
 
-def _speed(run_record: RunRecord) -> Values:
+def _speed(run_record: RunRecord, requests: list[Request]) -> Values:
     segments = [event.value for event in run_record.all(Name.SEGMENT_END)]
-    requests = read_requests(run_record.folder)
     if not segments or not requests:
         names = [name for name in FIGURES if name.startswith(("infer/", "generation/"))]
         return dict.fromkeys((*names, "run/window_s", "overhead/fraction"), NO_WINDOW) | _compilation(run_record)

@@ -44,7 +44,7 @@ class Neuron(Engine):
     modules: ClassVar[tuple[str, ...]] = ("torch_neuronx",)
     packages: ClassVar[tuple[str, ...]] = ("torch-neuronx", "neuronx-cc")
     obtained: ClassVar[str | None] = (
-        "pip install torch-neuronx neuronx-cc --extra-index-url https://pip.repos.neuron.amazonaws.com"
+        "pip install torch-neuronx neuronx-cc, from the index that AWS Neuron's guide names"
     )
 
     def __init__(self, options: Mapping[str, Any]) -> None:

@@ -24,7 +24,7 @@ from hardware.engines.exported.program import exported_program, unsupported
 from hardware.engines.graph import Graph, Placement, Tensors
 from hardware.engines.native.network import FLOATING, NativeCompiled, Placed, waiting_for
 from hardware.engines.vendor.from_onnx import require_precision
-from hardware.precision.evidence import Evidence
+from hardware.precision.evidence import Evidence, in_words
 from hardware.spec import PrecisionSpec
 
 if TYPE_CHECKING:
@@ -163,13 +163,12 @@ def program_evidence(program: ExportedProgram, precision: PrecisionSpec) -> Evid
             first = next(one for one in values if isinstance(one, torch.Tensor))
             compute[str(first.dtype).removeprefix("torch.")] += 1
     weights = {str(one.dtype).removeprefix("torch.") for one in program.parameters() if one.is_floating_point()}
-    told = ", ".join(f"{count} of {compute.total()} products in {name}" for name, count in compute.most_common())
     tf32 = precision.matmul == "tf32"
     return Evidence(
         weights=tuple(sorted(weights)),
         compute=tuple(sorted("tf32" if tf32 and name == "float32" else name for name in compute)),
         source="asked" if tf32 else "graph",
-        detail=told,
+        detail=in_words(compute),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from hardware.base import PrecisionUnsupportedError
@@ -55,7 +57,7 @@ def test_another_type_is_refused(
 
 
 def test_a_network_of_which_little_is_quantised_is_none() -> None:
-    few = Evidence.counted({"float32": 53, "int8": 1}, {"float32": 53, "int8": 1}, "1 of 54 products in int8")
+    few = Evidence.counted({"float32", "int8"}, Counter({"float32": 53, "int8": 1}))
     with pytest.raises(PrecisionUnsupportedError, match="only 2% of the products are int8, where 50% are asked for"):
         check_evidence(few.told(), INT8)
-    check_evidence(Evidence.counted({"float32": 1, "int8": 1}, {"float32": 1, "int8": 1}, "").told(), INT8)
+    check_evidence(Evidence.counted({"float32", "int8"}, Counter({"float32": 1, "int8": 1})).told(), INT8)
