@@ -16,6 +16,7 @@ CASE = {"accumulate": "gradient_accumulation_steps"}
 def migrated(raw: dict[str, Any], to: int) -> dict[str, Any]:
     """A report as JSON, in the schema `to`; one of that schema, or of a later one, stays as it is.
 
+    Schema 3 added what each repeat measured, and results of other tools; nothing of it can be known of earlier reports.
     The hash that the report states is of its content as it was written: compare it before.
     """
     if raw["schema_version"] >= to:

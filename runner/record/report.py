@@ -13,7 +13,7 @@ from runner.config.division import Division
 from runner.record.migrate import migrated
 from runner.record.shape import check_shape, plain_json
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 CHANGED = "report.json was changed after it was written: its content has another hash"
 NOT_COVERED = ("report.json", "report.tmp", "checkpoints/*", "*parent.pid", "*tracking.json*", "*.lock")
 """What the digests leave out, as patterns of names in the run folder: the report itself, what only a further part of
@@ -29,6 +29,8 @@ class Figure:
     reason: str | None = None
     interval: tuple[float, float] | None = None
     """95 % confidence interval over fresh processes (`measure.repeats`); null for a single run."""
+    repeats: tuple[float, ...] | None = None
+    """What each fresh process measured, in their order; null for a single run."""
 
     def __post_init__(self) -> None:
         assert (self.value is None) == (self.reason is not None), "null needs a reason, a value must have none"
@@ -70,6 +72,8 @@ class Report:
     """Null in reports that were written before there was it."""
     points: list[dict[str, Any]] = field(default_factory=list)
     """Rows of plain values that the task measured beside its figures: other batch sizes, other lengths."""
+    imported: dict[str, str] = field(default_factory=dict)
+    """Of a result that another tool measured: its `format`, `version`, `file` and the file's `sha256`; else empty."""
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the run folder's other files, by their names in it; known when the report was saved beside them."""
     schema_version: int = SCHEMA_VERSION
@@ -77,11 +81,11 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries with the content's hash, as `report.json` holds them.
 
-        What is empty of `files`, `publication` and `points` is left out, as in reports that were written before there
-        was it.
+        What is empty of `files`, `publication`, `points` and `imported` is left out, as in reports that were written
+        before there was it.
         """
         content: dict[str, Any] = json.loads(json.dumps(_fields(self), default=_fields))
-        for name in ("files", "publication", "points"):
+        for name in ("files", "publication", "points", "imported"):
             if not content[name]:
                 del content[name]
         return content | {"hash": content_hash(content)}

@@ -10,7 +10,7 @@ DEEPEST = 32
 """Levels of nesting that a report may have; the engine's own has less than ten."""
 _PLAIN = (str, int, float, bool)
 _STATUS = ("done", "failed", "killed")
-_FIGURE = frozenset({"value", "unit", "reason", "interval"})
+_FIGURE = frozenset({"value", "unit", "reason", "interval", "repeats"})
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "exit_code": int,
     "error": (dict, type(None)),
@@ -23,6 +23,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "published": list,
     "points": list,
     "publication": (dict, type(None)),
+    "imported": dict,
     "files": dict,
 }
 
@@ -62,7 +63,8 @@ def check_shape(raw: dict[str, Any]) -> None:
             raise ValueError(f"{name} is {_shown(raw[name])}")
     _require(raw.get("status") in _STATUS, "status", raw.get("status"))
     _require(_texts(raw["warnings"]), "warnings", raw["warnings"])
-    _require(_texts(raw.get("files", {}).values()), "files", raw.get("files"))
+    for name in ("files", "imported"):
+        _require(_texts(raw.get(name, {}).values()), name, raw.get(name))
     if raw["error"] is not None:
         _require(set(raw["error"]) == {"class", "message"} and _texts(raw["error"].values()), "error", raw["error"])
     for name, figure in raw["figures"].items():
@@ -86,6 +88,8 @@ def _check_figure(name: str, figure: Any) -> None:
     _require(reason is None or isinstance(reason, str), f"figures.{name}.reason", reason)
     ends = interval if isinstance(interval, list) and len(interval) == 2 else [None]  # noqa: PLR2004 -- its two ends
     _require(interval is None or all(map(_number, ends)), f"figures.{name}.interval", interval)
+    repeats = figure.get("repeats")
+    _require(repeats is None or _numbers(repeats), f"figures.{name}.repeats", repeats)
 
 
 def _check_case(case: dict[str, Any]) -> None:
@@ -123,6 +127,10 @@ def _number(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) < 1e300 and math.isfinite(value)  # noqa: PLR2004 -- what float arithmetic still holds
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_number, value))
 
 
 def _number_or_null(value: Any) -> bool:

@@ -66,6 +66,7 @@ def _join(name: str, reports: list[Report]) -> Figure:
     values = [figure.value for figure in figures if figure.value is not None]
     if figures[0].unit == "bool":
         return Figure(value=min(values), unit="bool")
+    seen = Figure(value=max(values), unit=figures[0].unit, repeats=tuple(values))
     if meaning(name, reports[0].case.get("task")).highest:
-        return Figure(value=max(values), unit=figures[0].unit)  # an interval belongs to a mean
-    return Figure(value=statistics.fmean(values), unit=figures[0].unit, interval=t_interval(values))
+        return seen  # an interval belongs to a mean
+    return replace(seen, value=statistics.fmean(values), interval=t_interval(values))

@@ -258,9 +258,10 @@ def test_the_highest_of_several_repeats_is_a_maximum_and_no_mean(report: Report)
         return replace(report, figures=report.figures | made)
 
     joined = combine(report, [one(2.0, 100.0), one(8.0, 110.0), one(5.0, 120.0)])
-    assert joined.figures["memory/host_peak_rss_gib"] == Figure(value=8.0, unit="GiB")
+    assert joined.figures["memory/host_peak_rss_gib"] == Figure(value=8.0, unit="GiB", repeats=(2.0, 8.0, 5.0))
     assert value(joined, "throughput/steady") == pytest.approx(110.0)
     assert joined.figures["throughput/steady"].interval is not None
+    assert joined.figures["throughput/steady"].repeats == (100.0, 110.0, 120.0)
 
 
 def test_a_folder_whose_runner_was_killed_tells_what_it_had(tmp_path: Path) -> None:
