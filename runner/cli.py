@@ -17,6 +17,7 @@ from runner.commandline.tools import TOOLS
 from runner.core.errors import DependencyError, InterruptedRunError
 from runner.core.interrupts import Interrupts
 from runner.core.storage import check_working_directory
+from runner.messages import chosen
 
 
 def main() -> int:
@@ -54,6 +55,11 @@ def _run(arguments: list[str]) -> int:
     from runner.config import resolvers
 
     resolvers.register()
+    try:
+        chosen(None)
+    except ValueError as error:
+        sys.stderr.write(f"Error: {error}\n")
+        return 2
     try:
         return _answer(arguments)
     except SystemExit as ending:  # Hydra has shown what was asked for, or said with 1 what is wrong
@@ -132,11 +138,11 @@ def added_vendor(overrides: list[str]) -> list[str]:
 
 
 def _no_tool(word: str, rest: list[str]) -> str:
+    if word.startswith("-") or "=" in word:
+        return f"Cases are run by: touchstone run {shown(' '.join([word, *rest]))}"
     near = get_close_matches(word, TOOLS, n=1, cutoff=0.5)
     if near:
         return f"There is no command {word}. Did you mean touchstone {near[0]}?"
-    if word.startswith("-") or "=" in word:
-        return f"Cases are run by: touchstone run {shown(' '.join([word, *rest]))}"
     return f"There is no command {shown(word)}."
 
 

@@ -20,7 +20,7 @@ IO_COUNTERS = ("disk_read_bytes", "disk_written_bytes", "network_sent_bytes", "n
 """Columns of the host's cumulative counters."""
 Window = tuple[float, float]
 """Beginning and end of a stretch of time, in monotonic seconds."""
-_NUMBERS = ("monotonic_s", "power_w", "energy_j", "temperature_c", "utilisation", "memory_used_bytes")
+_NUMBERS = ("monotonic_s", "power_w", "energy_j", "temperature_c", "utilisation", "memory_used_bytes", "clock_mhz")
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)

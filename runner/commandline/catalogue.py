@@ -78,7 +78,7 @@ def keys() -> list[str]:
         found |= set(_flat(f"{path.parent.name}.", yaml.safe_load(path.read_text())))
     for section, kind in TYPED.items():
         found |= set(_fields(f"{section}.", kind))
-    return sorted(key for key in found if not key.startswith(("hydra", "defaults", "tuning")))
+    return sorted(key for key in found if not key.startswith(("hydra", "defaults")) and key != "tuning")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

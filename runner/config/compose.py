@@ -18,7 +18,8 @@ from runner.config.schema import Case, case_from_dict
 from runner.core import packages
 from runner.core.errors import ConfigurationError
 
-NOT_SECTIONS = ("hydra", "tuning")
+NOT_CHOSEN = ("hydra", "tuning")
+"""Sections whose choice, where they have one, a reference composition does not take over."""
 REFERENCE_VENDOR = "cpu"
 """The vendor of a reference composition where none is named."""
 
@@ -38,7 +39,7 @@ def plain_values(config: DictConfig) -> dict[str, Any]:
     Raises:
         omegaconf.errors.OmegaConfBaseException: a value is missing, or refers to one that is.
     """
-    sections = OmegaConf.masked_copy(config, [str(key) for key in config if key not in NOT_SECTIONS])
+    sections = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     values = OmegaConf.to_container(sections, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
     values.pop("weights", None)  # a short name of `model.weights`, which refers to it
@@ -104,7 +105,7 @@ def reference_case(choices: dict[str, Any], scale: str, search_path: Sequence[st
         search_path: further places of configuration, as `hydra.searchpath` gave them.
     """
     chosen = {"vendor": REFERENCE_VENDOR} | {group: choice for group, choice in choices.items() if "/" not in group}
-    overrides = [f"{group}={choice}" for group, choice in chosen.items() if group not in NOT_SECTIONS]
+    overrides = [f"{group}={choice}" for group, choice in chosen.items() if group not in NOT_CHOSEN]
     overrides += ["data.root=null"] if choices["data"] == "dataset" else []
     overrides += [f"hydra.searchpath=[{','.join(search_path)}]"] if search_path else []
     return to_case(compose("config", overrides=[*overrides, "~tuning", f"scale={scale}"]))

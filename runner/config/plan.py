@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from runner.commandline.arguments import Arguments
 from runner.commandline.explain import explain
 from runner.commandline.quoting import without_secrets
-from runner.commandline.suite import expanded
+from runner.commandline.suite import Asked, asked_cases
 from runner.config.checks import with_devices
 from runner.config.complete import check_sections, check_texts
 from runner.config.compose import compose_with_engine, plain_values, tuning_in_use
@@ -46,6 +46,8 @@ class Planned:
     """Why it is not valid."""
     tuning: str | None = None
     """The tuning file that it took values from."""
+    asked: Asked | None = None
+    """Where a sweep's case comes from."""
 
     def folder(self) -> Path:
         """Where a single run goes."""
@@ -85,10 +87,10 @@ def plan(arguments: Arguments, added: Sequence[str] = ()) -> list[Planned]:
     """
     if not arguments.sweep:
         return [_planned((*arguments.overrides, *added))]
-    found = list(itertools.islice(expanded(arguments), MOST_CASES + 1))
+    found = list(itertools.islice(asked_cases(arguments), MOST_CASES + 1))
     if len(found) > MOST_CASES:
         raise ConfigurationError(f"This sweep has more than {MOST_CASES:,} cases. Make it several sweeps.")
-    return [_planned((*overrides, *added)) for overrides in found]
+    return [replace(_planned((*one.overrides, *added)), asked=one) for one in found]
 
 
 def added_model(overrides: Sequence[str]) -> list[str]:

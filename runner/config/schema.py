@@ -138,7 +138,7 @@ class Tracking:
     uri: str | None = None
     experiment: str = "touchstone"
     flush_s: Seconds = 5.0
-    system_metrics: bool = False
+    system_metrics: bool = True
     """File what the meters read as MLflow's system metrics, while the run goes on."""
 
 
@@ -171,6 +171,18 @@ class RunOptions:
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
+class TuningOptions:
+    """What the engine looks for before it measures (docs/suites.md); what it finds stands in the case itself."""
+
+    auto_batch: bool = False
+    memory_limit_gib: Positive | None = None
+    """What counts as all there is: of a device's memory, and of the host's where the ranks run on it."""
+    batch_multiple: Count = 1
+    largest_batch: Count = 65536
+    allow_converge: bool = False
+
+
+@dataclass(kw_only=True, slots=True, config=STRICT)
 class Case:
     """Everything that decides a result, and how the run is looked after."""
 
@@ -193,6 +205,7 @@ class Case:
     run: RunOptions = field(default_factory=RunOptions)
     meters: Meters = field(default_factory=Meters)
     fairness: Fairness = field(default_factory=Fairness)
+    tuning: TuningOptions = field(default_factory=TuningOptions)
     published: Published = field(default_factory=Published)
 
     @field_validator(
@@ -267,7 +280,7 @@ def case_name(case: Any) -> str:
     return "_".join(map(str, parts)) + ("_emulated" if case.emulate else "")
 
 
-NOT_DECIDING = frozenset({"tracking", "resume", "debug", "run", "meters", "fairness", "published"})
+NOT_DECIDING = frozenset({"tracking", "resume", "debug", "run", "meters", "fairness", "tuning", "published"})
 """Sections that change where and how a run is kept, but not what it measures."""
 
 _ADAPTER: TypeAdapter[Case] = TypeAdapter(Case)

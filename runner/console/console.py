@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import atexit
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from rich.cells import set_cell_size
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
@@ -24,13 +25,12 @@ from runner.console.progress import Progress, Snapshot, duration
 from runner.core.errors import BY_NAME, TouchstoneError
 from runner.core.events import Event, Name
 from runner.core.lasting_output import standard_output
+from runner.messages import tr, tr_recorded
 from runner.record.names import number
 from runner.record.report import Report
 from runner.record.stages import Stage
 from runner.record.task import task_of
-from runner.views import comparable, compare
-from runner.views.comparable import RunResult
-from runner.views.page import WIDTH, Grid, Page, clean, screen, to_rich
+from runner.views.page import WIDTH, clean, screen
 from runner.views.tables import table
 
 REFRESH_S = 0.25
@@ -77,7 +77,7 @@ class Console:
         case = self._case
         self._print(f"{case.task.name} {case.model.name}" if case.has_model else case.task.name, style="bold")
         for label, text in header(case, run_folder, vendor_detected, tuning):
-            self._print(f"  {label:<10} {text}")
+            self._print(f"  {set_cell_size(label, 10)} {text}")
         for mark in case_marks(case):
             self._print(f"  {mark}", style="bold yellow")
         self._began_s = self._clock()
@@ -92,7 +92,7 @@ class Console:
     def on_event(self, event: Event) -> None:
         """Take in one event of any rank."""
         if event.name == Name.WARNING:
-            self._once(f"Warning: {event.value.get('message')}", style="yellow")
+            self._once(tr("Warning: {text}", text=tr_recorded(str(event.value.get("message")))), style="yellow")
         elif event.name == Name.ERROR:
             self._tell_error(event.value)
             self._progress.update(event)
@@ -116,8 +116,8 @@ class Console:
             self._bar = None
             atexit.unregister(self.stop)
 
-    def finish(self, report: Report, run_folder: Path) -> None:
-        """Show the result and where everything lies."""
+    def finish(self, report: Report, run_folder: Path, filed: Sequence[tuple[str, str]] = ()) -> None:
+        """Show the result and where everything lies; `filed` are further places, each with its label."""
         self.stop()
         self._screen.print()
         told = report.error is not None and report.error["message"] in self._said
@@ -125,8 +125,9 @@ class Console:
         if self._case.debug and report.error is not None:
             self._print(last_traceback(run_folder))
         self._screen.print()
-        self._print(f"Run folder   {run_folder}")
-        self._print(f"All figures  python -m runner.report {run_folder}")
+        shown = [(tr("Run folder"), str(run_folder)), (tr("All figures"), f"python -m runner.report {run_folder}")]
+        for label, place in [*shown, *filed]:
+            self._print(f"{set_cell_size(label, 12)} {place}")
 
     def say(self, text: str) -> None:
         """One line with the time since start, about what the engine itself does."""
@@ -136,13 +137,14 @@ class Console:
         """Say why there is not even a result."""
         self.stop()
         self._print("")
-        self._print(f"{type(failure).__name__} (exit {failure.exit_code}).", style="bold red")
-        self._print(str(failure), style="red")
+        ended = tr("{ending} (exit {code})", ending=type(failure).__name__, code=failure.exit_code)
+        self._print(f"{ended}.", style="bold red")
+        self._print(tr_recorded(str(failure)), style="red")
 
     def skip(self, run_folder: Path) -> None:
         """Say that this very case is done already."""
-        self._print(f"{self._case.name} is done already (resume=true): {run_folder}")
-        self._print(f"Show it with: python -m runner.report {run_folder}")
+        self._print(tr("{case} is done already (resume=true): {folder}", case=self._case.name, folder=run_folder))
+        self._print(tr("Show it with: {command}", command=f"python -m runner.report {run_folder}"))
 
     def warn(self, text: str) -> None:
         """Say something that does not end the run."""
@@ -154,7 +156,7 @@ class Console:
         self._parts += 1
         repeats = self._case.measure.repeats
         if repeats > 1 and not self._case.run.retries:
-            self._say(f"repeat {self._parts} of {repeats}")
+            self._say(tr("repeat {number} of {count}", number=self._parts, count=repeats))
 
     def _show(self) -> None:
         now_s = self._clock()
@@ -182,7 +184,7 @@ class Console:
         total = None if snapshot.fraction is None else 1.0
         bar.update(
             self._bar_task,
-            description=f"{duration(self._clock() - self._began_s):>6} {snapshot.words}",
+            description=f"{duration(self._clock() - self._began_s):>6} {tr(snapshot.words)}",
             total=total,
             completed=snapshot.fraction or 0.0,
             left=snapshot.left,
@@ -211,37 +213,12 @@ class Console:
         kind = BY_NAME.get(str(value.get("class")))
         meaning = f" {(kind.__doc__ or '').splitlines()[0]}" if kind else ""
         self._print("")
-        self._print(f"{value.get('class')} (exit {value.get('exit_code')}).{meaning}", style="bold red")
-        self._print(message, style="red")
+        ended = tr("{ending} (exit {code})", ending=value.get("class"), code=value.get("exit_code"))
+        self._print(f"{ended}.{meaning}", style="bold red")
+        self._print(tr_recorded(message), style="red")
 
     def _print(self, text: str, *, style: str = "") -> None:
         self._screen.print(Text(clean(text), style=style), soft_wrap=True)
-
-
-def show_sweep(folder: Path, reports: Mapping[Path, Report], *, file: IO[str] | None = None) -> None:
-    """Show how every case of a sweep ended, and those that may be compared side by side.
-
-    Args:
-        folder: the sweep's.
-        reports: the result in each run folder.
-        file: where to; None is standard output.
-    """
-    page = Page()
-    done = sum(report.status == "done" for report in reports.values())
-    page.note(f"Sweep: {done} of {len(reports)} cases done", "title")
-    rows = [
-        [path.name, report.status if not report.exit_code else f"{report.status} (exit {report.exit_code})"]
-        for path, report in reports.items()
-    ]
-    if rows:
-        page.blocks.append(Grid(header=["Case", "Status"], rows=rows))
-    on = screen(file or standard_output())
-    runs = [RunResult(report=report, folder=path) for path, report in reports.items()]
-    for part in [page, *(compare.page(group) for group in comparable.groups(runs) if len(group) > 1)]:
-        on.print()
-        on.print(to_rich(part, width=min(WIDTH, on.width)))
-    on.print()
-    on.print(f"Show this again: python -m runner.report {folder}", soft_wrap=True)
 
 
 def last_traceback(run_folder: Path) -> str:
@@ -249,13 +226,13 @@ def last_traceback(run_folder: Path) -> str:
     logs = sorted(run_folder.glob("**/worker.log"), key=lambda path: path.stat().st_mtime)
     text = logs[-1].read_text(errors="replace") if logs else ""
     begin = text.rfind(_TRACEBACK)
-    return text[begin:].strip() if begin >= 0 else "No traceback was written: the worker ended without one."
+    return text[begin:].strip() if begin >= 0 else tr("No traceback was written: the worker ended without one.")
 
 
 def _doing(snapshot: Snapshot) -> str:
     """What goes on, in words: the stage, and what is being prepared."""
     named = snapshot.stage is Stage.PREPARING and snapshot.detail
-    return f"{snapshot.words}: {snapshot.detail}" if named else snapshot.words
+    return f"{tr(snapshot.words)}: {snapshot.detail}" if named else tr(snapshot.words)
 
 
 def _bar(on: RichConsole, *, redirect: bool) -> Bar:
@@ -278,13 +255,15 @@ def _line(event: Event, case: Case) -> str | None:
     value = event.value
     if event.name == Name.ENVIRONMENT and task_of(case).on_device:
         names = [str(device.get("name")) for device in value.get("devices") or []]
-        return f"device: {', '.join(dict.fromkeys(names))}" if names else None
+        return tr("device: {names}", names=", ".join(dict.fromkeys(names))) if names else None
     if event.name == Name.WARMUP_END:
-        steady = "steady" if value.get("steady") else "NOT steady"
-        why = "" if value.get("steady") else f": {value.get('reason')}"
-        return f"{steady} after {value.get('steps')} steps of warm-up{why}"
+        steps = value.get("steps")
+        if value.get("steady"):
+            return tr("steady after {steps} steps of warm-up", steps=steps)
+        why = tr_recorded(str(value.get("reason")))
+        return tr("NOT steady after {steps} steps of warm-up: {reason}", steps=steps, reason=why)
     if event.name == Name.RESUMED:
-        return f"continues from step {value.get('step')} of an earlier part"
+        return tr("continues from step {step} of an earlier part", step=value.get("step"))
     if event.name in (Name.EVALUATE, Name.INIT_EVALUATION):
         return _evaluation(value, case)
     return None
@@ -293,8 +272,14 @@ def _line(event: Event, case: Case) -> str | None:
 def _evaluation(value: dict[str, Any], case: Case) -> str:
     measured = value.get("quality") or {}
     results = ", ".join(
-        f"{name} {'not a number' if result is None else number(result)}" for name, result in measured.items()
+        f"{name} {tr('not a number') if result is None else number(result)}" for name, result in measured.items()
     )
-    where = f"step {value.get('step', 0):,}, {value.get('samples', 0):,} {case.model.unit}"
-    verdict = "target reached" if value.get("reached") else f"target {targets(case)}"
-    return f"evaluation at {where}: {results} ({verdict})"
+    verdict = tr("target reached") if value.get("reached") else tr("target {goal}", goal=targets(case))
+    return tr(
+        "evaluation at step {step}, {samples} {unit}: {results} ({verdict})",
+        step=f"{value.get('step', 0):,}",
+        samples=f"{value.get('samples', 0):,}",
+        unit=case.model.unit,
+        results=results,
+        verdict=verdict,
+    )

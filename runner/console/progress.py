@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from runner.config.schema import Case
 from runner.core.events import Event, Name
+from runner.messages import tr, tr_recorded
 from runner.record.names import number
 from runner.record.stages import Stage, Stages
 from runner.record.task import task_of
@@ -61,9 +62,9 @@ class Progress:
         value = event.value
         if event.name == Name.INIT_END:
             self.stage = self._stages.first
-            self._preparing = "loading the framework"
+            self._preparing = tr("loading the framework")
         elif event.name == Name.INIT_START:
-            self.stage, self._preparing = Stage.PREPARING, "connecting the device"
+            self.stage, self._preparing = Stage.PREPARING, tr("connecting the device")
         elif event.name == Name.PREPARE:
             self.stage, self._preparing = Stage.PREPARING, str(value.get("what"))
         elif event.name == Name.TRAIN_START:
@@ -129,7 +130,7 @@ class Progress:
         # A segment that takes longer than expected waits just short of its end.
         fraction = min(0.99, (self._measured_s + elapsed_s) / total_s)
         left_s = self._segment_s - elapsed_s
-        return fraction, f"{duration(left_s)} left" if left_s > 0 else "about to end"
+        return fraction, tr("{time} left", time=duration(left_s)) if left_s > 0 else tr("about to end")
 
     def _budget(self, now_s: float) -> tuple[float | None, str]:
         budget = self._budget_steps()
@@ -141,7 +142,7 @@ class Progress:
             began_s, began_steps = self._training_began
             if steps > began_steps and now_s > began_s:
                 speed = (steps - began_steps) / (now_s - began_s)
-                left = f"at most {duration(max(0.0, budget - steps) / speed)} left"
+                left = tr("at most {time} left", time=duration(max(0.0, budget - steps) / speed))
         return min(1.0, steps / budget), left
 
     def _budget_steps(self) -> float:
@@ -153,17 +154,19 @@ class Progress:
 
     def _detail(self) -> str:
         if self.stage is Stage.MEASURING:
-            return f"{self._planned:,} steps, read back when they are done" if self._planned else ""
+            planned = f"{self._planned:,}"
+            return tr("{steps} steps, read back when they are done", steps=planned) if self._planned else ""
         if self.stage is Stage.PREPARING:
-            return self._preparing
+            return tr_recorded(self._preparing)
         if self.stage in (Stage.STARTING, Stage.COUNTING, Stage.ENDING):
             return ""
-        parts = [f"step {self._step:,}"] if self._step is not None else []
-        parts += [f"loss {number(self._loss)}"] if self._loss is not None else []
+        parts = [tr("step {step}", step=f"{self._step:,}")] if self._step is not None else []
+        parts += [tr("loss {value}", value=number(self._loss))] if self._loss is not None else []
         parts += [f"{number(self._speed)} {self.case.model.unit}/s"] if self._speed is not None else []
         if self._quality is not None:
             quality = self.case.model.training.quality
-            parts.append(f"{quality.metric} {number(self._quality)} of {quality.targets[quality.metric]:g}")
+            told, goal = f"{quality.metric} {number(self._quality)}", f"{quality.targets[quality.metric]:g}"
+            parts.append(tr("{quality} of {goal}", quality=told, goal=goal))
         return ", ".join(parts)
 
 

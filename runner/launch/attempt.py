@@ -53,8 +53,11 @@ def attempt(
     on_event: Callable[[Event], None],
     on_tick: Callable[[], None],
     module: str = WORKER,
+    guard: Callable[[int], TouchstoneError | None] | None = None,
 ) -> TouchstoneError | None:
     """Run the worker, or another module in its place, to its end.
+
+    Every `TICK_S`, `guard` is asked whether the worker, by its process, must end; it says why, or None.
 
     Returns:
         What went wrong; None when the worker did all it had to.
@@ -68,25 +71,25 @@ def attempt(
                 told.append(event)
             on_event(event)
 
+    reason: TouchstoneError | None = None
     worker = start_worker(case, folder, environment, forked=forked, module=module)
     deadline = time.monotonic() + (case.run.timeout_s or float("inf"))
     try:
         while not worker.wait(TICK_S):
             follow()
             on_tick()
-            if time.monotonic() > deadline:
-                end_worker(worker)
-                end_left(worker, folder, module)
-                follow()
-                return TimedOutError(
-                    f"The worker was still running after run.timeout_s={case.run.timeout_s:g} seconds and was "
-                    "ended. Raise run.timeout_s, or look at worker.log for what it waited on."
-                )
+            reason = guard(worker.pid) if guard is not None else None
+            if reason is None and time.monotonic() > deadline:
+                reason = _timed_out(case)
+            if reason is not None:
+                break
     except KeyboardInterrupt:
+        reason = InterruptedRunError(f"Interrupted. What was measured so far is kept. {_how_to_go_on(folder)}")
+    if reason is not None:
         end_worker(worker)
         end_left(worker, folder, module)
         follow()
-        return InterruptedRunError(f"Interrupted. What was measured so far is kept. {_how_to_go_on(folder)}")
+        return reason
     left = end_left(worker, folder, module)
     follow()
     if told:
@@ -98,6 +101,13 @@ def attempt(
         isinstance(worker, Forked) or (case.topology.devices != 1 and (worker.returncode or 0) < 0)
     )
     return _orphaned(worker.returncode) if orphaned else _crash(worker.returncode, folder)
+
+
+def _timed_out(case: Case) -> TouchstoneError:
+    return TimedOutError(
+        f"The worker was still running after run.timeout_s={case.run.timeout_s:g} seconds and was ended. Raise "
+        "run.timeout_s, or look at worker.log for what it waited on."
+    )
 
 
 def _how_to_go_on(folder: Path) -> str:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from runner.config.schema import Case, load_case
-from runner.core.errors import ConfigurationError
+from runner.core.errors import ConfigurationError, TouchstoneError
 from runner.core.lock import OwnedError, let_go, take
 from runner.core.owner import parent_state, write_parent
+from runner.messages import tr
 from runner.record.reading import UnreadableFolderError, reading
 from runner.record.report import load_report
 from runner.results.find import walk_runs
+from runner.results.index import Root, read_all
+from runner.results.index.identities import CASE_FILE, case_kind
+from runner.views.waiting import waiting
 
 
 def claim(case: Case, wanted: Path) -> Path:
@@ -89,21 +94,53 @@ def _numbered(wanted: Path) -> Iterator[Path]:
 def find_earlier(case: Case, root: Path, say: Callable[[str], None] = lambda _: None) -> Path | None:
     """The newest folder that `resume=true` can use: a good result of the same case, or one that a kill left behind.
 
+    The index says which folders may be of this case; each of those is read again before it is used.
+
     Args:
         case: what shall run.
         root: where earlier runs lie.
         say: is told of every folder that cannot be read; the others are looked at all the same.
     """
-    usable: list[tuple[bool, float, Path]] = []
-    for folder in walk_runs(root):
+    usable: list[tuple[float, Path]] = []
+    for folder in _of_the_case(case, root, say):
         try:
             with reading(folder):
-                if load_case(folder).identity == case.identity and parent_state(folder) == "gone":
-                    usable.append((is_done(folder), (folder / "run.yaml").stat().st_mtime, folder))
+                if parent_state(folder) == "gone":
+                    usable.append(((folder / CASE_FILE).stat().st_mtime, folder))
         except UnreadableFolderError as error:
-            say(f"resume=true passes over {error}")
-    newest_first = sorted(usable, key=lambda one: one[:2], reverse=True)
-    return next((folder for done, _, folder in newest_first if done or can_go_on(folder)), None)
+            say(_passed_over(error))
+    newest_first = [folder for _, folder in sorted(usable, key=lambda one: one[0], reverse=True)]
+    good = (folder for folder in newest_first if is_done(folder))
+    begun = (folder for folder in newest_first if can_go_on(folder))
+    return next((folder for folder in itertools.chain(good, begun) if _is_of(folder, case)), None)
+
+
+def _of_the_case(case: Case, root: Path, say: Callable[[str], None]) -> Iterator[Path]:
+    """The folders of runs of a case, as the index has it."""
+    wanted = case.identity
+    with waiting(tr("Reading the cases of earlier runs")) as progress:
+        known = read_all([Root(root, list(walk_runs(root)), True)], case_kind(case.task.name), progress)
+    for folder, content in known.items():
+        if isinstance(content, TouchstoneError):
+            say(_passed_over(content))
+            continue
+        read = json.loads(content)
+        if "problem" in read:
+            say(_passed_over(UnreadableFolderError(folder, read["problem"])))
+        elif read["identity"] == wanted:
+            yield folder
+
+
+def _is_of(folder: Path, case: Case) -> bool:
+    """Whether a folder is this case's, as it stands now."""
+    try:
+        return load_case(folder).identity == case.identity
+    except (OSError, ValueError):
+        return False
+
+
+def _passed_over(error: TouchstoneError) -> str:
+    return f"resume=true passes over {error}"
 
 
 def is_done(folder: Path) -> bool:

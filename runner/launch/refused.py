@@ -11,7 +11,7 @@ import yaml
 
 from runner.commandline.quoting import without_secrets
 from runner.config.division import Division
-from runner.config.schema import Case
+from runner.config.schema import Case, load_case
 from runner.core.errors import ConfigurationError, TouchstoneError
 from runner.core.events import EventWriter, Name
 from runner.core.lock import let_go
@@ -33,16 +33,23 @@ def record(case: Case, wanted: Path, changes: Division, error: TouchstoneError, 
         The run's folder.
     """
     folder = claim(case, wanted)
-    events = EventWriter(folder / "events" / PARENT_LOG, rank=-1)
-    events.emit(Name.SUBMIT_INFO, {"identity": case.identity, "division": asdict(changes)})
-    told = {"exit_code": error.exit_code, "class": type(error).__name__, "message": str(error)}
-    events.emit(Name.LAUNCH_END, told)
-    build(folder, by_run=True).save(folder / "report.json")
+    record_in(folder, changes, error)
     let_go(folder)
     later = case.tracking.name != "none" and not in_sweep
     filing = f" To file it in MLflow: python -m runner.sync {folder}" if later else ""
     say(f"Error: {error}\nRecorded as a result in {folder}.{filing}")
     return folder
+
+
+def record_in(folder: Path, changes: Division, error: TouchstoneError) -> Report:
+    """Write down in a run's folder, which holds its case, that it ended before anything of it ran."""
+    events = EventWriter(folder / "events" / PARENT_LOG, rank=-1)
+    events.emit(Name.SUBMIT_INFO, {"identity": load_case(folder).identity, "division": asdict(changes)})
+    told = {"exit_code": error.exit_code, "class": type(error).__name__, "message": str(error)}
+    events.emit(Name.LAUNCH_END, told)
+    report = build(folder, by_run=True)
+    report.save(folder / "report.json")
+    return report
 
 
 def record_invalid(values: dict[str, Any], wanted: Path, error: TouchstoneError) -> Path:

@@ -29,7 +29,7 @@ from runner.record.task import task_of
 from runner.results.build import build
 from runner.results.repeats import REPEATS
 from runner.tracking import Tracker
-from runner.views.plots import draw_plots
+from runner.views.charts.run import draw
 
 
 @dataclass(kw_only=True, slots=True)
@@ -43,6 +43,8 @@ class CaseRunner:
     forked: bool
     """Whether the worker comes from a sweep's server."""
     interrupts: Interrupts = field(default_factory=Interrupts)
+    guard: Callable[[int], TouchstoneError | None] | None = None
+    """Is asked all the time whether the worker, by its process, must end."""
 
     def run(self) -> int:
         """Run the case, file it, show it; returns the exit code."""
@@ -58,12 +60,12 @@ class CaseRunner:
         begin_tracking = _once(tracker.start if tracker else None)
         repeats = self.case.measure.repeats if task_of(self.case).on_device else 1
         if repeats == 1:
-            self._part(self.folder, begin_tracking)
+            self.part(self.folder, begin_tracking)
         else:
             self._repeat(repeats, begin_tracking)
         report = _save(self.folder)
-        with suppress(OSError):  # the result is written; pictures of it are not worth an error
-            draw_plots(self.folder, report)
+        with suppress(OSError, ValueError):  # the result is written; pictures of it are not worth an error
+            draw(self.folder, report)
             report.save(self.folder / "report.json")  # once more: its hash covers the plots too
         begin_tracking()
         warning = self._file(tracker, report) if tracker else None
@@ -72,7 +74,7 @@ class CaseRunner:
                 # As an event, so that the report with it still follows from the folder.
                 EventWriter(self.folder / "events" / PARENT_LOG, rank=-1).emit(Name.WARNING, {"message": warning})
                 report = _save(self.folder)
-        self.console.finish(report, self.folder)
+        self.console.finish(report, self.folder, tracker.where() if tracker and not warning else ())
         return report.exit_code
 
     def _file(self, tracker: Tracker, report: Report) -> str | None:
@@ -107,14 +109,14 @@ class CaseRunner:
         for number in range(1, repeats + 1):
             folder = claim(single, self.folder / REPEATS / str(number))
             try:
-                failure = replace(self, case=single, folder=folder)._part(folder, begin_tracking)
+                failure = replace(self, case=single, folder=folder).part(folder, begin_tracking)
             finally:
                 let_go(folder)
             if failure is not None:
                 break
         _tell_end(events, failure)
 
-    def _part(self, folder: Path, begin_tracking: Callable[[], None]) -> TouchstoneError | None:
+    def part(self, folder: Path, begin_tracking: Callable[[], None]) -> TouchstoneError | None:
         """One worker's life, with further attempts after a crash where `run.retries` allows them."""
         events = self._parent_events(folder)
         events.emit(Name.LAUNCH_TRAINING)
@@ -154,6 +156,7 @@ class CaseRunner:
                     forked=self.forked,
                     on_event=self._follower(begin_tracking),
                     on_tick=self.console.tick,
+                    guard=self.guard,
                 )
                 if not (isinstance(failure, WorkerCrashedError) and left):
                     return failure

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.config.checks import check
 from runner.config.division import Division
@@ -12,8 +14,15 @@ from runner.core.errors import ConfigurationError, InterruptedRunError, Touchsto
 from runner.core.interrupts import Interrupts
 from runner.core.lock import OwnedError, let_go
 from runner.core.owner import write_parent
+from runner.launch.auto_batch import FILE as FOUND
+from runner.launch.auto_batch import check_auto_batch, found_earlier, search_in
+from runner.launch.batch_attempt import memory_guard
+from runner.launch.batch_case import with_change
 from runner.launch.folder import claim, find_earlier, is_done
-from runner.launch.refused import record
+from runner.launch.refused import record, record_in
+
+if TYPE_CHECKING:
+    from runner.console.console import Console
 
 
 def refusal(case: Case, changes: Division) -> TouchstoneError | None:
@@ -21,13 +30,22 @@ def refusal(case: Case, changes: Division) -> TouchstoneError | None:
     try:
         require(case, changes)
         check(case, changes)
+        if case.tuning.auto_batch:
+            check_auto_batch(case)
     except TouchstoneError as error:
         return error
     return None
 
 
 def run_case(
-    case: Case, wanted: Path, changes: Division, *, forked: bool, vendor_detected: bool, tuning: str | None = None
+    case: Case,
+    wanted: Path,
+    changes: Division,
+    *,
+    forked: bool,
+    vendor_detected: bool,
+    tuning: str | None = None,
+    placed: Callable[[Path, bool], None] = lambda folder, done: None,
 ) -> int:
     """Run a case in a folder of its own, or in the earlier one that `resume=true` asks for.
 
@@ -38,37 +56,66 @@ def run_case(
         forked: whether the worker comes from a sweep's server.
         vendor_detected: whether the vendor was found on this machine, not named.
         tuning: the tuning file that the case took values from.
+        placed: is told of its folder, and whether it was done there already.
 
     Returns:
         The exit code; that of an interrupted run where somebody asked the sweep around it to end.
     """
     from runner.console.console import Console
 
-    console = Console(case)
-    folder = find_earlier(case, Path(case.run.root), console.warn) if case.resume else None
+    say = Console(case)
+    folder, found = _earlier(case, say.warn) if case.resume else (None, case)
     if folder is not None and is_done(folder):
-        console.skip(folder)
+        placed(folder, True)
+        say.skip(folder)
         return 0
     if (error := refusal(case, changes)) is not None:
-        record(case, wanted, changes, error)
+        placed(record(case, wanted, changes, error), False)
         return error.exit_code
-    from runner.launch.run_case import CaseRunner
-
     if folder is None:
         folder = claim(case, wanted)
     else:
+        changes, case = with_change(changes, case, found) if case.tuning.auto_batch else changes, found
         _continue(folder)
+    placed(folder, False)
     try:
-        console.start(folder, vendor_detected=vendor_detected, tuning=tuning)
         with Interrupts() as interrupts:
-            engine = CaseRunner(
-                case=case, folder=folder, division=changes, console=console, forked=forked, interrupts=interrupts
-            )
-            code = engine.run()
+            if case.tuning.auto_batch and not (folder / FOUND).exists():
+                try:
+                    case, changes = search_in(folder, case, changes, forked=forked, interrupts=interrupts, say=say.say)
+                except TouchstoneError as failure:
+                    return _end(folder, changes, failure, say)
+            console = Console(case)
+            console.start(folder, vendor_detected=vendor_detected, tuning=tuning)
+            code = _run(case, folder, changes, console, interrupts, forked=forked)
         # Asked for while the result was filed: the run is done, the sweep goes no further.
         return InterruptedRunError.exit_code if forked and interrupts.asked else code
     finally:
         let_go(folder)
+
+
+def _run(case: Case, folder: Path, changes: Division, console: Console, interrupts: Interrupts, *, forked: bool) -> int:
+    from runner.launch.run_case import CaseRunner
+
+    engine = CaseRunner(
+        case=case, folder=folder, division=changes, console=console, forked=forked, interrupts=interrupts
+    )
+    # A batch size that was searched for fits: a little more in a longer run is not worth its result.
+    engine.guard = None if case.tuning.auto_batch else memory_guard(case)
+    return engine.run()
+
+
+def _earlier(case: Case, say: Callable[[str], None]) -> tuple[Path | None, Case]:
+    """The folder that `resume=true` can use, and its case: with the batch size that was found there."""
+    root = Path(case.run.root)
+    wanted = found_earlier(case, root) if case.tuning.auto_batch else case
+    return (find_earlier(wanted, root, say), wanted) if wanted is not None else (None, case)
+
+
+def _end(folder: Path, changes: Division, error: TouchstoneError, console: Console) -> int:
+    """Record and show a run that ended before it began: no batch size was found for it."""
+    console.finish(record_in(folder, changes, error), folder)
+    return error.exit_code
 
 
 def _continue(folder: Path) -> None:

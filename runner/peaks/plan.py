@@ -45,6 +45,8 @@ class Plan:
     """Timed seconds of each figure, at least."""
     precisions: dict[str, PrecisionSpec]
     """Key of the chip catalogue's peak rates to a precision of the vendor that computes in it."""
+    only: tuple[str, ...] = ()
+    """Figures that are measured; empty: all of them."""
 
     @property
     def short(self) -> bool:
@@ -62,6 +64,7 @@ class Plan:
         """Write it down for the ranks. It is not called `run.yaml`: the folder is no run's."""
         precisions = {compute: asdict(spec) for compute, spec in self.precisions.items()}
         content = {"case": self.case.to_dict(), "seconds": self.seconds, "precisions": precisions}
+        content["only"] = list(self.only)
         (folder / FILE).write_text(json.dumps(content, indent=1) + "\n")
 
 
@@ -69,7 +72,8 @@ def load_plan(folder: Path) -> Plan:
     """The plan that `Plan.save` wrote."""
     content = json.loads((folder / FILE).read_text())
     precisions = {compute: PrecisionSpec(**spec) for compute, spec in content["precisions"].items()}
-    return Plan(case=case_from_dict(content["case"]), seconds=content["seconds"], precisions=precisions)
+    only = tuple(content.get("only", ()))
+    return Plan(case=case_from_dict(content["case"]), seconds=content["seconds"], precisions=precisions, only=only)
 
 
 def make_plan(overrides: Sequence[str], seconds: float | None) -> Plan:

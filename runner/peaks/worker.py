@@ -64,7 +64,13 @@ def main(folder: Path) -> int:
 
 
 def measurements(plan: Plan) -> Iterator[tuple[tuple[str, ...], Measurement]]:
-    """What is measured, in the order of `figures.NAMES`: the figures' names, and what measures them."""
+    """What is measured of a plan, in the order of `figures.NAMES`: the figures' names, and what measures them."""
+    for names, measurement in _all_measurements(plan):
+        if not plan.only or {*names} & {*plan.only}:
+            yield names, measurement
+
+
+def _all_measurements(plan: Plan) -> Iterator[tuple[tuple[str, ...], Measurement]]:
     for name, compute in PRODUCTS.items():
         yield (name,), partial(products.measure_product, compute, plan.precisions.get(compute))
     yield (MEMORY,), memory.measure_memory

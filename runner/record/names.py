@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from runner.messages import tr
 from runner.record.definition import Better, Definition, Form, define
 from runner.record.serving_names import SERVING
 
@@ -208,7 +209,7 @@ def written(value: float, unit: str, form: Form = "number", *, like: float | Non
         like: a value of the same figure whose prefix (k, M, G …) is to be used, so that a row has one unit.
     """
     if unit == "bool" or form == "yes_no":
-        return ("yes" if value else "no"), ""
+        return (tr("yes") if value else tr("no")), ""
     if form == "percent":
         return number(100 * value, digits=3), "%"
     if form == "integer":

@@ -153,10 +153,23 @@ def parse_report(path: Path) -> Parsed:
     Raises:
         ValueError: not a report, or of a schema this version does not know.
     """
+    return parse_text(path.read_text(), str(path))
+
+
+def parse_text(text: str, where: str) -> Parsed:
+    """Read a report's JSON and look at its hash.
+
+    Args:
+        text: the JSON.
+        where: where it comes from, for errors.
+
+    Raises:
+        ValueError: not a report, or of a schema this version does not know.
+    """
     try:
-        raw = plain_json(path.read_text())
+        raw = plain_json(text)
         if raw["schema_version"] not in range(1, SCHEMA_VERSION + 1):
-            raise ValueError(f"{path} has schema {raw['schema_version']}, this version reads up to {SCHEMA_VERSION}")
+            raise ValueError(f"{where} has schema {raw['schema_version']}, this version reads up to {SCHEMA_VERSION}")
         digest = content_hash(raw)
         intact = digest == raw.pop("hash")
         raw = migrated(raw, SCHEMA_VERSION)
@@ -167,4 +180,4 @@ def parse_report(path: Path) -> Parsed:
             raw["publication"] = Publication(**raw["publication"])
         return Parsed(Report(**raw), digest, intact)
     except (KeyError, TypeError, AttributeError, AssertionError, RecursionError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not a report: {error}") from error
+        raise ValueError(f"{where} is not a report: {error}") from error

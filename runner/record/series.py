@@ -1,4 +1,4 @@
-"""What plots are drawn from: the steps, powers and marks of a run folder."""
+"""What charts are drawn from: the steps of a run folder, and what each source of its power trace told over time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from hardware.sampling.trace import Series, Trace
+from hardware.sampling.trace import Series
 from runner.record.step_rows import Row, read_rows
 
 
@@ -27,13 +27,13 @@ class StepPoint:
 
 
 @dataclass(kw_only=True, slots=True)
-class Power:
-    """Power of one source over time, from `power.csv`."""
+class Timeline:
+    """One figure of one source over time, from `power.csv`."""
 
     label: str
     times_s: list[float]
     """Of the monotonic clock."""
-    power_w: list[float]
+    values: list[float]
 
 
 def read_steps(path: Path) -> list[StepPoint]:
@@ -65,31 +65,31 @@ def _number(text: str | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def read_power(path: Path) -> tuple[list[Power], dict[str, float]]:
-    """One trace for each source that told power, or an energy counter to derive it from; and the marks.
-
-    Returns:
-        The traces, and moments by name; all times in seconds of the monotonic clock.
-
-    Raises:
-        ValueError: the file is no power trace.
-    """
-    trace = Trace.load(path)
-    powers = (_power(one) for one in trace.series)
-    return [power for power in powers if power.times_s], trace.marks
-
-
-def _power(one: Series) -> Power:
-    label = f"{one.scope}: {one.source} ({one.meter})"
+def power_of(one: Series) -> Timeline:
+    """Watts as a source told them, else as they follow from its energy counter; without points where it has neither."""
+    label = label_of(one)
     samples = list(one.samples())
     direct = [(time, power) for time, power, _ in samples if power is not None]
     if direct:
-        return Power(label=label, times_s=[time for time, _ in direct], power_w=[power for _, power in direct])
+        return Timeline(label=label, times_s=[time for time, _ in direct], values=[power for _, power in direct])
     counter = [(time, energy) for time, _, energy in samples if energy is not None]
     means = [
         (after, (joules - earlier) / (after - before))
         for (before, earlier), (after, joules) in pairwise(counter)
         if after > before and joules >= earlier  # a counter that started again tells nothing of this stretch
     ]
-    label += ", from its energy counter"
-    return Power(label=label, times_s=[time for time, _ in means], power_w=[power for _, power in means])
+    times_s = [time for time, _ in means]
+    return Timeline(label=f"{label}, counter", times_s=times_s, values=[power for _, power in means])
+
+
+def told_by(one: Series, column: str, factor: float = 1.0) -> Timeline:
+    """A column of the trace as a source told it, each value times `factor`."""
+    pairs = zip(one.numbers["monotonic_s"], one.numbers[column], strict=True)
+    told = [(time, factor * value) for time, value in pairs if not math.isnan(value)]
+    return Timeline(label=label_of(one), times_s=[time for time, _ in told], values=[value for _, value in told])
+
+
+def label_of(one: Series) -> str:
+    """How a source is named beside others: `device: GPU-5f2c (nvml)`, and no word twice."""
+    source = "" if one.source == one.scope else f": {one.source}"
+    return f"{one.scope}{source}" + ("" if one.meter == one.scope else f" ({one.meter})")

@@ -8,7 +8,7 @@ an installed package is found by its entry point in `touchstone.tasks`. The pare
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Literal
 
@@ -98,6 +98,16 @@ class Task(Demands):
         """
         return self.definition(name).unit.format(unit=model_unit)
 
+    def main_figures(self, case: Mapping[str, Any]) -> tuple[str, ...]:
+        """The figures that matter most, the first of them how fast it is.
+
+        A list shows the first that was measured, a page the first three.
+
+        Args:
+            case: that of a report.
+        """
+        return self.headline
+
     def on_first_screen(self, name: str) -> bool:
         """Whether a figure stands on the first screen."""
         return matches(name, self.headline)
@@ -122,6 +132,24 @@ def task_named(name: object) -> Task | None:
     except ValueError:
         return None
     return task
+
+
+def serves(name: object) -> bool:
+    """Whether the task of this name serves a model; false where this installation has no such task."""
+    found = task_named(name)
+    return found is not None and found.serves
+
+
+def trains(name: object) -> bool:
+    """Whether the task of this name trains a model; false where this installation has no such task."""
+    found = task_named(name)
+    return found is not None and found.trains
+
+
+def reaches_target(name: object) -> bool:
+    """Whether the task of this name has a quality target; false where this installation has no such task."""
+    found = task_named(name)
+    return found is not None and found.quality_target
 
 
 def figures_for(task: str, metrics: Sequence[str] = ()) -> list[str]:

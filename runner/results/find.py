@@ -16,8 +16,8 @@ from runner.record.report import CHANGED, Parsed, Report, parse_report
 REPORT = "report.json"
 LEFT_OUT = "Left out: "
 """Before the sentence on a folder that could not be read, among others that could."""
-_NOT_RUNS = frozenset({"mlruns", "mlartifacts", "artifacts"})
-"""MLflow keeps copies of reports here."""
+_NOT_RUNS = frozenset({"mlruns", "mlartifacts", "artifacts", "burn_in"})
+"""MLflow keeps copies of reports here; an acceptance the rounds of its burn-in, which are no results."""
 
 
 def is_run(folder: Path) -> bool:
@@ -65,6 +65,7 @@ def load_with_hash(folder: Path) -> Parsed:
         ConfigurationError: the run is still going on, or what it left cannot be read.
     """
     with reading(folder):
+        os.scandir(folder).close()  # where that is not allowed, this is what is wrong
         if (folder / REPORT).is_file():
             return parse_report(folder / REPORT)
         state = parent_state(folder)
@@ -102,12 +103,31 @@ def load_all(folders: list[Path]) -> tuple[list[tuple[Path, Report]], list[str]]
 
 
 def walk_runs(folder: Path) -> Iterator[Path]:
-    """Run folders at or below a folder, in the order of their names; what lies inside a run folder is its own."""
-    for current, below, _ in os.walk(folder):
-        if is_run(Path(current)):
-            below.clear()
-            yield Path(current)
-        below[:] = sorted(name for name in below if name not in _NOT_RUNS and not name.startswith("."))
+    """Run folders at or below a folder, in the order of their names; what lies inside a run folder is its own.
+
+    Links to folders are not followed. A folder that may not be looked into is given like a run: whoever reads it says
+    so.
+    """
+    waiting = [folder]
+    while waiting:
+        current = waiting.pop()
+        below = None if is_run(current) else _folders_in(current)
+        if below is None:
+            yield current
+        else:
+            waiting += [current / name for name in sorted(below, reverse=True)]
+
+
+def _folders_in(folder: Path) -> list[str] | None:
+    """Names of the folders in which runs may lie; None where it may not be looked into."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except PermissionError:
+        return None
+    except OSError:  # no folder, or gone meanwhile
+        return []
+    return [name for name in names if name not in _NOT_RUNS and not name.startswith(".")]
 
 
 def _suggestion(path: Path) -> str:

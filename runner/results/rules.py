@@ -57,13 +57,14 @@ def judged(report: Report) -> Report:
 def reasons(report: Report) -> list[str]:
     """Why the report says that it must not be published; one that says nothing of it was made before there were rules.
 
-    A run that did not end well has no other reason worth telling.
+    A run that did not end well has no other reason worth telling, nor has one that another tool measured.
     """
     if report.publication is None:
         figure = report.figures.get(PUBLISHABLE)
         return [] if figure is not None and figure.value else ["the report does not say why; runner.verify does"]
     found = [one for one in report.publication.rules if one["outcome"] not in KEPT]
-    ended = [one for one in found if one["rule"] in ("status", "task")]
+    first = ("status", "task", "origin") if report.imported else ("status", "task")
+    ended = [one for one in found if one["rule"] in first]
     return [f"{one['rule']}: {one['text']}" for one in ended or found]
 
 
@@ -88,6 +89,8 @@ def _task(report: Report) -> Finding:
 
 
 def _origin(report: Report) -> Finding:
+    if report.imported:
+        return Finding("failed", f"measured by another tool ({report.imported['format']})")
     text = "by the run itself" if _publication(report).by_run else "afterwards, from what the run left"
     return _ok_if(_publication(report).by_run, f"the report was made {text}")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from pydantic.dataclasses import dataclass
 
@@ -38,6 +39,11 @@ class Converge(TrainingTask):
         *("convergence/energy_j_to_target", "throughput/whole", *TrainingTask.headline),
     )
     stages = Stages(working=Stage.TRAINING, follows="budget")
+
+    def main_figures(self, case: Mapping[str, Any]) -> tuple[str, ...]:
+        """Speed, time to the target, and the quality that was reached."""
+        qualities = [f"quality/{metric}" for metric in case.get("quality_targets") or {}]
+        return "throughput/steady", "time/to_target_s", *qualities, *super().main_figures(case)[1:]
 
     def check(self, case: Case) -> None:
         """Random data cannot be learned."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -87,6 +88,17 @@ class Infer(Task):
     def metrics(self, case: Case) -> list[str]:
         """The metric that is the model's accuracy."""
         return [case.model.infer.metric] if case.model.infer and case.model.infer.metric else []
+
+    def main_figures(self, case: Mapping[str, Any]) -> tuple[str, ...]:
+        """Speed as the load asks for it: what a rate achieves within its limits, how soon, or how much."""
+        speeds = ("generation/tokens_per_second", "infer/samples_per_second")
+        latencies = ("generation/ttft_p50_ms", "generation/tpot_p50_ms", "infer/latency_p50_ms", "infer/latency_p99_ms")
+        by_load = {
+            "server": ("infer/goodput_per_second", "infer/achieved_per_second", *latencies),
+            "single_stream": ("infer/latency_p50_ms", "infer/latency_p99_ms", *speeds),
+        }
+        first = by_load.get(str(case.get("load")), (*speeds, *latencies))
+        return (*first, "accuracy/kept", "numerics/snr_db", "energy/per_sample_j", "compute/mfu")
 
     def figure_names(self, metrics: tuple[str, ...] | list[str] = ()) -> list[str]:  # type: ignore[override]
         """With `accuracy/<metric>` of each metric first."""

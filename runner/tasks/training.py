@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.config.schema import Case
 from runner.record.run_record import RunRecord
@@ -27,6 +28,13 @@ class TrainingTask(Task):
         *("throughput/steady", "roofline/throughput_samples_per_second", "memory/device_peak_allocated_gib"),
         *("memory/host_peak_rss_gib", "energy/per_sample_j", "power/device_mean_w", "run/window_s", "run/steady"),
     )
+
+    def main_figures(self, case: Mapping[str, Any]) -> tuple[str, ...]:
+        """Speed, how much of the chip that is, and what a sample costs in energy; of a model of tokens, those too."""
+        return (
+            *("throughput/steady", "compute/mfu", "energy/per_sample_j", "throughput/tokens_per_second"),
+            *("memory/device_peak_allocated_gib", "step/p50_ms", "memory/host_peak_rss_gib"),
+        )
 
     def count(self, case: Case) -> Account:
         """Forward and backward."""

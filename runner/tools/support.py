@@ -24,10 +24,10 @@ from runner.core.errors import ConfigurationError
 from runner.record.names import FIGURES, unit_of
 from runner.record.task import task_named
 from runner.tools.choices import choice_rows
-from runner.tools.coverage import coverage_rows
-from runner.tools.engines import ENGINE_HEAD, engine_rows
-from runner.tools.evidence import Index, read_index, renew_index, status
-from runner.tools.serving_matrix import matrix
+from runner.tools.supported.coverage import coverage_rows
+from runner.tools.supported.engines import ENGINE_HEAD, engine_rows
+from runner.tools.supported.evidence import Index, read_index, renew_index, status
+from runner.tools.supported.serving_matrix import matrix
 
 CORE = "throughput/core"
 
@@ -143,17 +143,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
-def zoo_table() -> str:
-    """The models by what they are, a line for each kind: what README has room for."""
-    kinds: dict[str, list[str]] = {}
-    for case in cases("model"):
-        area, _, rest = case.model.implementations["pytorch"].removeprefix("models.").partition(".")
-        kind = rest.rpartition(".")[0].partition(".")[0]
-        folder = area if kind == case.model.name or "." not in rest.rpartition(".")[0] else f"{area}, {kind}"
-        kinds.setdefault(folder, []).append(f"`{case.model.name}`")
-    return _table(("Kind", "`model=`"), [(kind, " ".join(names)) for kind, names in sorted(kinds.items())])
-
-
 def coverage_table(index: Index) -> str:
     """FlagPerf's training list: every model, framework and vendor of it."""
     head, rows = coverage_rows(index)
@@ -172,7 +161,6 @@ def serving_table() -> str:
 
 SECTIONS: dict[str, Callable[[], str]] = {
     "vendors": lambda: vendor_table(read_index()),
-    "zoo": zoo_table,
     "models": lambda: model_table(read_index()),
     "engines": lambda: engine_table(read_index()),
     "serving": serving_table,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from filelock import Timeout
 from rich.console import Console
@@ -15,16 +15,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from runner.core.errors import ConfigurationError
 from runner.core.owner import parent_state
+from runner.messages import tr
 from runner.record.reading import UnreadableFolderError, reading
 from runner.record.report import CHANGED, Report, load_report, parse_report
-from runner.results.find import find_runs
+from runner.results.index import Root, roots_of
+from runner.tools.filed import Filed, Outcome, Settled
 from runner.tracking import store
-from runner.tracking.cursor import load_cursor
+from runner.tracking.cursor import FILE, load_cursor
 from runner.tracking.local import StoreUnusableError
 from runner.tracking.sweep import finish_sweep, is_sweep
 from runner.tracking.uploader import Uploader
+from runner.views.waiting import waiting
 
-Outcome = Literal["uploaded", "already there", "skipped", "bad folder", "not filed"]
 STYLE: dict[Outcome, str] = {
     "uploaded": "green",
     "already there": "dim",
@@ -33,6 +35,8 @@ STYLE: dict[Outcome, str] = {
     "not filed": "red",
 }
 EXIT_CODE: dict[Outcome, int] = {"bad folder": 2, "not filed": 1}
+LISTED = 20
+"""Folders that are filed already are listed one by one when there are no more than this."""
 LIMITS = store.http_limits(timeout_s=30, retries=2)
 
 
@@ -57,8 +61,9 @@ class Sync:
 
     def _read_and_file(self, folder: Path) -> tuple[Outcome, str]:
         try:
-            if self._never_valid(folder):
-                return "skipped", "a value of its case was not valid: there is nothing to file"
+            why = self._nothing_to_file(folder)
+            if why is not None:
+                return "skipped", why
             with Uploader(folder, uri=self.uri) as uploader:
                 report = self._report(folder)
                 if report is None:
@@ -67,10 +72,17 @@ class Sync:
         except Timeout:
             return "skipped", "it is running, or another process is filing it"
 
-    def _never_valid(self, folder: Path) -> bool:
-        """Whether it is a case of a sweep that was refused for a value, and has no valid `run.yaml`."""
+    def _nothing_to_file(self, folder: Path) -> str | None:
+        """Why a folder holds no run of a valid case; None where it does."""
         path = folder / "report.json"
-        return path.exists() and load_report(path).case.get("identity", "") is None
+        if not path.exists():
+            return None
+        report = load_report(path)
+        if report.imported:
+            return f"measured by another tool ({report.imported['format']}): MLflow holds runs of this one"
+        if report.case.get("identity", "") is None:
+            return "a value of its case was not valid: there is nothing to file"
+        return None
 
     def _report(self, folder: Path) -> Report | None:
         """The run's report, built now if its parent was killed before it could; null while the parent lives."""
@@ -83,11 +95,11 @@ class Sync:
         if parent_state(folder) != "gone":
             return None
         from runner.results.build import build
-        from runner.views.plots import draw_plots
+        from runner.views.charts.run import draw
 
         report = build(folder)
         report.save(path)
-        draw_plots(folder, report)
+        draw(folder, report)
         report.save(path)  # once more: its hash covers the plots too
         return report
 
@@ -122,6 +134,8 @@ class Sync:
     def sweep(self, folder: Path) -> str | None:
         """Give a sweep's run its status when no process is working on it; null, or why that was not possible."""
         try:
+            if not (folder / FILE).exists():
+                return None
             with reading(folder):
                 if is_sweep(folder) and parent_state(folder) != "alive":
                     finish_sweep(folder, uri=self.uri)
@@ -146,27 +160,36 @@ def main(argv: list[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     console = Console(soft_wrap=True)
-    folders: list[Path] = []
+    roots: list[Root] = []
     outcomes = Counter[Outcome]()
     for path in arguments.folders or [path for path in (Path("outputs"),) if path.is_dir()]:
         try:
-            folders += find_runs(path)
+            roots += roots_of([path])
         except ConfigurationError as error:
             if arguments.folders:
                 outcomes["bad folder"] += 1
                 console.print(_line("bad folder", path, str(error)))
+    folders = list(dict.fromkeys(folder for root in roots for folder in root.folders))
+    settled: dict[Path, Settled] = {}
+    sweeps = list(dict.fromkeys(folder.parent for folder in folders))
+    if not arguments.recheck:
+        with waiting(tr("Reading what was filed")) as progress:
+            settled, closed = Filed(roots=roots, uri=arguments.uri, progress=progress).of(folders)
+        sweeps = [folder for folder in sweeps if folder not in closed]
+    _show_settled(settled, outcomes, console)
+    left = [folder for folder in folders if folder not in settled]
     with store.environment(LIMITS):
-        return _sync_all(Sync(uri=arguments.uri), list(dict.fromkeys(folders)), outcomes, console)
+        return _sync_all(Sync(uri=arguments.uri), left, sweeps, outcomes, console)
 
 
-def _sync_all(sync: Sync, folders: list[Path], outcomes: Counter[Outcome], console: Console) -> int:
+def _sync_all(sync: Sync, folders: list[Path], sweeps: list[Path], outcomes: Counter[Outcome], console: Console) -> int:
     columns = (TextColumn("filing runs"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         for folder in progress.track(folders):
             outcome, remark = sync.folder(folder)
             outcomes[outcome] += 1
             progress.console.print(_line(outcome, folder, remark))
-        for parent in dict.fromkeys(folder.parent for folder in folders):
+        for parent in sweeps:
             problem = sync.sweep(parent)
             if problem is not None:
                 outcomes["not filed"] += 1
@@ -179,7 +202,18 @@ def _sync_all(sync: Sync, folders: list[Path], outcomes: Counter[Outcome], conso
     return max((EXIT_CODE.get(outcome, 0) for outcome in outcomes), default=0)
 
 
-def _line(outcome: Outcome, folder: Path, remark: str) -> str:
+def _show_settled(settled: Mapping[Path, Settled], outcomes: Counter[Outcome], console: Console) -> None:
+    """Count the folders that nothing must be done about; few are shown one by one, of many only how many."""
+    outcomes.update(outcome for outcome, _ in settled.values())
+    if len(settled) <= LISTED:
+        for folder, (outcome, remark) in settled.items():
+            console.print(_line(outcome, folder, remark))
+        return
+    for (outcome, remark), count in Counter(settled.values()).items():
+        console.print(_line(outcome, f"{count} run{'' if count == 1 else 's'}", remark))
+
+
+def _line(outcome: Outcome, folder: Path | str, remark: str) -> str:
     return f"[{STYLE[outcome]}]{outcome}[/]  {escape(str(folder))}" + (f": {escape(remark)}" if remark else "")
 
 
@@ -189,4 +223,9 @@ def _parser() -> argparse.ArgumentParser:
         "folders", nargs="*", type=Path, metavar="FOLDER", help="run folders or trees of them; default: outputs"
     )
     parser.add_argument("--uri", help="file the runs in this MLflow store instead of the one they name")
+    parser.add_argument(
+        "--recheck",
+        action="store_true",
+        help="ask the store for every run, also for those that were filed: finds those that a server has lost since",
+    )
     return parser

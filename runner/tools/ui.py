@@ -6,11 +6,16 @@ import argparse
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from runner.core.errors import ConfigurationError, DependencyError
+from runner.messages import tr
 from runner.tracking import local, store
+from runner.tracking.found.stored_run import IDENTITY_TAG
 from runner.tracking.local import StoreUnusableError
+from runner.tracking.page import links
+from runner.tracking.page.saved_views import offer
 
 HOST, PORT = "127.0.0.1", 5000
 """MLflow's own."""
@@ -28,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         _require_free(options.host, options.port)
         with store.environment(store.QUIET):
             store.make_ready(local.address(folder / "mlflow.db"))
+            experiments = offered(folder / "mlflow.db")
     except ModuleNotFoundError as error:
         sys.stderr.write(f"Error: the Python package {error.name} is missing here: pip install mlflow\n")
         return DependencyError.exit_code
@@ -36,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         return ConfigurationError.exit_code
     sys.stdout.write(
         f"Results of {folder}: http://{options.host}:{options.port} (Ctrl-C ends it)\n"
-        'In MLflow, choose "Model training" at the top left, then the experiment "touchstone".\n'
+        + "".join(_places(f"http://{options.host}:{options.port}", experiments))
     )
     sys.stdout.flush()
     os.chdir(folder)  # so that the address needs no part of the path, whatever characters that has
@@ -44,6 +50,27 @@ def main(arguments: list[str] | None = None) -> int:
     workers = [] if any(word.partition("=")[0] == "--workers" for word in others) else ["--workers", "1"]
     # Without -P a file mlflow.py of that folder would be taken for MLflow.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "mlflow", "ui", *address, *workers, *others])
+
+
+def offered(path: Path) -> list[tuple[str, str]]:
+    """Offer our views in every experiment that holds runs of ours; their ids and names, the newest last."""
+    client = local.open_client(path)
+    found: list[tuple[str, str]] = []
+    for one in reversed(client.search_experiments()):
+        ours = client.search_runs([one.experiment_id], f"tags.`{IDENTITY_TAG}` LIKE '%'", max_results=1)
+        if ours:
+            offer(client, one.experiment_id)
+            found.append((one.experiment_id, one.name))
+    return found
+
+
+def _places(server: str, experiments: list[tuple[str, str]]) -> Iterator[str]:
+    """The addresses of the experiments, as lines."""
+    for number, name in experiments:
+        yield f"{name}: {tr('throughput as bars')}  {links.charts_link(server, number)}\n"
+        yield f"{name}: {tr('figures as columns')}  {links.table_link(server, number)}\n"
+    if not experiments:
+        yield tr("There are no runs in it yet.") + "\n"
 
 
 def _require_free(host: str, port: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,14 @@ class Cursor:
     """Tags about the source code at the time of the run; nobody can find them out later."""
     sweep: str | None = None
     """The sweep's name when the folder is a sweep's; None for a run."""
+    varied: list[str] = field(default_factory=list)
+    """Keys by which a sweep's cases differ."""
     status: str | None = None
     """The status a sweep was ended with; cases that are run again may change it."""
 
     def moved_to(self, uri: str) -> Cursor:
         """A cursor for a store that knows nothing of this run yet, or has lost it."""
-        return Cursor(run_uid=self.run_uid, uri=uri, source=self.source, sweep=self.sweep)
+        return Cursor(run_uid=self.run_uid, uri=uri, source=self.source, sweep=self.sweep, varied=self.varied)
 
     def save(self, folder: Path) -> None:
         """Write `tracking.json` in one step, so that a crash leaves the old or the new one."""
@@ -56,6 +59,12 @@ class Cursor:
         draft = path.with_suffix(".json.tmp")
         draft.write_text(json.dumps(asdict(self), indent=1) + "\n")
         draft.replace(path)
+
+
+@cache
+def _adapter() -> TypeAdapter[Cursor]:
+    """Made once: that takes milliseconds, and there may be thousands of cursors."""
+    return TypeAdapter(Cursor)
 
 
 def load_cursor(folder: Path) -> Cursor | None:
@@ -69,7 +78,7 @@ def load_cursor(folder: Path) -> Cursor | None:
         return None
     try:
         raw: dict[str, Any] = json.loads(path.read_text())
-        TypeAdapter(Cursor).validate_python(raw)
+        _adapter().validate_python(raw)
         return Cursor(**raw)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}). Delete it to file the run anew.") from error

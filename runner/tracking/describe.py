@@ -1,4 +1,4 @@
-"""What MLflow shows beside a run's metrics: parameters, tags, a note. Pure but for the look at git."""
+"""Parameters and tags of a run: what it is found by. Pure but for the look at git."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from runner.config.schema import Case
+from runner.core.tasks import TASKS
+from runner.record.names import LAST, is_accuracy, is_quality, number
 from runner.record.report import Report
+from runner.tracking.page.note import missing
 from runner.tracking.points import clean_key
 
 MAX_KEY = 250
@@ -17,15 +20,33 @@ MAX_PARAM = 6000
 MAX_TAG = 5000
 GIT_TIMEOUT_S = 5.0
 UID_TAG = "touchstone.run_uid"
+PLACE_TAG = "touchstone.run_path"
+"""The run folder as seen from `run.root`."""
+REASON_TAG = "reason."
+"""Before the name of a figure that matters and is null."""
+ERROR_TAGS = ("touchstone.error", "quality")
+"""Tags that not every report gives."""
 PARENT_TAG = "mlflow.parentRunId"
 STATUS = {"done": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 """Report status to MLflow's."""
 _VERSIONS = ("python", "torch", "lightning")
+_EMPTY = ("null", "[]", "{}", "")
+_VENDOR_PARAMS = ("name", "chip", "communication_backend")
+"""Of a vendor's section; the rest says what its stack offers, not what was run."""
 
 
 def params(case: Case) -> dict[str, str]:
-    """The case, flattened to `model.train.optimizer.lr` and the like; where and how the run is kept is left out."""
-    return {clean_key(key)[:MAX_KEY]: _shorten(text, MAX_PARAM) for key, text in _flatten("", case.deciding())}
+    """What was chosen, flattened to `model.train.optimizer.lr` and the like.
+
+    Left out: where and how the run is kept, what is null, the section of the model that the task does not use, and what
+    a vendor's stack offers.
+    """
+    values = case.deciding()
+    values["vendor"] = {key: values["vendor"][key] for key in _VENDOR_PARAMS}
+    if values["model"] is not None:
+        values["model"].pop("train" if TASKS.find(case.task.name).serves else "infer")
+    listed = ((key, text) for key, text in _flatten("", values) if text not in _EMPTY)
+    return {clean_key(key)[:MAX_KEY]: _shorten(text, MAX_PARAM) for key, text in listed}
 
 
 def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -40,8 +61,14 @@ def _shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def case_tags(case: Case, run_folder: Path) -> dict[str, str]:
-    """What runs are found and grouped by, known before the run."""
+def case_tags(case: Case, run_folder: Path, *, place: str) -> dict[str, str]:
+    """What runs are found and grouped by, known before the run.
+
+    Args:
+        case: what is run.
+        run_folder: where.
+        place: that folder as seen from `run.root`.
+    """
     tags = {
         "task": case.task.name,
         "model": case.model.name,
@@ -56,23 +83,44 @@ def case_tags(case: Case, run_folder: Path) -> dict[str, str]:
         "emulated": json.dumps(case.emulate),
         "touchstone.identity": case.identity,
         "touchstone.run_folder": run_folder.name,
+        PLACE_TAG: place,
         "mlflow.source.name": "touchstone",
     }
-    return tags | ({"chip": case.vendor.chip} if case.vendor.chip else {})
+    more = {"chip": case.vendor.chip, "load": case.load.name if TASKS.find(case.task.name).serves else None}
+    return tags | {key: value for key, value in more.items() if value}
 
 
-def report_tags(report: Report) -> dict[str, str]:
-    """What is known only after the run: chip, division, versions, how it ended."""
+def report_tags(report: Report, *, description: str) -> dict[str, str]:
+    """What is known only after the run: chip, division, versions, how it ended, and how good it was."""
     found: dict[str, Any] = {
         "chip": report.case.get("chip"),
         "division": report.division.name,
+        "publishable": json.dumps(bool(value_of(report, "run/publishable"))),
+        "quality": _quality(report),
         "touchstone.status": report.status,
         "touchstone.exit_code": report.exit_code,
         "touchstone.error": report.error["class"] if report.error else None,
-        "mlflow.note.content": _note(report),
+        "mlflow.note.content": description,
     }
     found |= {name: _version(report.environment, name) for name in _VERSIONS}
-    return {key: _shorten(str(value), MAX_TAG) for key, value in found.items() if value not in (None, "")}
+    found |= {f"{REASON_TAG}{name}": report.figures[name].reason for name in missing(report)}
+    return {clean_key(key): _shorten(str(value), MAX_TAG) for key, value in found.items() if value not in (None, "")}
+
+
+def value_of(report: Report, name: str) -> float | None:
+    """The value of a figure; None when it was not measured, or the report has none of that name."""
+    figure = report.figures.get(name)
+    return figure.value if figure is not None else None
+
+
+def _quality(report: Report) -> str | None:
+    """The best quality, or the engine's accuracy, with the metric's name: each model has its own."""
+    told = [
+        f"{name.partition('/')[2]} {number(figure.value)}"
+        for name, figure in report.figures.items()
+        if (is_quality(name) or is_accuracy(name)) and not name.endswith(LAST) and figure.value is not None
+    ]
+    return ", ".join(told) or None
 
 
 def _version(environment: Mapping[str, Any], name: str) -> str | None:
@@ -81,12 +129,6 @@ def _version(environment: Mapping[str, Any], name: str) -> str | None:
     names = (name, f"pytorch_{name}", f"pytorch-{name}", f"{name}_version")
     found = (table[key] for table in tables for key in names if isinstance(table.get(key), str))
     return next(found, None)
-
-
-def _note(report: Report) -> str:
-    """The run's description in the user interface: why it failed, and what to keep in mind."""
-    lines = [f"**{report.error['class']}**: {report.error['message']}"] if report.error else []
-    return "\n\n".join([*lines, *(f"- {warning}" for warning in report.warnings)])
 
 
 def git_tags() -> dict[str, str]:

@@ -8,6 +8,7 @@ a draft beside the store, which takes the store's place only when it is whole.
 from __future__ import annotations
 
 import glob
+import re
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ SQLITE = "sqlite:///"
 _DRAFT = ".draft"
 _NO_QUOTES = "".join(chr(code) for code in range(32, 127) if chr(code) not in "%?")
 """A question mark begins an address's query."""
+_PLAIN = re.compile(r"/[A-Za-z0-9/._-]*[A-Za-z0-9_-]")
+"""A path that SQLAlchemy, whose import takes a second, need not be asked about."""
 
 
 class StoreUnusableError(ValueError):
@@ -35,9 +38,11 @@ def address(path: Path) -> str:
     Only what must be is quoted: MLflow takes the rest of the address for a path as it stands, and how much must be
     differs between versions of SQLAlchemy.
     """
+    plain = path.as_posix()
+    if _PLAIN.fullmatch(plain):
+        return f"{SQLITE}{plain}"
     from sqlalchemy.engine import URL, make_url
 
-    plain = path.as_posix()
     made = URL.create("sqlite", database=plain).render_as_string()
     for text in (f"{SQLITE}{plain}", f"{SQLITE}{quote(plain, safe=_NO_QUOTES)}", made):
         if make_url(text).database == plain:
@@ -53,6 +58,8 @@ def path_of(uri: str) -> Path | None:
     """
     if not uri.startswith(SQLITE):
         return None
+    if _PLAIN.fullmatch(uri.removeprefix(SQLITE)):
+        return Path(uri.removeprefix(SQLITE)).resolve()
     from sqlalchemy.engine import make_url
 
     name = make_url(uri).database

@@ -25,8 +25,14 @@ __all__ = ["public_uri"]
 MIGRATION_TIMEOUT_S = 600.0
 """The first process makes the tables of a fresh database, in seconds, on a busy machine minutes; the others wait."""
 
-QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "ERROR"}
-"""A benchmark calls nobody, and the console shows the run's progress."""
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+"""A benchmark calls nobody, and the console shows the run's progress. MLflow would print a run's address at its end as
+it stands, with the password in it."""
 
 
 def http_limits(*, timeout_s: int, retries: int) -> dict[str, str]:
@@ -61,10 +67,16 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 def store_uri(run_folder: Path, case: Case) -> str:
     """The address a case names, or that of the database under its `run.root`."""
-    return case.tracking.uri or local.address(_root_above(run_folder, case.run.root) / "mlflow.db")
+    return case.tracking.uri or local.address(root_above(run_folder, case.run.root) / "mlflow.db")
 
 
-def _root_above(run_folder: Path, root: str) -> Path:
+def place_below_root(run_folder: Path, root: str) -> str:
+    """A run folder as seen from `run.root`; its name alone where it was moved out of there."""
+    folder, above = run_folder.resolve(), root_above(run_folder, root)
+    return folder.relative_to(above).as_posix() if folder.is_relative_to(above) else folder.name
+
+
+def root_above(run_folder: Path, root: str) -> Path:
     """`run.root` as an absolute path: it was relative to where the run was started, which need not be here."""
     folder, parts = run_folder.resolve(), Path(root).parts
     for above in folder.parents:

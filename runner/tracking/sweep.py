@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,35 @@ from runner.record.report import load_report
 from runner.tracking import store
 from runner.tracking.cursor import LOCK, Cursor, load_cursor
 from runner.tracking.describe import STATUS
+from runner.tracking.page.naming import varied
 from runner.tracking.runs import find_or_create, lifecycle
 
 LOCK_TIMEOUT_S = 30.0
 
 
-def declare_sweep(folder: Path, name: str) -> None:
-    """Mark a folder as a sweep's; run folders directly below it become its children. Needs no server."""
+def declare_sweep(folder: Path, name: str, cases: Sequence[schema.Case] = ()) -> None:
+    """Mark a folder as a sweep's; run folders directly below it become its children. Needs no server.
+
+    Args:
+        folder: the sweep's.
+        name: what its run in MLflow is called.
+        cases: those that are to run; by what they differ, their runs' names begin.
+    """
     write_parent(folder)
     if load_cursor(folder) is None:
-        Cursor(sweep=name).save(folder)
+        Cursor(sweep=name, varied=varied(cases)).save(folder)
 
 
 def is_sweep(folder: Path) -> bool:
     """Whether a folder was declared a sweep's."""
     cursor = load_cursor(folder)
     return cursor is not None and cursor.sweep is not None
+
+
+def varied_in(folder: Path) -> list[str]:
+    """Keys by which the cases of a sweep differ; none where the folder is no sweep's."""
+    cursor = load_cursor(folder)
+    return cursor.varied if cursor is not None and cursor.sweep is not None else []
 
 
 def children(folder: Path) -> list[Path]:
@@ -60,8 +74,12 @@ def sweep_status(folder: Path) -> str:
     """MLflow's status for a sweep: KILLED or FAILED when that happened to one of its cases, else FINISHED."""
     reports = [path / "report.json" for path in children(folder)]
     statuses = {load_report(path).status if path.exists() else "killed" for path in reports}
-    worst = next(status for status in ("killed", "failed", "done") if status in statuses or status == "done")
-    return STATUS[worst]
+    return worst(statuses)
+
+
+def worst(statuses: Collection[str]) -> str:
+    """MLflow's status for a sweep whose cases ended so."""
+    return STATUS[next(status for status in ("killed", "failed", "done") if status in statuses or status == "done")]
 
 
 def _valid_case(folder: Path) -> schema.Case | None:

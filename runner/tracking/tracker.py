@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import threading
 from collections.abc import Callable
@@ -11,10 +12,12 @@ from pathlib import Path
 from filelock import Timeout
 
 from runner.config.schema import Tracking
+from runner.messages import tr
 from runner.record.report import Report
 from runner.tracking import local, store
 from runner.tracking.cursor import load_cursor
 from runner.tracking.describe import git_tags
+from runner.tracking.page import links
 from runner.tracking.sweep import finish_sweep
 from runner.tracking.uploader import CancelledError, Uploader
 
@@ -89,6 +92,25 @@ class Tracker:
             return None
         return self._warning(f"no answer within {grace_s:g} s" if late else self._problem)
 
+    def where(self) -> list[tuple[str, str]]:
+        """Where the filed run can be looked at, each place with its label; empty where nothing was filed."""
+        try:
+            cursor = load_cursor(self._folder)
+        except ValueError:
+            return []
+        if cursor is None or cursor.uri is None or cursor.run_id is None or cursor.experiment_id is None:
+            return []
+        if cursor.uri.startswith(local.SQLITE):
+            path = local.path_of(cursor.uri)
+            assert path is not None
+            return [(tr("In MLflow"), f"touchstone ui {shlex.quote(_near(path.parent))}")]
+        if not cursor.uri.startswith("http"):
+            return [(tr("In MLflow"), cursor.uri)]
+        return [
+            (tr("In MLflow"), links.run_link(cursor.uri, cursor.experiment_id, cursor.run_id)),
+            (tr("All runs"), links.charts_link(cursor.uri, cursor.experiment_id)),
+        ]
+
     def give_up(self) -> str:
         """Stop filing at once; returns the warning that says what to do."""
         self._cancelled.set()
@@ -150,6 +172,12 @@ class Tracker:
             self._problem = store.reason(error, uri)
             return False
         return True
+
+
+def _near(folder: Path) -> str:
+    """A folder as it is typed from here."""
+    here = Path.cwd()
+    return str(folder.relative_to(here)) if folder.is_relative_to(here) else str(folder)
 
 
 def close_sweep(folder: Path, *, uri: str | None = None, grace_s: float = GRACE_S) -> str | None:

@@ -15,28 +15,22 @@ from filelock import FileLock
 from runner.config import schema
 from runner.core import events
 from runner.record.report import Report, content_hash
+from runner.record.run_record import PARENT_LOG
 from runner.results.repeats import repeat_folders
 from runner.tracking import describe, store, sweep
 from runner.tracking.cursor import LOCK, Cursor, load_cursor
+from runner.tracking.files import artifacts
+from runner.tracking.page.dataset import data_of
+from runner.tracking.page.naming import run_name
+from runner.tracking.page.note import note
+from runner.tracking.page.saved_views import offer
 from runner.tracking.points import Point, event_points, figure_points
-from runner.tracking.runs import find_or_create, lifecycle
+from runner.tracking.runs import find_or_create, lifecycle, take_back
 from runner.tracking.system import system_points
 
 BATCH_METRICS = 1000
 BATCH_PARAMS = 100
 """MLflow's limits for one request."""
-ARTIFACTS = (
-    "run.yaml",
-    "report.json",
-    "environment.json",
-    "peaks.json",
-    "worker.log",
-    "steps.csv",
-    "power.csv",
-    "power.csv.meters.json",
-    "events/*.log",
-    "plots/*.png",
-)
 
 
 class CancelledError(RuntimeError):
@@ -71,6 +65,8 @@ class Uploader:
         self.uri = uri or store.store_uri(self.folder, self.case)
         self._cancelled = cancelled or threading.Event()
         self._source = dict(source or {})
+        self._root = Path(self.case.run.root)
+        self._place = store.place_below_root(self.folder, self.case.run.root)
         self._lock = FileLock(self.folder / LOCK, timeout=0, thread_local=False)
         self._client: Any = None
         self._cursor = Cursor()
@@ -137,7 +133,10 @@ class Uploader:
         self._fix_figures_time(report)
         assert self._cursor.figures_time_ms is not None
         self._send(figure_points(report.figures, time_ms=self._cursor.figures_time_ms))
-        self._send_tags(describe.report_tags(report))
+        tags = describe.report_tags(report, description=note(report, self.case, str(self._root / self._place)))
+        if self._cursor.report_hash is not None:
+            self._take_back(report, tags)
+        self._send_tags(tags)
         self._send_files()
         self._request("set_terminated", status=describe.STATUS[report.status], end_time=self._times_ms()[1])
         self._cursor.finished, self._cursor.report_hash = True, report.to_dict()["hash"]
@@ -179,16 +178,25 @@ class Uploader:
                 client,
                 experiment,
                 cursor,
-                name=self.case.name,
+                name=self._name(),
                 tags=self._tags(cursor),
                 start_time_ms=self._times_ms()[0],
             )
             cursor.save(self.folder)
+            offer(client, experiment)
         return client, cursor
+
+    def _name(self) -> str:
+        """What tells this run apart from others, and first from those of its sweep."""
+        told, _ = events.read_events(self.folder / "events" / PARENT_LOG)
+        changed: list[dict[str, Any]] = next(
+            (one.value["division"]["changed"] for one in told if "division" in one.value), []
+        )
+        return run_name(self.case, changed=changed, first=sweep.varied_in(self.folder.parent))
 
     def _tags(self, cursor: Cursor) -> dict[str, str]:
         parent = {describe.PARENT_TAG: cursor.parent_run_id} if cursor.parent_run_id else {}
-        return describe.case_tags(self.case, self.folder) | cursor.source | parent
+        return describe.case_tags(self.case, self.folder, place=self._place) | cursor.source | parent
 
     def _sweep_run(self, client: Any, experiment: str) -> str | None:
         """The sweep's run, when this folder lies in a sweep's."""
@@ -198,7 +206,7 @@ class Uploader:
         return sweep.open_sweep(client, experiment, folder, uri=self.uri, start_time_ms=self._times_ms()[0])
 
     def _describe(self) -> None:
-        """Send the case's parameters, once."""
+        """Send the case's parameters and what its data is, once."""
         from mlflow.entities import Param
 
         if self._cursor.described:
@@ -206,6 +214,9 @@ class Uploader:
         entities = [Param(key, value) for key, value in describe.params(self.case).items()]
         for batch in _batches(entities, BATCH_PARAMS):
             self._request("log_batch", params=batch)
+        data = data_of(self.case)
+        if data is not None:
+            self._request("log_inputs", datasets=[data.to_input()])
         self._cursor.described = True
         self._cursor.save(self.folder)
 
@@ -223,16 +234,21 @@ class Uploader:
 
         self._request("log_batch", tags=[RunTag(key, value) for key, value in tags.items()])
 
-    def _send_files(self) -> None:
-        for part in (self.folder, *repeat_folders(self.folder)):
-            for pattern in ARTIFACTS:
-                for path in sorted(part.glob(pattern)):
-                    self._send_file(path)
+    def _take_back(self, report: Report, tags: Mapping[str, str]) -> None:
+        """Take back what an earlier report of this run said."""
+        if self._cancelled.is_set():
+            raise CancelledError(str(self.folder))
+        assert self._cursor.run_id is not None and self._cursor.figures_time_ms is not None
+        moment = self._cursor.figures_time_ms
+        take_back(self._client, self._cursor.run_id, tags=tags, figures=report.figures, time_ms=moment)
 
-    def _send_file(self, path: Path) -> None:
+    def _send_files(self) -> None:
+        for path, place in artifacts(self.folder):
+            self._send_file(path, place)
+
+    def _send_file(self, path: Path, place: str | None) -> None:
         """Send a file of the run folder without the credentials an address in `run.yaml` may hold."""
         named = self.case.tracking.uri
-        place = None if path.parent == self.folder else self._inside(path.parent)
         if path.name != "run.yaml" or named is None or store.public_uri(named) == named:
             self._request("log_artifact", local_path=str(path), artifact_path=place)
             return

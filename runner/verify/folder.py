@@ -11,7 +11,7 @@ from runner.results.find import REPORT
 from runner.results.repeats import repeat_folders
 from runner.verify import integrity, publication
 from runner.verify.consistency import consistent
-from runner.verify.verdict import Check, Verdict, failed
+from runner.verify.verdict import Check, Verdict, failed, not_applicable
 
 
 def verify(folder: Path, search_path: Sequence[str] = ()) -> Verdict:
@@ -34,6 +34,10 @@ def _verify(folder: Path, search_path: Sequence[str]) -> Verdict:
     if report is None:
         return Verdict(folder=folder, checks=checks)
     checks += [integrity.files(folder, report), integrity.environment(folder, report)]
+    if report.imported:
+        text = f"measured by another tool ({report.imported['format']}): nothing here to make the report from"
+        checks.append(not_applicable("rebuilt", "integrity", text))
+        return Verdict(folder=folder, checks=[*checks, *publication.checks(report)])
     stories, fault = _stories(folder)
     if fault is not None:
         return Verdict(folder=folder, checks=[*checks, fault])

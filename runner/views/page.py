@@ -37,6 +37,8 @@ _STYLES: dict[Kind, str] = {
 }
 _NARROW = 32
 """A column whose cells are longer than this may wrap."""
+_NARROWEST = 12
+"""And longer than this where the columns do not fit side by side: a cell is never cut."""
 _GAP = 2
 """Spaces between two columns."""
 _MARKDOWN_SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\|*_`[]<>#"})
@@ -159,13 +161,14 @@ def _markdown_grid(grid: Grid) -> list[str]:
 
 
 def _table(grid: Grid, width: int) -> Table:
+    fits = sum(_widest(grid, column) + _GAP for column in range(len(grid.header))) <= width
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="bold")
     for column, title in enumerate(grid.header):
         table.add_column(
             Text(title),
             justify="right" if column in grid.right else "left",
             overflow="fold",
-            no_wrap=_widest(grid, column) <= _NARROW,
+            no_wrap=_widest(grid, column) <= (_NARROW if fits else _NARROWEST),
         )
     for index, row in enumerate(grid.rows):
         table.add_row(*(Text(clean(cell), style=_cell_style(cell)) for cell in row), end_section=index in grid.groups)

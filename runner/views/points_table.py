@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from runner.messages import tr, tr_recorded
 from runner.record.names import number
 from runner.record.report import Report
 from runner.views.page import NULL, Grid, Page
@@ -24,15 +25,15 @@ def add_points(made: Page, report: Report) -> None:
     if not report.points:
         return
     names = list(dict.fromkeys(name for row in report.points for name in row if name not in _BESIDE_SPEED))
-    made.note("Measured beside it", "heading")
+    made.note(tr("Measured beside it"), "heading")
     rows = [[_plain(row.get(name)) for name in names] for row in report.points]
-    header = [_HEADS.get(name, name.replace("_", " ")) for name in names]
+    header = [tr(_HEADS[name]) if name in _HEADS else name.replace("_", " ") for name in names]
     made.blocks.append(Grid(header=header, rows=rows, right=frozenset(range(len(names)))))
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return tr("yes") if value else tr("no")
     if value is None:
         return NULL
-    return number(value) if isinstance(value, float) else str(value)
+    return number(value) if isinstance(value, float) else tr_recorded(str(value))

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from hardware.chips import find_chip
+from runner.messages import tr
 from runner.record.names import written
 from runner.record.report import Report
 from runner.views.meanings import known
@@ -23,7 +24,11 @@ def nearest(report: Report) -> list[dict[str, Any]]:
 
 def published_grid(report: Report) -> Grid:
     """A row for each of the nearest; a figure per device stands beside ours divided by the devices."""
-    return Grid(header=HEADER, rows=[_row(item, report) for item in nearest(report)], right=frozenset({1, 2}))
+    return Grid(
+        header=[tr(title) for title in HEADER],
+        rows=[_row(item, report) for item in nearest(report)],
+        right=frozenset({1, 2}),
+    )
 
 
 def _row(item: dict[str, Any], report: Report) -> list[str]:
@@ -38,7 +43,7 @@ def _row(item: dict[str, Any], report: Report) -> list[str]:
     value, shown_unit = written(theirs, unit, meaning.form) if theirs is not None else (NULL, "")
     ours = NULL if here is None else written(here, unit, meaning.form, like=theirs)[0]
     chip = f"{item.get('devices', '?')} x {item.get('chip', '?')}"
-    shown_unit += " per device" if each else ""
+    shown_unit = tr("{unit} per device", unit=shown_unit) if each else shown_unit
     return [name, value, ours, shown_unit, chip, str(item.get("precision", "")), str(item.get("source", ""))]
 
 

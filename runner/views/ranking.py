@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from runner.comparison.compared import Compared
+from runner.comparison.difference import Difference, difference
+from runner.comparison.result import BATCH, rule_changes, value_of
+from runner.comparison.sample import sample_of
+from runner.comparison.words import factor, short
+from runner.messages import tr
 from runner.record.names import Definition, number
 from runner.record.report import Figure, Report
 from runner.views.page import UNRANKED
+
+__all__ = ["Column", "best_of", "ratio", "rule_changes", "value_of", "verdict"]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -23,19 +31,6 @@ class Column:
     def may_be_best(self) -> bool:
         """Whether it is ranked."""
         return self.outside is None
-
-
-def value_of(report: Report, name: str) -> float | None:
-    """A figure's value; null when it was not measured or is not in the report."""
-    figure = report.figures.get(name)
-    return figure.value if figure else None
-
-
-def rule_changes(report: Report) -> set[tuple[str, str]]:
-    """Changes beyond what a vendor may change."""
-    return {
-        (str(change["key"]), str(change["value"])) for change in report.division.changed if not change.get("allowed")
-    }
 
 
 def ratio(first: Figure | None, other: Figure, meaning: Definition, *, weighs: bool = True) -> str:
@@ -64,40 +59,45 @@ def best_of(columns: Sequence[Column], name: str, meaning: Definition) -> set[in
     if len(found) < 2:  # noqa: PLR2004 - nobody is best alone
         return set()
     sign = 1 if meaning.better == "higher" else -1
-    top = max(found.values(), key=lambda figure: sign * (figure.value or 0.0))
-    best = {index for index, figure in found.items() if figure.value == top.value or _overlap(figure, top)}
+    first = max(found, key=lambda index: sign * (found[index].value or 0.0))
+    best = {
+        index
+        for index in found
+        if found[index].value == found[first].value or _no_difference(columns, name, first, index, meaning)
+    }
     return set() if len(best) == len(found) else best
 
 
+def _no_difference(columns: Sequence[Column], name: str, one: int, other: int, meaning: Definition) -> bool:
+    samples = [sample_of(columns[index].report.figures[name], columns[index].report.case) for index in (one, other)]
+    if meaning.highest or samples[0] is None or samples[1] is None:
+        return False
+    return difference(samples[0], samples[1], meaning.better).outcome == "no difference shown"
+
+
 def _batch_allows(columns: Sequence[Column], meaning: Definition) -> bool:
-    batches = {
-        tuple(column.report.case.get(key) for key in ("batch_size", "gradient_accumulation_steps"))
-        for column in columns
-    }
+    batches = {tuple(column.report.case.get(key) for key in BATCH) for column in columns}
     return not meaning.same_batch or len(batches) == 1
 
 
-def _overlap(one: Figure, other: Figure) -> bool:
-    if one.interval is None or other.interval is None:
-        return False
-    return one.interval[0] <= other.interval[1] and other.interval[0] <= one.interval[1]
-
-
-def verdict(columns: Sequence[Column], figures: Sequence[Figure | None], meaning: Definition) -> str:
-    """Whether the differences to the first column stand out of the noise."""
-    first = figures[0]
-    if meaning.better is None or meaning.form == "yes_no" or first is None or first.value is None:
+def verdict(columns: Sequence[Column], compared: Compared) -> str:
+    """Whether the differences to the first column stand out of the noise; of one other column, with their interval."""
+    if compared.meaning.better is None or compared.meaning.form == "yes_no":
         return ""
-    if not _batch_allows(columns, meaning):
-        return "batch differs"
     found: dict[int, str] = {}
-    for index, figure in enumerate(figures[1:], start=2):
-        if figure is not None and figure.value is not None:
-            if not (columns[0].may_be_best and columns[index - 1].may_be_best):
-                found[index] = "not ranked"
-                continue
-            unknown = first.interval is None or figure.interval is None
-            found[index] = "no interval" if unknown else "not significant" if _overlap(first, figure) else "significant"
+    for index, one in enumerate(compared.differences[1:], start=2):
+        if one is not None:
+            ranked = columns[0].may_be_best and columns[index - 1].may_be_best
+            found[index] = short(one) if ranked or one.outcome == "not compared" else tr("not ranked")
+    if len(columns) == 2 and found and (told := compared.differences[1]) is not None:  # noqa: PLR2004 -- a pair
+        return _with_interval(found[2], told, ranked=columns[0].may_be_best and columns[1].may_be_best)
     if len(set(found.values())) <= 1:
         return next(iter(found.values()), "")
-    return ", ".join(f"{index} {verdict}" for index, verdict in found.items())
+    return ", ".join(f"{index} {said}" for index, said in found.items())
+
+
+def _with_interval(said: str, found: Difference, *, ranked: bool) -> str:
+    if found.interval is None or not ranked:
+        return said
+    low, high = map(factor, found.interval)
+    return tr("{low} to {high}: {verdict}", low=low, high=high, verdict=said)

@@ -10,6 +10,8 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from runner.comparison.result import emulated as emulated  # noqa: PLC0414 -- other views take it from here
+from runner.messages import tr, tr_recorded
 from runner.record.names import FIGURES, LAST, is_accuracy, is_quality, number, written
 from runner.record.report import Figure, Report
 from runner.record.task import matches, task_named
@@ -23,6 +25,10 @@ EMULATED = "EMULATED on the host CPU: says nothing about this vendor's chips; ne
 TINY = "TINY: the same code path at a size for a small CPU; never compare with reference results."
 NOT_PUBLISHABLE = "NOT PUBLISHABLE: measured too briefly (measure={measure}); shows only that the case works."
 _AS_ABOVE = "as above"
+_ENDINGS = {"done": "done", "failed": "FAILED", "killed": "KILLED"}
+"""How a run ended, in words."""
+_VERDICTS = {True: "may be changed", False: "may not be changed"}
+"""Of a changed key, whether a vendor may change it."""
 _SETTINGS = frozenset({"quality/target", "quality/reached", "run/steady", "run/emulated", "run/publishable"})
 """Known without measuring."""
 
@@ -46,25 +52,19 @@ def page(report: Report, *, every_figure: bool = False, with_error: bool = True)
     headline = [name for name in report.figures if _on_first_screen(name, report)]
     _measured(made, report, sorted(headline, key=order))
     if every_figure and _anything_measured(report):
-        made.note("All figures", "heading")
+        made.note(tr("All figures"), "heading")
         made.blocks.append(_grid(report, sorted(report.figures, key=order), titles=False))
     if every_figure:
         _what_to_do(made, report)
     add_points(made, report)
     if report.warnings:
-        made.note("Warnings", "heading")
+        made.note(tr("Warnings"), "heading")
         for warning in report.warnings:
-            made.note(warning, "warning")
+            made.note(tr_recorded(warning), "warning")
     _not_publishable(made, report)
     _published(made, report)
     _division(made, report)
     return made
-
-
-def emulated(report: Report) -> bool:
-    """Whether the run only tried a vendor's configuration out on the host CPU."""
-    figure = report.figures.get("run/emulated")
-    return bool(report.case.get("emulated")) or (figure is not None and bool(figure.value))
 
 
 def publishable(report: Report) -> bool:
@@ -75,12 +75,12 @@ def publishable(report: Report) -> bool:
 
 def marks(report: Report) -> list[str]:
     """What a reader must know before any number."""
-    found = [EMULATED] if emulated(report) else []
-    found += [TINY] if report.case.get("scale") == "tiny" else []
+    found = [tr(EMULATED)] if emulated(report) else []
+    found += [tr(TINY)] if report.case.get("scale") == "tiny" else []
     if measures(report) and not publishable(report):
         # A run can be unpublishable for other reasons than its length; those are said by the marks above.
         smoke = report.case.get("measure") == "smoke"
-        found += [NOT_PUBLISHABLE.format(measure="smoke")] if smoke else [] if found else ["NOT PUBLISHABLE."]
+        found += [tr(NOT_PUBLISHABLE, measure="smoke")] if smoke else [] if found else [tr("NOT PUBLISHABLE.")]
     return found
 
 
@@ -103,6 +103,11 @@ def first_line(reason: str) -> str:
     return reason.strip().partition("\n")[0]
 
 
+def _said(reason: str) -> str:
+    """The first line of a reason, in the reader's language."""
+    return first_line(tr_recorded(reason))
+
+
 def value_and_unit(name: str, figure: Figure, report: Report) -> tuple[str, str]:
     """A figure as people read it; `-` when it was not measured."""
     if figure.value is None:
@@ -119,17 +124,21 @@ def _head(made: Page, report: Report, *, with_error: bool) -> None:
     for mark in marks(report):
         made.note(mark, "mark")
     if report.status == "done" and report.exit_code == 0:
-        made.note("done", "good")
+        made.note(tr(_ENDINGS["done"]), "good")
         return
-    cause = f", {report.error['class']}" if report.error else ""
-    made.note(f"{report.status.upper()} (exit {report.exit_code}{cause})", "error")
+    ending, code = tr(_ENDINGS[report.status]), report.exit_code
+    if report.error:
+        made.note(tr("{ending} (exit {code}, {cause})", ending=ending, code=code, cause=report.error["class"]), "error")
+    else:
+        made.note(tr("{ending} (exit {code})", ending=ending, code=code), "error")
     if report.error and with_error:
-        made.note(report.error["message"], "error")
+        made.note(tr_recorded(report.error["message"]), "error")
 
 
 def _circumstances(case: dict[str, Any]) -> str:
     devices = case.get("devices")
-    counted = [f"{devices} device{'' if devices == 1 else 's'}"] if isinstance(devices, int) else []
+    several = tr("{count} device", count=devices) if devices == 1 else tr("{count} devices", count=devices)
+    counted = [several] if isinstance(devices, int) else []
     plain = [str(case[key]) for key in ("framework", "compiler", "topology") if isinstance(case.get(key), str)]
     named = [f"{key}={case[key]}" for key in ("data", "measure", "seed") if isinstance(case.get(key), str | int)]
     return ", ".join(plain + counted + named)
@@ -158,9 +167,9 @@ def _measured(made: Page, report: Report, names: list[str]) -> None:
     if _anything_measured(report):
         made.blocks.append(_grid(report, names, titles=True))
         return
-    reasons = dict.fromkeys(first_line(reason).rstrip(".") for name in names if (reason := report.figures[name].reason))
-    said = "; ".join(reasons) or "the report has no figures"
-    made.note(f"Nothing was measured: {said}.")
+    reasons = dict.fromkeys(_said(reason).rstrip(".。") for name in names if (reason := report.figures[name].reason))
+    said = "; ".join(reasons) or tr("the report has no figures")
+    made.note(tr("Nothing was measured: {reasons}.", reasons=said))
 
 
 def _grid(report: Report, names: list[str], *, titles: bool) -> Grid:
@@ -170,18 +179,18 @@ def _grid(report: Report, names: list[str], *, titles: bool) -> Grid:
     for name in names:
         figure = report.figures[name]
         value, unit = value_and_unit(name, figure, report)
-        note = first_line(figure.reason) if figure.reason else _against(name, report) if titles else ""
-        row = [known(name, report).title if titles else name, value, unit]
+        note = _said(figure.reason) if figure.reason else _against(name, report) if titles else ""
+        row = [tr(known(name, report).title) if titles else name, value, unit]
         row += [_interval(name, figure, report)] if intervals else []
-        rows.append([*row, _AS_ABOVE if figure.reason and note == previous else note])
+        rows.append([*row, tr(_AS_ABOVE) if figure.reason and note == previous else note])
         previous = note
     group = [name.split("/")[0] for name in names]
     ends = frozenset(index for index in range(len(names) - 1) if group[index] != group[index + 1])
     task = task_named(report.case.get("task"))
-    first = task.table_title if task else "Measured"
-    header = [first if titles else "Figure", "Value", "Unit"]
-    header += ["95 % interval"] if intervals else []
-    return Grid(header=[*header, "Note"], rows=rows, right=frozenset({1}), groups=frozenset() if titles else ends)
+    first = tr("Computed") if task and task.table_title == "Computed" else tr("Measured")
+    header = [first if titles else tr("Figure"), tr("Value"), tr("Unit")]
+    header += [tr("95 % interval")] if intervals else []
+    return Grid(header=[*header, tr("Note")], rows=rows, right=frozenset({1}), groups=frozenset() if titles else ends)
 
 
 def _interval(name: str, figure: Figure, report: Report) -> str:
@@ -189,7 +198,7 @@ def _interval(name: str, figure: Figure, report: Report) -> str:
         return ""
     form = known(name, report).form
     low, high = (written(end, figure.unit, form, like=figure.value)[0] for end in figure.interval)
-    return f"{low} to {high}"
+    return tr("{low} to {high}", low=low, high=high)
 
 
 def _against(name: str, report: Report) -> str:
@@ -201,12 +210,12 @@ def _against(name: str, report: Report) -> str:
         if fraction is None:
             return ""
         return (
-            f"{number(100 * fraction.value, 3)} % of it reached"
+            tr("{percent} % of it reached", percent=number(100 * fraction.value, 3))
             if fraction.value is not None
-            else f"reached: {NULL} ({first_line(fraction.reason or NULL)})"
+            else tr("reached: - ({reason})", reason=_said(fraction.reason or NULL))
         )
     if name == "run/steady" and not report.figures[name].value:
-        return "the speed still changed when measuring began"
+        return tr("the speed still changed when measuring began")
     return ""
 
 
@@ -220,9 +229,10 @@ def _target(metric: str, report: Report) -> str:
         return ""
     value, mode = report.figures[f"quality/{metric}"].value, report.case.get("quality_mode")
     if mode not in ("max", "min") or value is None:
-        return f"target {goal:g}"
+        return tr("target {goal}", goal=f"{goal:g}")
     reached = value >= goal if mode == "max" else value <= goal
-    return f"target {'≥' if mode == 'max' else '≤'} {goal:g}: {'reached' if reached else 'not reached'}"
+    asked = f"{'≥' if mode == 'max' else '≤'} {goal:g}"
+    return tr("target {goal}: reached", goal=asked) if reached else tr("target {goal}: not reached", goal=asked)
 
 
 def _first_metric(report: Report) -> str | None:
@@ -236,32 +246,33 @@ def _what_to_do(made: Page, report: Report) -> None:
     reasons = dict.fromkeys(figure.reason.strip() for figure in report.figures.values() if figure.reason)
     long = [reason for reason in reasons if reason != first_line(reason)]
     if long:
-        made.note("What to do about missing figures", "heading")
+        made.note(tr("What to do about missing figures"), "heading")
     for reason in long:
-        made.note(reason)
+        made.note(tr_recorded(reason))
 
 
 def _not_publishable(made: Page, report: Report) -> None:
     """The rules of publication that a run does not keep; a failed one has said why already."""
     if report.status == "done" and measures(report) and not publishable(report):
-        made.note("Not publishable", "heading")
+        made.note(tr("Not publishable"), "heading")
         for reason in reasons(report):
-            made.note(reason, "item")
+            made.note(tr_recorded(reason), "item")
 
 
 def _published(made: Page, report: Report) -> None:
     if report.published:
-        made.note("Published by others, for orientation: other hardware and software", "heading")
+        made.note(tr("Published by others, for orientation: other hardware and software"), "heading")
         made.blocks.append(published_grid(report))
 
 
 def _division(made: Page, report: Report) -> None:
     division = report.division
     open_ = division.name == "open"
-    meaning = "more was changed than a vendor may change" if open_ else "only what a vendor may change was changed"
-    made.note(f"Division: {division.name}", "heading")
-    made.note(meaning if division.changed else "the reference composition, unchanged", "mark" if open_ else "plain")
+    changed = "more was changed than a vendor may change" if open_ else "only what a vendor may change was changed"
+    meaning = tr(changed) if division.changed else tr("the reference composition, unchanged")
+    made.note(tr("Division: open") if open_ else tr("Division: closed"), "heading")
+    made.note(meaning, "mark" if open_ else "plain")
     for change in division.changed:
         allowed = change.get("allowed")
-        verdict = "" if allowed is None else " (may be changed)" if allowed else " (may not be changed)"
+        verdict = "" if allowed is None else f" ({tr(_VERDICTS[bool(allowed)])})"
         made.note(f"{change.get('key')}: {change.get('reference')} → {change.get('value')}{verdict}", "item")

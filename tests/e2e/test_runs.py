@@ -245,7 +245,7 @@ def test_a_dead_tracking_server_costs_no_result(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["--info", "defaults"], ["model=nope"]])
 def test_what_needs_no_run_imports_nothing_heavy(arguments: list[str]) -> None:
-    heavy = ("torch", "pytorch_lightning", "mlflow", "transformers", "matplotlib", "scipy")
+    heavy = ("torch", "pytorch_lightning", "mlflow", "transformers", "altair", "vl_convert", "scipy")
     loaded = f"','.join(name for name in {heavy!r} if name in sys.modules)"
     script = f"import sys; from runner.cli import run; run({arguments!r}); sys.stderr.write('loaded:' + {loaded})"
     command = [sys.executable, "-c", script]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from command import Ended, run
 
-from runner.tools.evidence import emulated_runs, read_index
+from runner.tools.supported.evidence import emulated_runs, read_index
 
 pytestmark = pytest.mark.heavy
 CONF = Path(__file__).parents[2] / "conf/vendor"

@@ -24,7 +24,7 @@ def test_flagperfs_list_leaves_a_result_for_each_case_and_resumes(tmp_path: Path
     words = ("-m", "suite=flagperf_training", "scale=tiny", "measure=smoke", "vendor=cpu", "resume=true")
     ended = run(tmp_path, *words, timeout_s=3000)
     assert ended.code == 0, ended.out
-    listed = {line.split()[0].removeprefix("model=") for line in load_suite("flagperf_training").cases}
+    listed = {line.split()[0].removeprefix("model=") for line in load_suite("flagperf_training").lines}
     assert listed <= ended.reports.keys()
     assert {report["status"] for report in ended.found} == {"done"}
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("report.json")}

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow_server import start, stop
 from tracking_samples import add_events, free_port, make_report, make_run, wait_for
 
 from runner.config.schema import Tracking
@@ -20,37 +15,6 @@ from runner.tracking import Tracker, store
 from runner.tracking.cursor import load_cursor
 
 pytestmark = pytest.mark.heavy
-
-
-def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """A server that keeps its database and artifacts in `folder`; in a session of its own, for it has workers."""
-    folder.mkdir(exist_ok=True)
-    arguments = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    stores = ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}", "--artifacts-destination", str(folder / "a")]
-    with (folder / "server.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", *arguments, *stores],
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
-            start_new_session=True,
-        )
-    wait_for(lambda: is_healthy(port), limit_s=180)
-    return process
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def is_healthy(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 @pytest.fixture

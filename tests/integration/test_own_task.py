@@ -27,7 +27,9 @@ def test_it_runs_from_the_command_line_to_its_report(site: Path, tmp_path: Path)
     (report,) = ended.found
     assert report["case"]["task"] == "dice" and report["case"]["model"] is None
     # 1 + 2 + 3 + 4 + 5 + 6 + 1 + 2
-    assert report["figures"] == {"dice/sum": {"value": 24.0, "unit": "pips", "reason": None, "interval": None}}
+    assert report["figures"] == {
+        "dice/sum": {"value": 24.0, "unit": "pips", "reason": None, "interval": None, "repeats": None}
+    }
     assert "rolling the dice" in ended.out and "Sum of the dice" in ended.out and "Computed" in ended.out
     assert "model: null" in (ended.folder / "run.yaml").read_text()
 

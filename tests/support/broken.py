@@ -95,3 +95,14 @@ class Uncountable(Toy):
 
     def synthetic_batch(self, batch_size: int) -> Batch:
         raise RuntimeError("no formula for this operator")
+
+
+class Limited(Toy):
+    """Runs out of memory, as the device's allocator says it, with more rows than its width allows: 10 times as many."""
+
+    def loss(self, batch: Batch) -> Tensor:
+        loss = super().loss(batch)
+        rows = len(batch["x"])
+        if rows > 10 * int(self.recipe.architecture["width"]):
+            raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {rows} rows")
+        return loss

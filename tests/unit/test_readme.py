@@ -11,6 +11,7 @@ import yaml
 from hydra import compose
 from zoo import MODELS, SERVED, model_class
 
+from runner.acceptance import __main__ as acceptance
 from runner.cli import TOOLS, with_vendor
 from runner.commandline.arguments import read_arguments
 from runner.commandline.suite import expanded
@@ -20,7 +21,10 @@ from runner.config.schema import Case
 from runner.core.errors import BY_NAME
 from runner.doctor import __main__ as doctor
 from runner.peaks import __main__ as peaks
-from runner.tools import architecture, report, support, sync
+from runner.suites import command as suites
+from runner.tools import architecture, importing, messages, report, screenshots, site, support, sync
+from runner.tools.comparing import arguments as comparing
+from runner.tuning import command as tuning
 from runner.verify import __main__ as verify
 
 pytestmark = pytest.mark.usefixtures("hydra")
@@ -35,12 +39,21 @@ RUNS = [command for command in SPOKEN if command.startswith("runner ") and "--" 
 TOOL_RUNS = [command for command in SPOKEN if command.startswith("runner.")]
 PARSERS = {
     "runner.report": report._parser,
+    "runner.compare": comparing.comparing,
+    "runner.compare baseline": comparing.saving,
+    "runner.import": importing._parser,
+    "runner.site": site._parser,
+    "runner.tools.messages": messages._parser,
+    "runner.tools.screenshots": screenshots._parser,
     "runner.sync": sync._parser,
     "runner.support": support.parser,
     "runner.tools.architecture": architecture.parser,
     "runner.peaks": peaks.parser,
     "runner.doctor": doctor.parser,
     "runner.verify": verify.parser,
+    "runner.suite": suites._parser,
+    "runner.acceptance": acceptance._parser,
+    "runner.tune": tuning._parser,
 }
 NEEDED = (
     "task=converge model=bert scale=tiny",
@@ -94,6 +107,8 @@ def test_commands_of_the_readers_own_name_files_of_the_example() -> None:
 @pytest.mark.parametrize("command", TOOL_RUNS)
 def test_arguments_of_the_tools_parse(command: str) -> None:
     module, *arguments = shlex.split(command)
+    if arguments[:1] == ["baseline"]:
+        module, arguments = f"{module} baseline", arguments[1:]
     PARSERS[module]().parse_args(arguments)
 
 

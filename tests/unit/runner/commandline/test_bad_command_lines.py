@@ -331,7 +331,7 @@ def test_an_invalid_case_of_a_sweep_is_a_recorded_failure_and_the_others_are_sho
     reports = [load_report(path) for path in sorted(tmp_path.glob("*/*_sweep/*/report.json"))]
     assert [(one.exit_code, one.case["batch_size"]) for one in reports] == [(3, 2), (2, 0), (3, 4)]
     assert all((path.parent / "run.yaml").exists() for path in tmp_path.glob("*/*_sweep/*/report.json"))
-    assert "Sweep: 0 of 3 cases done" in told.out and told.out.count("failed (exit 2)") == 1
+    assert "Sweep: 0 of 3 cases done" in told.out and told.out.count("failed (exit 2, ConfigurationError)") == 1
     assert sync.main([str(tmp_path), "--uri", f"sqlite:///{tmp_path}/m.db"]) == 0
 
 

@@ -74,7 +74,7 @@ def test_every_suite_names_models_that_there_are() -> None:
     named = {
         word.partition("=")[2]
         for name in packages.choices(suite.GROUP, outside=False)
-        for line in load_suite(name).cases
+        for line in load_suite(name).lines
         for word in line.split()
         if word.startswith("model=")
     }

@@ -8,8 +8,9 @@ from case_samples import make_case
 from report_samples import failed, report
 
 from hardware.precision.cpu_features import has_float16
-from runner.console.console import Console, show_sweep
+from runner.console.console import Console
 from runner.console.progress import duration
+from runner.console.sweep_table import show_sweep
 from runner.core.events import Event
 
 FOLDER = Path("outputs/run")
@@ -392,7 +393,7 @@ def test_skip_says_where_the_result_is():
     assert f"is done already (resume=true): {FOLDER}" in stage.text
 
 
-def test_sweep_shows_how_each_case_ended_and_compares(tmp_path):
+def test_sweep_shows_how_each_case_ended_and_where_they_are_compared(tmp_path):
     reports = {
         tmp_path / "0_fp32": report(values={"throughput/steady": 500.0}),
         tmp_path / "1_bf16": report(values={"throughput/steady": 750.0}, precision="bf16"),
@@ -402,8 +403,9 @@ def test_sweep_shows_how_each_case_ended_and_compares(tmp_path):
     show_sweep(tmp_path, reports, file=out)
     shown = [" ".join(line.split()) for line in out.getvalue().splitlines()]
     assert "Sweep: 2 of 3 cases done" in shown
-    assert "2_tiny failed (exit 7)" in shown
-    assert "Throughput, steady sequences/s 500.0 750.0 (1.50x) ★ no interval" in shown
+    assert "2_tiny failed (exit 7, DivergedError) - -" in shown
+    assert "1_bf16 done 750.0 sequences/s -" in shown
+    assert shown[-2] == f"Which is faster, and how sure that is: python -m runner.compare {tmp_path}"
     assert shown[-1] == f"Show this again: python -m runner.report {tmp_path}"
 
 

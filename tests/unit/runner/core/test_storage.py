@@ -43,7 +43,7 @@ class Fixture:
         self.out = io.StringIO()
         self.during: Callable[[], TouchstoneError | None] = lambda: None
         monkeypatch.setattr(engine_module, "attempt", lambda *_, **__: self.during())
-        monkeypatch.setattr(engine_module, "draw_plots", lambda *_: None)
+        monkeypatch.setattr(engine_module, "draw", lambda *_: None)
 
     def run(self) -> int:
         console = Console(self.case, terminal=False, file=self.out)
@@ -112,7 +112,7 @@ def test_a_folder_that_vanishes_is_not_a_wrong_place(engine: Fixture) -> None:
 
 
 def test_pictures_that_find_no_room_undo_no_result(engine: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "draw_plots", no_space)
+    monkeypatch.setattr(engine_module, "draw", no_space)
     assert engine.run() == 0
     assert load_report(engine.folder / "report.json").status == "done"
 

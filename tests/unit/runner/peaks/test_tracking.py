@@ -94,7 +94,7 @@ def test_a_run_is_filed_whole(root: Path) -> None:
     file_run(folder, make_report(folder))
     (run,) = all_runs(root)
     assert (run.info.status, run.info.start_time, run.info.end_time) == ("FINISHED", START_MS, START_MS + 6000)
-    assert run.info.run_name == make_case(root).name
+    assert run.info.run_name == "bert fp32 converge tiny"
     metrics = run.data.metrics
     assert metrics["throughput/steady"] == 8.25
     assert metrics["quality/mlm_accuracy"] == 0.6

@@ -14,10 +14,11 @@ from runner.core.errors import ConfigurationError
 from runner.core.events import EventWriter, Name
 from runner.record.names import FIGURES
 from runner.record.report import SCHEMA_VERSION, content_hash
-from runner.tools import evidence, support
-from runner.tools.coverage import cells, coverage_rows
-from runner.tools.evidence import EmulatedRun, Index, Measured, measured, read_index, renew_index, status
+from runner.tools import support
 from runner.tools.support import fill, main
+from runner.tools.supported import evidence
+from runner.tools.supported.coverage import cells, coverage_rows
+from runner.tools.supported.evidence import EmulatedRun, Index, Measured, measured, read_index, renew_index, status
 
 ROOT = Path(__file__).parents[4]
 WRITTEN = ("README.md", "docs/results.md", "docs/support.md")
@@ -227,6 +228,6 @@ def test_flagperfs_list_is_whole_and_of_known_names() -> None:
     listed = cells()
     assert len({model for model, _, _ in listed}) == 30
     assert {model for model, _, _ in listed} == {
-        line.split()[0].removeprefix("model=") for line in load_suite("flagperf_training").cases
+        line.split()[0].removeprefix("model=") for line in load_suite("flagperf_training").lines
     }
     assert {vendor for _, _, vendor in listed} <= set(packages.choices("vendor"))

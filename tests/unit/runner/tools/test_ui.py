@@ -80,4 +80,4 @@ def test_a_database_that_cannot_be_used(
 def test_it_is_a_command_and_what_make_ui_calls() -> None:
     assert TOOLS["ui"][0] == ui.__name__
     makefile = (Path(__file__).parents[4] / "Makefile").read_text()
-    assert "\t$(PYTHON) -m runner.tools.ui $(UI_OPTIONS)\n" in makefile
+    assert "\t$(PYTHON) -m runner.ui $(UI_OPTIONS)\n" in makefile

@@ -22,6 +22,7 @@ from runner.record.run_record import PARENT_LOG
 from runner.results.build import build
 from runner.verify.__main__ import main
 from runner.verify.folder import verify
+from runner.verify.integrity import _as_stated, same
 from runner.verify.verdict import Verdict
 
 
@@ -433,3 +434,9 @@ def test_nothing_heavy_is_imported() -> None:
         tree = ast.parse(path.read_text())
         names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         assert not {name.partition(".")[0] for name in names} & heavy
+
+
+def test_a_report_without_what_each_repeat_measured_is_of_an_earlier_schema() -> None:
+    made, stated = {"value": 2.0, "repeats": [1.0, 3.0]}, {"value": 2.0, "repeats": None}
+    assert same(_as_stated(made, stated), stated)
+    assert not same(_as_stated(made, {"value": 2.0, "repeats": [2.0, 2.0]}), {"value": 2.0, "repeats": [2.0, 2.0]})

@@ -80,17 +80,19 @@ def test_a_row_has_one_unit():
 
 
 def interval(value: float, low: float, high: float, **changes):
-    return report(values={"throughput/steady": value}, intervals={"throughput/steady": (low, high)}, **changes)
+    return report(
+        values={"throughput/steady": value}, intervals={"throughput/steady": (low, high)}, repeats=3, **changes
+    )
 
 
 def test_difference_outside_the_intervals_is_significant():
     found = row("Throughput, steady", interval(500, 490, 510), interval(600, 580, 620))
-    assert found[2:] == ["600.0 (1.20x) ★", "significant"]
+    assert found[2:] == ["600.0 (1.20x) ★", "1.17x to 1.23x: better"]
 
 
 def test_difference_inside_the_intervals_is_not_and_nobody_is_best():
     found = row("Throughput, steady", interval(500, 480, 520), interval(515, 495, 535))
-    assert found[1:] == ["500.0", "515.0 (1.03x)", "not significant"]
+    assert found[1:] == ["500.0", "515.0 (1.03x)", "0.994x to 1.068x: no difference shown"]
 
 
 def test_several_runs_tie_for_best_when_their_intervals_overlap():
@@ -100,9 +102,9 @@ def test_several_runs_tie_for_best_when_their_intervals_overlap():
 
 def test_verdicts_that_differ_name_their_run():
     found = row("Throughput, steady", interval(500, 490, 510), interval(600, 580, 620), interval(505, 500, 520))
-    assert found[4] == "2 significant, 3 not significant"
+    assert found[4] == "2 better, 3 no difference shown"
     one_bare = row("Throughput, steady", interval(500, 490, 510), interval(600, 580, 620), report(values=FAST))
-    assert one_bare[4] == "2 significant, 3 no interval"
+    assert one_bare[4] == "2 better, 3 no interval"
 
 
 def test_step_time_and_memory_are_not_ranked_between_batch_sizes():

@@ -1,0 +1,1 @@
+"""What `runner.compare` is given, as results."""

@@ -1,0 +1,1 @@
+"""FlagPerf: logs, monitors and README tables."""

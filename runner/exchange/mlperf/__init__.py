@@ -1,0 +1,1 @@
+"""MLPerf: results and logs of Inference and Training."""

@@ -1,0 +1,1 @@
+"""How far an ecosystem carries: what ran of what was asked, what was refused and changed, computed from results."""

@@ -1,0 +1,1 @@
+"""The parts of `runner.compare`: its arguments, its gate, its baselines, its files."""

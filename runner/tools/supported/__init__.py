@@ -1,0 +1,1 @@
+"""What `runner.support` prints its tables from."""

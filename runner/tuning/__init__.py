@@ -1,0 +1,1 @@
+"""The batch size with the highest throughput: a search over ordinary runs, by Optuna."""

@@ -1,0 +1,1 @@
+"""What `runner.compare` writes: pages, tables for programs, JUnit XML."""

@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+from report_samples import failed, report
+
+from runner.comparison.joined import grouped
+from runner.comparison.published import find_published
+from runner.comparison.result import RunResult
+from runner.core.errors import ConfigurationError
+
+
+def runs(*reports):
+    return [RunResult(report=made, folder=Path(f"outputs/{index}")) for index, made in enumerate(reports)]
+
+
+def speed(value, **changes):
+    return report(values={"throughput/steady": value}, **changes)
+
+
+def test_a_group_is_the_mean_over_its_runs_with_the_interval_over_them():
+    """Means 490, 500, 510: s = 10, t(0.975; 2) = 4.30265, half = 24.841."""
+    joined = grouped(runs(speed(490.0), speed(500.0), speed(510.0), speed(700.0, vendor="kunlunxin")), ["vendor"])
+    assert len(joined) == 2
+    figure = joined[0].report.figures["throughput/steady"]
+    assert figure.value == 500.0 and figure.repeats == (490.0, 500.0, 510.0)
+    assert figure.interval == pytest.approx((475.159, 524.841), abs=1e-3)
+    assert str(joined[0].folder) == "vendor=nvidia (3 runs)"
+    assert joined[0].report.warnings[0].startswith("Joined: 3 runs of vendor=nvidia")
+    assert joined[1].folder == Path("outputs/3"), "one run is itself"
+
+
+def test_runs_of_different_kinds_are_not_averaged():
+    with pytest.raises(ConfigurationError, match=r"differ in batch_size \(24, 48\).*Add batch_size to by="):
+        grouped(runs(speed(490.0), speed(500.0, batch_size=48)), ["vendor"])
+
+
+def test_a_failed_run_is_left_out_and_that_is_said():
+    joined = grouped(runs(speed(490.0), failed(), speed(510.0)), ["vendor"])[0].report
+    assert joined.figures["throughput/steady"].value == 500.0 and joined.status == "done"
+    assert "1 of 3 runs of vendor=nvidia did not end well and are left out." in joined.warnings
+
+
+def test_a_figure_that_a_run_lacks_is_null_with_the_reason():
+    (joined,) = grouped(runs(speed(490.0), report(without=("throughput/steady",), reason="no window")), ["vendor"])
+    figure = joined.report.figures["throughput/steady"]
+    assert (figure.value, figure.reason) == (None, "1 of 2 runs lack it: no window")
+
+
+def test_published_figures_stay_as_they_are():
+    theirs = find_published("published:bert/A100-SXM4-40GB")
+    joined = grouped([*runs(speed(490.0), speed(510.0)), theirs], ["vendor"])
+    assert [str(one.folder) for one in joined] == ["vendor=nvidia (2 runs)", str(theirs.folder)]
+
+
+def test_an_unknown_key_names_the_nearest():
+    with pytest.raises(ConfigurationError, match=r"by=vendr: no case has this key. Nearest: vendor\."):
+        grouped(runs(speed(490.0)), ["vendr"])
