@@ -22,7 +22,7 @@ else
   held=$?
 fi
 
-python -m runner.report "$root/$(date +%F)" --out "$results/$(date +%F).html"
+python -m runner.report "$root/$(date +%F)" --overwrite --out "$results/$(date +%F).html"
 python -m runner.site "$root" "$results/site"
 
 # The page is there whatever happened; the night failed where a case or the gate did.

@@ -91,5 +91,6 @@ def _cost(report: Report, price: float | None, currency: str, name: str | None) 
         value=factor / figure.value,
         unit=unit,
         interval=(factor / high, factor / low) if low > 0 else None,
-        repeats=tuple(factor / one for one in told) if told and min(told) > 0 else None,
+        # Of the same relative spread about the same mean: a mean of inverses is not the inverse of the mean.
+        repeats=tuple(factor / figure.value * (2 - one / figure.value) for one in told) or None,
     )

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner.comparison.result import RunResult, is_published, known
-from runner.core.errors import ConfigurationError
+from runner.core.errors import ConfigurationError, TargetNotReachedError
 from runner.core.statistics import t_interval
 from runner.record.report import Figure, Report
 
+MISSED = TargetNotReachedError.exit_code
 KIND = (
     *("task", "model", "framework", "compiler", "vendor", "chip", "precision", "topology", "devices", "scale", "data"),
     *("load", "measure", "emulated", "batch_size", "gradient_accumulation_steps", "unit", "quality_targets"),
@@ -49,11 +50,14 @@ def join(runs: Sequence[RunResult], name: str) -> RunResult:
     if len(runs) == 1:
         return runs[0]
     _require_one_kind(runs, name)
-    done = [run for run in runs if run.report.status == "done"] or list(runs)
+    # One that missed its target did all it had to: without it, time to target would be that of the lucky ones.
+    ended = [run for run in runs if run.report.status == "done" or run.report.exit_code == MISSED] or list(runs)
+    done = sorted(ended, key=lambda run: run.report.status == "done")
     reports = [run.report for run in done]
     warnings = [f"Joined: {len(done)} runs of {name}: means over the runs, intervals over them."]
     if len(done) < len(runs):
-        warnings.append(f"{len(runs) - len(done)} of {len(runs)} runs of {name} did not end well and are left out.")
+        left_out = len(runs) - len(done)
+        warnings.append(f"Joined: {left_out} of {len(runs)} runs of {name} did not end well and are left out.")
     figures = dict.fromkeys(figure for report in reports for figure in report.figures)
     joined = replace(
         reports[0],
@@ -71,6 +75,14 @@ def _require_one_kind(runs: Sequence[RunResult], name: str) -> None:
             raise ConfigurationError(
                 f"The {len(runs)} runs of {name} differ in {key} ({', '.join(values)}), so that their mean would be of "
                 f"neither. Add {key} to by=, or narrow the filter: and {key}={next(iter(values))}"
+            )
+    changes = [{str(one["key"]): str(one["value"]) for one in run.report.division.changed} for run in runs]
+    for key in sorted({key for one in changes for key in one} - {"seed"}):
+        values = dict.fromkeys(one.get(key, "unchanged") for one in changes)
+        if len(values) > 1:
+            raise ConfigurationError(
+                f"The {len(runs)} runs of {name} differ in {key} ({', '.join(values)}), so that their mean would be of "
+                "neither. Narrow the filter."
             )
 
 

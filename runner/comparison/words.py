@@ -40,6 +40,8 @@ def span(found: Difference, *, turned: bool) -> str:
 def percent(found: Difference) -> str:
     """`17 % less (95 % interval 12 % to 21 %)` of a figure that is no speed; whichever way is better."""
     assert found.ratio is not None
+    if found.ratio == 1:
+        return tr("the same")
     if found.ratio >= _LARGE or found.ratio <= 1 / _LARGE:
         return tr("{factor} as much", factor=factor(found.ratio))
     share = number(100 * abs(found.ratio - 1), 2)

@@ -86,6 +86,9 @@ def _choose_batch(imported: Imported, supplied: Mapping[str, Any], values: Value
         raise ConfigurationError(
             f"{imported.source} has no batch size {supplied['batch_size']}; it was measured at {measured}."
         )
+    # What only another size's row tells must not stand beside this one's.
+    for name in {name for one in sizes.values() for name in one}:
+        values[name] = Missing("not told at this batch size")
     values.update(sizes[supplied["batch_size"]])
 
 

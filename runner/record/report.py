@@ -168,8 +168,10 @@ def parse_text(text: str, where: str) -> Parsed:
     """
     try:
         raw = plain_json(text)
-        if raw["schema_version"] not in range(1, SCHEMA_VERSION + 1):
-            raise ValueError(f"{where} has schema {raw['schema_version']}, this version reads up to {SCHEMA_VERSION}")
+        stated = raw["schema_version"]
+        if stated not in range(1, SCHEMA_VERSION + 1):
+            known = f"this version reads up to {SCHEMA_VERSION}"
+            raise ValueError(f"{where} has schema {stated}, {known}: a newer Touchstone wrote it, which reads it")
         digest = content_hash(raw)
         intact = digest == raw.pop("hash")
         raw = migrated(raw, SCHEMA_VERSION)

@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         "--format", metavar="FORMAT", help=f"{', '.join(formats.names())}; default: by the ending of --out, else table"
     )
     parser.add_argument("--out", metavar="FILE", type=Path, help="write to a file instead of the screen")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file of --out")
     parser.add_argument("--plots", metavar="FOLDER", type=Path, help="write each chart as PNG and SVG, too")
     parser.add_argument(
         "--lang", metavar="LANGUAGE", help=f"{' or '.join(LANGUAGES)}; default: TOUCHSTONE_LANG, else en"
@@ -64,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _show(options: argparse.Namespace) -> int:
     form = formats.chosen(options.format, options.out)
+    if options.out is not None and options.out.is_file() and not options.overwrite:
+        raise ConfigurationError(f"--out {options.out}: there is such a file. Choose another name, or add --overwrite.")
     many = _several(options.paths)
     if many and form in ("table", "markdown") and not options.detail and options.plots is None:
         count = _overview(options, form)

@@ -1,4 +1,4 @@
-"""`python -m runner.tools.screenshots RUN SET FOLDER`: the pictures of reports in docs/, in the system's Chromium."""
+"""`python -m runner.tools.screenshots RUN SET FOLDER`: the pictures in docs/, taken in the system's Chromium."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from runner.core.errors import ConfigurationError, DependencyError, TouchstoneError
 from runner.messages import LANGUAGES
-from runner.tools import report
+from runner.tools import report, site
+from runner.tools.mlflow_picture import of_mlflow
 from runner.views.page import screen
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+Page = Literal["run", "set", "site"]
 READY = """() => [...document.querySelectorAll("figure[data-chart]")].every(
   (one) => one.closest("details:not([open])") || ["done", "failed"].includes(one.dataset.drawn))"""
 """In the page: whether every chart that is seen has been drawn."""
@@ -30,7 +32,7 @@ _DESK, _PHONE = (1280, 800), (390, 844)
 class Picture:
     """One screenshot: the first screen of a page."""
 
-    page: Literal["run", "set"]
+    page: Page
     language: str
     dark: bool = False
     phone: bool = False
@@ -38,22 +40,24 @@ class Picture:
     @property
     def name(self) -> str:
         """File name."""
-        parts = ["report", self.page, self.language, "dark" if self.dark else "", "phone" if self.phone else ""]
+        kind = self.page if self.page == "site" else f"report_{self.page}"
+        parts = [kind, self.language, "dark" if self.dark else "", "phone" if self.phone else ""]
         return f"{'_'.join(part for part in parts if part)}.png"
 
 
 def pictures() -> list[Picture]:
-    """All that are taken: both pages in both languages, and in English the dark ones and those of a phone."""
-    both: tuple[Literal["run"], Literal["set"]] = ("run", "set")
-    plain = [Picture(page=page, language=language) for page in both for language in LANGUAGES]
-    dark = [Picture(page=page, language="en", dark=True) for page in both]
-    return [*plain, *dark, *(Picture(page=page, language="en", phone=True) for page in both)]
+    """All that are taken: every page in both languages, and in English the dark ones and those of a phone."""
+    pages: tuple[Page, ...] = get_args(Page)
+    plain = [Picture(page=page, language=language) for page in pages for language in LANGUAGES]
+    dark = [Picture(page=page, language="en", dark=True) for page in pages]
+    return [*plain, *dark, *(Picture(page=page, language="en", phone=True) for page in pages)]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m runner.tools.screenshots", description="Pictures of reports.")
     parser.add_argument("run", type=Path, help="a run folder")
     parser.add_argument("set", type=Path, help="a folder of several runs")
+    parser.add_argument("--mlflow", metavar="ROOT", type=Path, help="also MLflow's page of the runs below it")
     parser.add_argument("folder", type=Path, nargs="?", default=Path("docs"), help="where to; default: docs")
     return parser
 
@@ -62,7 +66,10 @@ def main(argv: list[str] | None = None) -> int:
     """Take the pictures; returns the exit code."""
     options = _parser().parse_args(argv)
     try:
-        files = take({"run": options.run, "set": options.set}, options.folder)
+        files = take({"run": options.run, "set": options.set, "site": options.set}, options.folder)
+        if options.mlflow is not None:
+            with chromium() as browser:
+                files.append(of_mlflow(browser, options.mlflow, options.folder / "mlflow_compare.png"))
     except TouchstoneError as error:
         screen(sys.stderr).print(str(error), style="red", soft_wrap=True)
         return error.exit_code
@@ -80,12 +87,31 @@ def take(results: dict[str, Path], folder: Path, wanted: Sequence[Picture] | Non
     files = []
     with tempfile.TemporaryDirectory() as made, chromium() as browser:
         for picture in wanted or pictures():
-            page = Path(made) / f"{picture.page}_{picture.language}.html"
-            given = [str(results[picture.page]), "--out", str(page), "--lang", picture.language]
-            if not page.exists() and report.main(given) != 0:
-                raise ConfigurationError(f"{results[picture.page]}: no page of it could be written.")
+            page = _written(Path(made), picture, results[picture.page])
             files.append(_shoot(browser, page, picture, folder / picture.name))
     return files
+
+
+def _written(folder: Path, picture: Picture, results: Path) -> Path:
+    """The page of a picture, written once for each language.
+
+    Raises:
+        ConfigurationError: it could not be written.
+    """
+    place = folder / f"{picture.page}_{picture.language}"
+    page = place / "index.html"
+    if page.exists():
+        return page
+    place.mkdir()
+    asked = ["--lang", picture.language]
+    made = (
+        site.main([str(results), str(place), *asked])
+        if picture.page == "site"
+        else report.main([str(results), "--out", str(page), *asked])
+    )
+    if made != 0:
+        raise ConfigurationError(f"{results}: no page of it could be written.")
+    return page
 
 
 def browser_path() -> str | None:

@@ -21,6 +21,7 @@ from runner.launch.batch_case import batch_of, key_of, section_of
 from runner.launch.folder import claim_sweep
 from runner.launch.processes import start_server
 from runner.launch.submit import refusal
+from runner.messages import Language, chosen, speaking
 from runner.record.task import task_of
 from runner.tracking import close_sweep, declare_sweep
 from runner.tuning.result import page, save_chart
@@ -35,13 +36,21 @@ def main(argv: list[str] | None = None) -> int:
     """Search; returns the exit code: 0 where a batch size was found, else that of what went wrong."""
     options = _parser().parse_intermixed_args(argv)
     try:
-        return _tune(options)
+        with speaking(_language()):
+            return _tune(options)
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
         return InterruptedRunError.exit_code
     except USER_ERRORS as error:
         sys.stderr.write(f"Error: {explain(error)}\n")
         return getattr(error, "exit_code", ConfigurationError.exit_code)
+
+
+def _language() -> Language:
+    try:
+        return chosen(None)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def _parser() -> argparse.ArgumentParser:

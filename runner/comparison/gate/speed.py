@@ -19,8 +19,6 @@ from runner.record.definition import Definition
 from runner.record.names import number, written
 
 _CROWDED = f"{100 * CROWDED:.0f}"
-ROUNDING = 1e-9
-"""A mean of equal numbers need not be that number."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -151,15 +149,16 @@ def _reach(decision: Decision, count: int, limit: float, *, earlier: int) -> str
 
 
 def _more_disturbed(evidence: GateEvidence, *, undisturbed: bool) -> str:
-    """Why a loss is not believed: others took more of the host than in any repeat that the noise was learned from."""
-    most = CROWDED if undisturbed else 1.0
-    new, known = (
-        [[share for share in one.others if share <= most] for one in runs]
-        for runs in (evidence.new, (*evidence.baseline, *evidence.past))
-    )
-    mean = max((statistics.fmean(shares) for shares in new if shares), default=0.0)
-    bound = max((share for shares in known for share in shares), default=0.0)
-    if mean <= max(bound, ISOLATED) * (1 + ROUNDING):
+    """Why a loss is not believed: others took clearly more of the host than in what the noise is known from.
+
+    Clearly is by more than the share that an undisturbed host may have. Means are held to means: one repeat of a
+    baseline that was disturbed as much does not tell what a run is like that was disturbed throughout. Undisturbed
+    parts are held to single repeats, which have been sorted already.
+    """
+    new = [share for one in evidence.new if (share := _mean(one, undisturbed=undisturbed)) is not None]
+    known = [share for one in (*evidence.baseline, *evidence.past) for share in _levels(one, undisturbed=undisturbed)]
+    mean, bound = max(new, default=0.0), max(known, default=0.0)
+    if mean <= bound + ISOLATED:
         return ""
     return tr(
         "Others took {share} % of the host's processors, and at most {bound} % in the runs that the noise is known "
@@ -167,3 +166,17 @@ def _more_disturbed(evidence: GateEvidence, *, undisturbed: bool) -> str:
         share=number(100 * mean, 2),
         bound=number(100 * bound, 2),
     )
+
+
+def _mean(one: MeasuredRun, *, undisturbed: bool) -> float | None:
+    """What others took of the host's processors, in the mean of the repeats that count."""
+    shares = [share for share in one.others if not undisturbed or share <= CROWDED]
+    return statistics.fmean(shares) if shares else None
+
+
+def _levels(one: MeasuredRun, *, undisturbed: bool) -> list[float]:
+    """What they took beside what is known: in each repeat that counts, or in the mean of the run."""
+    if undisturbed:
+        return [share for share in one.others if share <= CROWDED]
+    mean = _mean(one, undisturbed=False)
+    return [] if mean is None else [mean]

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from runner.comparison.likeness import workload_changes
 from runner.core.errors import TargetNotReachedError
 from runner.messages import tr
 from runner.record.definition import Definition
@@ -89,7 +90,8 @@ def written_value(group: ChartGroup, number: float) -> str:
 
 
 def _key(report: Report) -> tuple[object, ...]:
-    return *comparable_key(report), str(report.case.get("unit")), str(report.case.get("load"))
+    changes = {} if report.imported else workload_changes(report.division.changed)
+    return *comparable_key(report), str(report.case.get("unit")), str(report.case.get("load")), *sorted(changes.items())
 
 
 def _may_stand_with(imported: Report, own: Report) -> bool:

@@ -6,10 +6,14 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from runner.comparison.answer import answer
+from runner.comparison.compared import compare
+from runner.comparison.likeness import unlike
 from runner.messages import tr, tr_recorded
 from runner.record.report import Report
 from runner.results.ecosystem.adaptation import adaptation
 from runner.results.index.summary import Summary
+from runner.views import comparable
 from runner.views.charts.parts.chart import Chart
 from runner.views.comparable import RunResult
 from runner.views.report import adaptation_table, dimensions, headline
@@ -40,6 +44,8 @@ MOST_IN_DETAIL = 40
 """Runs whose figures stand in the page; of more, the rows alone."""
 MOST_CHART_BYTES = 6_000_000
 """Of the specifications of single runs' charts; later runs have none, and the page says so."""
+MOST_ANSWERED = 6
+"""Runs of a group of which it is said in words which is faster."""
 SHOWN = 12
 """Rows of a group that are not folded away."""
 
@@ -54,11 +60,18 @@ def set_page(summaries: Sequence[Summary], runs: Sequence[RunResult], drawn: Seq
         draw: makes the charts of one run; asked only for as many as the page has room for.
     """
     details = _details(runs, draw) if len(runs) <= MOST_IN_DETAIL else _too_many(len(runs))
-    body = [_first_screen(summaries, drawn), _sections(summaries, runs, drawn[1:]), details]
+    body = [_first_screen(summaries, runs, drawn), _sections(summaries, runs, drawn[1:]), details]
     return document(title_of(summaries), joined(body), charts=bool(drawn) or "data-chart=" in details)
 
 
-def _first_screen(summaries: Sequence[Summary], drawn: Sequence[Chart]) -> Markup:
+def _answers(runs: Sequence[RunResult]) -> Markup:
+    """Of each group of a few comparable runs, which is faster, by how much, and how sure that is."""
+    found = [group for group in comparable.groups(runs) if 1 < len(group) <= MOST_ANSWERED]
+    lines = [answer(compare(group))[0] for group in found if not unlike(group)]
+    return joined(tag("p", line.text, kind="answer") for line in lines if line.kind == "answer")
+
+
+def _first_screen(summaries: Sequence[Summary], runs: Sequence[RunResult], drawn: Sequence[Chart]) -> Markup:
     head = [tag("p", tr("Touchstone report of a set of runs"), kind="eyebrow"), tag("h1", title_of(summaries))]
     groups = groups_of(summaries)
     names = short_names([one.folder for one in summaries])
@@ -74,7 +87,7 @@ def _first_screen(summaries: Sequence[Summary], drawn: Sequence[Chart]) -> Marku
     told = (
         tag("p", tr("None of these runs is publishable; the page of each says why."), kind="dim") if unpublished else ""
     )
-    return joined([tag("header", joined(head)), banner, first, told, _failures(summaries, names)])
+    return joined([tag("header", joined(head)), banner, _answers(runs), first, told, _failures(summaries, names)])
 
 
 def _table(groups: Sequence[RowGroup], names: dict[Path, str], *, marked: bool) -> Markup:

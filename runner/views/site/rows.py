@@ -82,10 +82,11 @@ def _row(one: Summary, made: Rows, prices: Mapping[str, float]) -> Row:
         "origin": origin,
         "division": None if one.imported else one.division,
         "status": one.status,
+        "batch": [case.get("batch_size"), case.get("gradient_accumulation_steps")],
         "trains": trains(case.get("task")),
         "rankable": one.status == "done" and not one.emulated,
         "like": like,
-        "group": "|".join([*(value for _, value in like), str(speed)]),
+        "group": "|".join([*(value for _, value in like), str(speed), one.figures[speed].unit if speed else ""]),
         "what": " · ".join(str(case[key]) for key in ("task", "scale", "data") if _told(case.get(key))),
         "system": _system(case),
         "devices": _text(case.get("devices")),
@@ -157,10 +158,12 @@ def _figure(name: str, figure: Figure, one: Summary, made: Rows) -> Row:
     definition = _meaning(name, one)
     title, better = (definition.title, definition.better) if definition else (name, None)
     plain: Row = {"name": name, "title": made.titles.place(title), "better": better, "unit": figure.unit}
+    plain |= {"same_batch": True} if definition is not None and definition.same_batch else {}
     if figure.value is None:
         return plain | {"value": None, "reason": made.reasons.place((figure.reason or "").partition("\n")[0])}
     form: Form = definition.form if definition else "number"
     text, unit = written(figure.value, figure.unit, form)
+    plain |= {"measured_in": figure.unit} if unit != figure.unit else {}
     ends = figure.interval or (None, None)
     bounds = [None if end is None else written(end, figure.unit, form, like=figure.value)[0] for end in ends]
     count, deviation = _spread(figure, one)

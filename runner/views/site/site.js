@@ -46,10 +46,10 @@ function ordered(found) {
   const value = (row) => (sort === "started" ? row.started : row[sort]?.value ?? null);
   const sign = (row) => (sort === "started" ? -1 : row[sort].better === "lower" ? 1 : -1) * (way === "worst" ? -1 : 1);
   const rank = (row) => (row.rankable ? 0 : 2) + (value(row) === null ? 1 : 0);
-  const unit = (row) => row[sort]?.unit ?? "";
+  const unit = (row) => (sort === "started" ? "" : `${row[sort] ? measuredIn(row[sort]) : ""} ${row[sort]?.better ?? ""} ${row[sort]?.name ?? ""}`);
   return [...found].sort((a, b) => rank(a) - rank(b)
     || (value(a) === null || value(b) === null ? 0
-      : unit(a) !== unit(b) ? unit(a).localeCompare(unit(b))
+      : unit(a) !== unit(b) ? unit(a).localeCompare(unit(b))  // unlike figures stand apart
       : value(a) < value(b) ? -sign(a) : value(a) > value(b) ? sign(a) : 0));
 }
 
@@ -141,6 +141,15 @@ function detail() {
 // --- several side by side ------------------------------------------------------------------------------------------
 
 // Welch on the logarithms, by the delta method: as runner/comparison does, from mean, deviation and count.
+const measuredIn = (one) => one.measured_in ?? one.unit;  // the unit is written with a prefix where that reads better
+
+function quantile(freedom) {
+  const below = Math.max(1, Math.min(quantiles.length, Math.floor(freedom))), above = Math.min(quantiles.length, below + 1);
+  if (above === below || freedom <= below) return quantiles[below - 1];
+  const share = (1 / below - 1 / freedom) / (1 / below - 1 / above);  // it is nearly a line in 1/freedom
+  return quantiles[below - 1] + share * (quantiles[above - 1] - quantiles[below - 1]);
+}
+
 function ratio(first, other) {
   const times = other.value / first.value;
   if (first.deviation === null || other.deviation === null) return { times, low: null, high: null };
@@ -148,14 +157,14 @@ function ratio(first, other) {
   const [a, b] = [part(first), part(other)], variance = a + b;
   if (variance === 0) return { times, low: times, high: times };
   const freedom = variance ** 2 / (a ** 2 / (first.n - 1) + b ** 2 / (other.n - 1));
-  const place = Math.max(1, Math.min(quantiles.length, Math.floor(freedom)));
-  const half = quantiles[place - 1] * Math.sqrt(variance);
+  const half = quantile(freedom) * Math.sqrt(variance);
   return { times, low: times * Math.exp(-half), high: times * Math.exp(half) };
 }
 
 function compared(first, row, one) {
   const base = first.figures.find((other) => other.name === one.name);
-  if (row === first || !base || !base.value || one.value === null) return null;
+  if (row === first || !base || !base.value || one.value === null || measuredIn(base) !== measuredIn(one)) return null;
+  if (one.same_batch && String(first.batch) !== String(row.batch)) return node("small", {}, say("batch"));
   const { times, low, high } = ratio(base, one);
   const range = low === null ? say(base.n > 1 && one.n > 1 ? "highest" : "once") : `${low.toFixed(3)}–${high.toFixed(3)}${low <= 1 && high >= 1 ? " · " + say("nodifference") : ""}`;
   return node("small", {}, `${times.toFixed(3)}x (${range})`);
@@ -230,6 +239,9 @@ function draw() {
   }
   document.title = say("title");
   document.getElementById("count").textContent = say("count").replace("{found}", found.length).replace("{all}", rows.length);
+  const bar = document.getElementById("picked");
+  bar.hidden = !chosen.length;
+  bar.firstChild.textContent = say("chosen").replace("{count}", chosen.length);
   filters(state());
   compare();
   detail();
@@ -246,7 +258,8 @@ document.getElementById("q").addEventListener("input", (event) => go({ q: event.
 document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
 document.getElementById("language").addEventListener("click", () => go({ lang: language() === "zh" ? "en" : "zh" }));
 document.querySelector("#more button").addEventListener("click", () => { shown += STEP * 4; draw(); });
+document.querySelector("#picked button").addEventListener("click", () => document.getElementById("compare").scrollIntoView());
 addEventListener("hashchange", draw);
-document.getElementById("filter").open = matchMedia("(min-width: 721px)").matches || facets.some((facet) => read().has(facet));
+document.getElementById("filter").open = matchMedia("(min-width: 1001px)").matches || facets.some((facet) => read().has(facet));
 draw();
 document.body.dataset.ready = "yes";

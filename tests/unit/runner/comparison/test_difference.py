@@ -1,9 +1,13 @@
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from report_samples import report
 
+from runner.comparison.cost import with_cost
 from runner.comparison.difference import difference
+from runner.comparison.result import RunResult
 from runner.comparison.sample import Sample, sample_of
 from runner.record.report import Figure
 
@@ -71,3 +75,24 @@ def test_older_reports_tell_their_spread_by_interval_and_repeats():
     alone = sample_of(figure, {"repeats": 1})
     assert alone is not None and alone.deviation is None
     assert sample_of(Figure(value=None, unit="s", reason="x"), report().case) is None
+
+
+def test_the_ratio_of_costs_is_the_inverse_of_that_of_the_speeds():
+    told = {"a": (100.0, 140.0, 60.0, 120.0, 80.0), "b": (100.0, 100.5, 99.5, 100.2, 99.8)}
+    speeds = {
+        name: Figure(value=100.0, unit="images/s", interval=(1.0, 2.0), repeats=values) for name, values in told.items()
+    }
+    costs = {
+        name: with_cost(
+            RunResult(report=replace(report(), figures={"throughput/steady": speed}), folder=Path(name)),
+            2.0, "USD", "throughput/steady",
+        ).report.figures["cost/per_million_samples"]
+        for name, speed in speeds.items()
+    }  # fmt: skip
+    assert costs["a"].value == costs["b"].value == pytest.approx(2.0 / 0.36)
+    speed, cost = (
+        difference(*(sample_of(one[name], {"repeats": 5}) for name in ("a", "b")), better)
+        for one, better in ((speeds, "higher"), (costs, "lower"))
+    )
+    assert (speed.ratio, cost.ratio) == (pytest.approx(1.0), pytest.approx(1.0))
+    assert speed.interval == pytest.approx((1 / cost.interval[1], 1 / cost.interval[0]))

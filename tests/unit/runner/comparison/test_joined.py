@@ -37,7 +37,7 @@ def test_runs_of_different_kinds_are_not_averaged():
 def test_a_failed_run_is_left_out_and_that_is_said():
     joined = grouped(runs(speed(490.0), failed(), speed(510.0)), ["vendor"])[0].report
     assert joined.figures["throughput/steady"].value == 500.0 and joined.status == "done"
-    assert "1 of 3 runs of vendor=nvidia did not end well and are left out." in joined.warnings
+    assert "Joined: 1 of 3 runs of vendor=nvidia did not end well and are left out." in joined.warnings
 
 
 def test_a_figure_that_a_run_lacks_is_null_with_the_reason():
@@ -55,3 +55,22 @@ def test_published_figures_stay_as_they_are():
 def test_an_unknown_key_names_the_nearest():
     with pytest.raises(ConfigurationError, match=r"by=vendr: no case has this key. Nearest: vendor\."):
         grouped(runs(speed(490.0)), ["vendr"])
+
+
+def test_runs_that_did_other_work_are_not_averaged():
+    change = {"key": "model.arch.layers", "reference": 24, "value": 12, "allowed": False}
+    with pytest.raises(ConfigurationError, match=r"differ in model\.arch\.layers \(unchanged, 12\)"):
+        grouped(runs(speed(100.0), speed(200.0, changed=[change], division="open")), ["vendor"])
+
+
+def test_one_that_missed_its_target_is_no_lucky_one():
+    reached = [report(task="converge"), report(task="converge")]
+    missed = report(
+        task="converge", values={"quality/reached": 0.0}, without=("time/to_target_s",), reason="not reached"
+    )
+    missed.status, missed.exit_code = "failed", 8
+    missed.error = {"class": "TargetNotReachedError", "message": "missed"}
+    (joined,) = grouped(runs(*reached, missed), ["vendor"])
+    assert joined.report.figures["quality/reached"].value == 0.0
+    assert joined.report.figures["time/to_target_s"].value is None
+    assert (joined.report.status, joined.report.exit_code) == ("failed", 8)

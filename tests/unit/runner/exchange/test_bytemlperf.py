@@ -35,6 +35,17 @@ def test_another_batch_can_be_chosen(imports: Imports, data: Path) -> None:
         imports(data / "bytemlperf" / "HPU", "batch_size=5")
 
 
+def test_what_only_another_batch_tells_is_null(imports: Imports, tmp_path: Path, data: Path) -> None:
+    told = json.loads((data / "bytemlperf" / "HPU" / "result-fp32.json").read_text())
+    told["Performance"] = [{"BS": 4, "QPS": 2000}, {"BS": 32, "QPS": 8000, "AVG Latency": 4.0, "P99 Latency": 4.4}]
+    (tmp_path / "HPU").mkdir()
+    (tmp_path / "HPU" / "result-fp32.json").write_text(json.dumps(told))
+    (report,) = imports(tmp_path / "HPU", "batch_size=4")
+    assert report.figures["infer/samples_per_second"].value == 2000.0
+    latency = report.figures["infer/latency_mean_ms"]
+    assert (latency.value, latency.reason) == (None, "not told at this batch size")
+
+
 def test_defects_become_nulls_with_reasons(imports: Imports, data: Path) -> None:
     (report,) = imports(data / "bytemlperf" / "HPU")
     p99, compile_s, coverage = (report.figures[f"infer/{one}"] for one in ("latency_p99_ms", "compile_s", "coverage"))

@@ -129,6 +129,24 @@ def test_a_loss_beside_more_disturbance_than_was_ever_seen_is_undecided():
     assert judged(steady(499.0, 500.0, 501.0, others=0.3)).outcome == "pass", "a pass stays a pass"
 
 
+def test_one_disturbed_repeat_of_a_baseline_excuses_no_run_that_was_disturbed_throughout():
+    """As measured: a baseline with one such repeat in fifteen, and an unchanged run that had half the processor."""
+    held = [
+        shares(steady(455.0, 460.0, 465.0), 0.37, 0.50, 0.50),
+        shares(steady(430.0, 455.0, 450.0), 0.44, 0.0, 0.02),
+        shares(steady(280.0, 430.0, 470.0), 0.68, 0.53, 0.11),
+        shares(steady(450.0, 462.0, 463.0), 0.50, 0.05, 0.01),
+        shares(steady(463.0, 455.0, 465.0), 0.0, 0.0, 0.0),
+    ]
+    assert judged(shares(steady(250.0, 240.0, 248.0), 0.78, 0.73, 0.67), held=baseline(*held)).outcome == "undecided"
+    assert judged(shares(steady(200.0, 190.0, 195.0), 0.1, 0.1, 0.1), held=baseline(*held)).outcome == "fail"
+
+
+def shares(made: Report, *others: float) -> Report:
+    made.figures["host/others_utilisation_mean"] = Figure(value=sum(others) / len(others), unit="1", repeats=others)
+    return made
+
+
 def converged(quality: float, reached: float = 1.0, **figures) -> Report:
     made = report(task="converge", values={"quality/mlm_accuracy": quality, "quality/reached": reached})
     made.figures |= figures

@@ -11,6 +11,7 @@ from browser import needs_chromium, opened, overflow_px
 from report_samples import report
 from site_samples import many, repeated, summary
 
+from runner.record.report import Figure
 from runner.views.site.page import site
 
 pytestmark = [pytest.mark.heavy, needs_chromium]
@@ -110,3 +111,24 @@ def test_it_reads_in_chinese_on_a_phone_and_a_message_stays_a_message(tmp_path: 
         assert page.locator("#detail img").count() == 0
         assert overflow_px(page) == 0
         assert page.title() != "broken"
+
+
+def test_other_batches_and_other_units_get_no_ratio(tmp_path: Path) -> None:
+    other = report(batch_size=48)
+    other.figures["throughput/steady"].unit = "tokens/s"
+    path = written(tmp_path, [summary(report(), "a"), summary(other, "b")])
+    with opened(path, anchor=f"pick={','.join(ids(path))}") as page:
+        assert "batch differs" in page.locator("#compare tr", has_text="Step time, median").inner_text()
+        assert not re.search(r"\dx", page.locator("#compare tr", has_text="Throughput, steady").first.inner_text())
+
+
+def test_qualities_of_several_metrics_are_sorted_apart(tmp_path: Path) -> None:
+    values = [("accuracy", 0.70), ("perplexity", 20.0), ("accuracy", 0.76), ("perplexity", 18.0), ("accuracy", 0.72)]
+    made = []
+    for number, (metric, value) in enumerate(values):
+        one = report(quality_mode="max" if metric == "accuracy" else "min", seed=number)
+        one.figures = {f"quality/{metric}": Figure(value=value, unit="1")} | one.figures
+        made.append(summary(one, str(number)))
+    with opened(written(tmp_path, made), anchor="sort=quality") as page:
+        cells = page.locator("#results td.quality").all_inner_texts()
+    assert [cell.split()[0] for cell in cells] == ["0.7600", "0.7200", "0.7000", "18.00", "20.00"]
