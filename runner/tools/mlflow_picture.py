@@ -32,7 +32,7 @@ def of_mlflow(browser: Any, root: Path, file: Path) -> Path:
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "runner.tools.ui", str(root), "--port", str(port)]
+    command = [sys.executable, "-m", "runner.ui", str(root), "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
             _shoot(browser, _charts(server, port), file)

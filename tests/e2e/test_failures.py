@@ -66,4 +66,5 @@ def test_a_missed_target_is_exit_8_and_keeps_every_figure(tmp_path: Path) -> Non
         "unit": "s",
         "reason": "the target was not reached",
         "interval": None,
+        "repeats": None,
     }
