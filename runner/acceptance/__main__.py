@@ -15,8 +15,9 @@ from runner.acceptance.page import as_values, page
 from runner.acceptance.plan import AcceptancePlan, make_acceptance_plan
 from runner.acceptance.readings import BurnedIn, load_subjects, save_subjects
 from runner.commandline.explain import USER_ERRORS, explain
+from runner.commandline.language import language_of
 from runner.core.errors import ConfigurationError, GateMissedError, InterruptedRunError
-from runner.messages import LANGUAGES, Language, chosen, speaking
+from runner.messages import LANGUAGES, speaking
 from runner.views.page import WIDTH, screen, to_markdown, to_rich
 
 RESULT, TABLE = "result.json", "result.md"
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None, *, burn: Burn = burn_in) -> int:
     options = _parser().parse_intermixed_args(argv)
     try:
         limits = Limits(slower=options.slower, least_compute=options.compute, least_memory=options.memory)
-        with speaking(_language(options.lang)):
+        with speaking(language_of(options.lang)):
             if options.fleet:
                 return _fleet(options, limits)
             return _node(options, limits, burn)
@@ -69,13 +70,6 @@ def _parser() -> argparse.ArgumentParser:
         "--lang", metavar="LANGUAGE", help=f"{' or '.join(LANGUAGES)}; default: TOUCHSTONE_LANG, else en"
     )
     return parser
-
-
-def _language(argument: str | None) -> Language:
-    try:
-        return chosen(argument)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from None
 
 
 def _share(text: str) -> float:

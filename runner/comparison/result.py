@@ -54,7 +54,7 @@ def value_of(report: Comparable, name: str) -> float | None:
     return figure.value if figure else None
 
 
-def known(name: str, report: Report) -> Definition:
+def known(name: str, report: Comparable) -> Definition:
     """What a figure means; one that this version does not know is shown under its own name."""
     if name == COST.name:
         return COST

@@ -9,9 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from runner.commandline.catalogue import choices
+from runner.commandline.language import language_of
 from runner.commandline.suite import GROUP, Suite, load_suite
 from runner.core.errors import ConfigurationError, GateMissedError, TouchstoneError
-from runner.messages import LANGUAGES, Language, chosen, speaking, tr
+from runner.messages import LANGUAGES, speaking, tr
 from runner.suites.against import own_reference, read_reference, score
 from runner.suites.score_page import page, to_json
 from runner.suites.systems import read_sweep
@@ -24,20 +25,13 @@ def main(argv: list[str] | None = None) -> int:
     """Returns the exit code: 0, 2 with a paragraph that says what is wrong, 8 where a missing case leaves no score."""
     options = _parser().parse_args(argv)
     try:
-        with speaking(_language(options.lang)):
+        with speaking(language_of(options.lang)):
             if options.command == "list":
                 return _list(options)
             return _score(options)
     except TouchstoneError as error:
         screen(sys.stderr).print(str(error), style="red", soft_wrap=True)
         return error.exit_code
-
-
-def _language(argument: str | None) -> Language:
-    try:
-        return chosen(argument)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 
+from runner.commandline.language import language_of
 from runner.comparison.compared import Comparison, compare
 from runner.comparison.cost import parse_prices, speed_of, with_cost
 from runner.comparison.joined import grouped
@@ -13,7 +14,7 @@ from runner.comparison.likeness import groups, require_comparable
 from runner.comparison.result import RunResult
 from runner.comparison.sources.resolve import BY, Places, RunSource, resolve
 from runner.core.errors import ConfigurationError, TouchstoneError
-from runner.messages import Language, chosen, speaking, tr
+from runner.messages import speaking, tr
 from runner.tools.comparing import arguments, baselines, gating, writing
 from runner.views.comparison import export, page
 from runner.views.page import screen
@@ -25,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     saves = given[:1] == ["baseline"]
     options = (arguments.saving() if saves else arguments.comparing()).parse_args(given[1:] if saves else given)
     try:
-        with speaking(_language(options.lang)):
+        with speaking(language_of(options.lang)):
             if saves:
                 writing.show([baselines.run(options)], "text", None)
                 return 0
@@ -33,13 +34,6 @@ def main(argv: list[str] | None = None) -> int:
     except TouchstoneError as error:
         screen(sys.stderr).print(str(error), style="red", soft_wrap=True)
         return error.exit_code
-
-
-def _language(argument: str | None) -> Language:
-    try:
-        return chosen(argument)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from None
 
 
 def _places(options: argparse.Namespace) -> Places:

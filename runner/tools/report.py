@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.commandline.language import language_of
 from runner.core.errors import ConfigurationError, TouchstoneError
-from runner.messages import LANGUAGES, Language, chosen, speaking, tr
+from runner.messages import LANGUAGES, speaking, tr
 from runner.results.find import LEFT_OUT, find_runs, is_run, load_all
 from runner.results.index import summaries
 from runner.tools import report_formats as formats
@@ -26,18 +27,11 @@ def main(argv: list[str] | None = None) -> int:
     """Show results; returns the exit code: 0, or 2 with a paragraph that says what is wrong."""
     options = _parser().parse_args(argv)
     try:
-        with speaking(_language(options.lang)):
+        with speaking(language_of(options.lang)):
             return _show(options)
     except TouchstoneError as error:
         screen(sys.stderr).print(str(error), style="red", soft_wrap=True)
         return error.exit_code
-
-
-def _language(argument: str | None) -> Language:
-    try:
-        return chosen(argument)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,9 +14,10 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from runner.commandline.language import language_of
 from runner.comparison.published import published_results
 from runner.core.errors import ConfigurationError, TouchstoneError
-from runner.messages import chosen, tr
+from runner.messages import tr
 from runner.results.index import Summary, summaries, summary_of
 from runner.views.page import screen
 from runner.views.site.page import site
@@ -53,12 +54,12 @@ def main(argv: list[str] | None = None) -> int:
             prices=prices.per_device_hour,
             currency=prices.currency,
             made=f"touchstone {version('touchstone')}, {now}",
-            first=chosen(options.lang),
+            first=language_of(options.lang),
         )
         path = _write(options.site, page, force=options.force)
-    except (TouchstoneError, ValueError) as error:
+    except TouchstoneError as error:
         console.print(str(error), style="red", soft_wrap=True)
-        return getattr(error, "exit_code", ConfigurationError.exit_code)
+        return error.exit_code
     count = f"{len(found)} result{'' if len(found) == 1 else 's'}"
     console.print(f"Wrote {path}: {count}, {len(page) / 2**20:.1f} MiB. Open it in a browser.", soft_wrap=True)
     return 0

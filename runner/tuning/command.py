@@ -11,6 +11,7 @@ from pathlib import Path
 from runner.cli import with_vendor
 from runner.commandline.arguments import read_arguments
 from runner.commandline.explain import USER_ERRORS, explain
+from runner.commandline.language import language_of
 from runner.config import resolvers
 from runner.config.compose import composing
 from runner.config.plan import Planned, plan
@@ -21,7 +22,7 @@ from runner.launch.batch_case import batch_of, key_of, section_of
 from runner.launch.folder import claim_sweep
 from runner.launch.processes import start_server
 from runner.launch.submit import refusal
-from runner.messages import Language, chosen, speaking
+from runner.messages import speaking
 from runner.record.task import task_of
 from runner.tracking import close_sweep, declare_sweep
 from runner.tuning.result import page, save_chart
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     """Search; returns the exit code: 0 where a batch size was found, else that of what went wrong."""
     options = _parser().parse_intermixed_args(argv)
     try:
-        with speaking(_language()):
+        with speaking(language_of(None)):
             return _tune(options)
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
@@ -44,13 +45,6 @@ def main(argv: list[str] | None = None) -> int:
     except USER_ERRORS as error:
         sys.stderr.write(f"Error: {explain(error)}\n")
         return getattr(error, "exit_code", ConfigurationError.exit_code)
-
-
-def _language() -> Language:
-    try:
-        return chosen(None)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from None
 
 
 def _parser() -> argparse.ArgumentParser:

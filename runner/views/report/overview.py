@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
+from runner.comparison.result import known as figure_meaning
 from runner.core.errors import ConfigurationError
 from runner.messages import tr
 from runner.record.names import written
 from runner.results.index.summary import Summary
 from runner.views.page import NULL, Grid, Page
-from runner.views.report.rows import RowGroup, RunRow, failures_line, figure_meaning, groups_of
+from runner.views.report.rows import RowGroup, RunRow, failures_line, groups_of
 
 MOST_ROWS = 40
 """More runs than this are told as one row per group."""

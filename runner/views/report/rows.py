@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from runner.comparison.result import known as figure_meaning
 from runner.core.errors import TargetNotReachedError
 from runner.messages import tr
 from runner.record.definition import Definition
 from runner.record.names import LAST, is_accuracy, is_quality, written
 from runner.record.report import Figure
-from runner.record.task import meaning, task_named
+from runner.record.task import task_named
 from runner.results.index.summary import Summary
 from runner.views.page import NULL
 from runner.views.tables import EMULATED, TINY
@@ -104,15 +105,6 @@ def main_figure(members: Sequence[Summary]) -> str:
     names = _promised(members[0])
     measured = {name for one in members for name, figure in one.figures.items() if figure.value is not None}
     return next((name for name in names if name in measured), "")
-
-
-def figure_meaning(name: str, summary: Summary) -> Definition:
-    """What a figure means; one that this version does not know stands under its own name."""
-    try:
-        return meaning(name, summary.case.get("task"), quality_mode=summary.case.get("quality_mode"))
-    except KeyError:
-        unit = summary.figures[name].unit if name in summary.figures else ""
-        return Definition(name=name, title=name, unit=unit)
 
 
 def _key(one: Summary) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from runner.comparison.result import known as figure_meaning
 from runner.messages import tr
 from runner.record.names import written
 from runner.record.task import task_named
@@ -11,7 +12,7 @@ from runner.results.index.summary import Summary
 from runner.views.page import NULL
 from runner.views.report.dimensions import Dimension, of_figure
 from runner.views.report.markup import Cell, Markup, badge, html, joined, table, tag
-from runner.views.report.rows import RowGroup, RunRow, figure_meaning
+from runner.views.report.rows import RowGroup, RunRow
 from runner.views.tables import order
 
 MOST_COLUMNS = 6

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from runner.comparison.likeness import comparable_key, workload_changes
-from runner.comparison.result import PUBLISHED, UNSTATED
-from runner.core.statistics import t_quantile
+from runner.comparison.result import PUBLISHED, UNSTATED, known
+from runner.comparison.sample import sample_of
 from runner.messages import LANGUAGES, Language, speaking, tr, tr_recorded
-from runner.record.names import Definition, Form, is_accuracy, is_quality, written
+from runner.record.names import is_accuracy, is_quality, written
 from runner.record.report import Figure
-from runner.record.task import meaning, task_named, trains
+from runner.record.task import task_named, trains
 from runner.results.index import Summary
 
 Row = dict[str, Any]
@@ -155,13 +153,13 @@ def _cell(name: str | None, one: Summary, made: Rows, *, titled: bool = False) -
 
 
 def _figure(name: str, figure: Figure, one: Summary, made: Rows) -> Row:
-    definition = _meaning(name, one)
-    title, better = (definition.title, definition.better) if definition else (name, None)
-    plain: Row = {"name": name, "title": made.titles.place(title), "better": better, "unit": figure.unit}
-    plain |= {"same_batch": True} if definition is not None and definition.same_batch else {}
+    definition = known(name, one)
+    plain: Row = {"name": name, "title": made.titles.place(definition.title), "unit": figure.unit}
+    plain["better"] = definition.better
+    plain |= {"same_batch": True} if definition.same_batch else {}
     if figure.value is None:
         return plain | {"value": None, "reason": made.reasons.place((figure.reason or "").partition("\n")[0])}
-    form: Form = definition.form if definition else "number"
+    form = definition.form
     text, unit = written(figure.value, figure.unit, form)
     plain |= {"measured_in": figure.unit} if unit != figure.unit else {}
     ends = figure.interval or (None, None)
@@ -179,23 +177,12 @@ def _figure(name: str, figure: Figure, one: Summary, made: Rows) -> Row:
     }
 
 
-def _meaning(name: str, one: Summary) -> Definition | None:
-    try:
-        return meaning(name, one.case.get("task"), quality_mode=one.case.get("quality_mode"))
-    except KeyError:
-        return None
-
-
 def _spread(figure: Figure, one: Summary) -> tuple[int, float | None]:
     """How many fresh processes a figure is of, and their standard deviation; null where it is their highest value."""
-    if figure.repeats:
-        deviation = statistics.stdev(figure.repeats) if figure.interval and len(figure.repeats) > 1 else None
-        return len(figure.repeats), deviation
-    count = one.case.get("repeats")
-    if figure.interval is None or not isinstance(count, int) or count < 2:  # noqa: PLR2004 -- one has no spread
-        return 1, None
-    half = (figure.interval[1] - figure.interval[0]) / 2
-    return count, half * math.sqrt(count) / t_quantile(count - 1)
+    if figure.repeats and figure.interval is None:
+        return len(figure.repeats), None
+    sample = sample_of(figure, one.case)
+    return (1, None) if sample is None else (sample.count, sample.deviation)
 
 
 def _cost(one: Summary, made: Rows, prices: Mapping[str, float]) -> Row:
