@@ -39,7 +39,7 @@ bench: $(READY)  ## what the engine itself costs
 	$(PYTHON) -m benchmarks.serving
 
 lock: $(UV)  ## resolve the dependencies anew
-	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --extra dev --extra prometheus --extra lora --extra diffusion --extra onnxruntime --extra openvino --extra stablehlo --extra torchao --extra executorch --extra mlperf --extra tuning pyproject.toml -o requirements.lock
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --extra dev --extra prometheus --extra lora --extra diffusion --extra onnxruntime --extra openvino --extra stablehlo --extra torchao --extra executorch --extra mlperf --extra tuning --extra deepspeed --extra ray --extra sweeps pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf .venv .uv outputs/[0-9]* outputs/mlflow.db* .mypy_cache .ruff_cache .pytest_cache

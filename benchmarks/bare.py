@@ -2,7 +2,9 @@
 
     python -m benchmarks.bare PLAN.json speed
     python -m benchmarks.bare PLAN.json first_step
+    python -m torch.distributed.run --standalone --nproc-per-node 2 -m benchmarks.bare PLAN.json speed
 
+Under torchrun it trains data parallel, with torch's own `DistributedDataParallel` as it comes.
 Prints one line of JSON. No Trainer, no callbacks, no events: what is left is what the engine is compared with.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -26,7 +29,8 @@ import pytorch_lightning  # noqa: F401 -- the trainable is one of its modules, s
 import torch
 import transformers  # noqa: F401
 from pydantic import TypeAdapter
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -38,6 +42,8 @@ from models.trainable import Trainable
 RATED_STEPS = 5
 """Last steps of warm-up, from which the number of steps in the window is reckoned."""
 WINDOW_BEGINS = "window begins"
+RANK, RANKS = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+"""Of this process, among those that torchrun started."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -62,6 +68,18 @@ class BarePlan:
         path.write_text(json.dumps(asdict(self)))
 
 
+class Loss(nn.Module):
+    """The trainable's loss as a forward pass, which data parallel training wraps."""
+
+    def __init__(self, trainable: Trainable) -> None:
+        super().__init__()
+        self.trainable = trainable
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The loss of a batch."""
+        return self.trainable.loss(batch)
+
+
 @dataclass(kw_only=True, slots=True)
 class Loop:
     """A training loop by hand: accumulation, clipping and a schedule per optimizer step, as the recipe asks."""
@@ -72,16 +90,20 @@ class Loop:
     scheduler: LRScheduler
     device: torch.device
     autocast: torch.dtype | None
+    parallel: DistributedDataParallel | None = None
+    """The trainable's loss over several ranks."""
     index: int = 0
 
     def step(self) -> Tensor:
         """One optimizer step; returns the last pass's loss without reading it back."""
         recipe = self.trainable.recipe
         self.optimizer.zero_grad()
-        for _ in range(recipe.training.gradient_accumulation_steps):
-            with self._precision():
-                loss = self.trainable.loss(next(self.batches))
-            torch.autograd.backward(loss / recipe.training.gradient_accumulation_steps)
+        passes = recipe.training.gradient_accumulation_steps
+        for number in range(passes):
+            with self._alone(last=number == passes - 1):
+                with self._precision():
+                    loss = (self.parallel or self.trainable.loss)(next(self.batches))
+                torch.autograd.backward(loss / passes)
             self.index += 1
         if recipe.training.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(
@@ -96,6 +118,16 @@ class Loop:
         if self.device.type != "cpu":
             torch.get_device_module(self.device).synchronize()
 
+    def meet(self) -> None:
+        """Wait for the device, and for the other ranks."""
+        self.synchronize()
+        if self.parallel is not None:
+            distributed.barrier()
+
+    def _alone(self, *, last: bool) -> AbstractContextManager[Any]:
+        """Passes before the last one of a step send no gradients."""
+        return nullcontext() if self.parallel is None or last else self.parallel.no_sync()
+
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, self.autocast) if self.autocast else nullcontext()
 
@@ -108,10 +140,14 @@ def build(plan: BarePlan) -> Loop:
     torch.manual_seed(plan.seed)
     module, _, name = plan.trainable.rpartition(".")
     trainable: Trainable = getattr(import_module(module), name)(plan.recipe)
-    device = torch.device(plan.device)
+    device = torch.device(f"{plan.device}:{RANK}" if RANKS > 1 and plan.device != "cpu" else plan.device)
     batches = _batches(plan, trainable, device)
     trainable.to(device).train()
-    optimizer, scheduler = trainable.configure_optimizer()
+    optimizer, scheduler = trainable.configure_optimizer(batches=RANKS)
+    parallel = None
+    if RANKS > 1:
+        distributed.init_process_group("gloo" if device.type == "cpu" else "nccl")
+        parallel = DistributedDataParallel(Loss(trainable))
     return Loop(
         trainable=trainable,
         batches=batches,
@@ -119,6 +155,7 @@ def build(plan: BarePlan) -> Loop:
         scheduler=scheduler,
         device=device,
         autocast=getattr(torch, plan.autocast) if plan.autocast else None,
+        parallel=parallel,
     )
 
 
@@ -154,12 +191,13 @@ def measure_speed(plan: BarePlan) -> dict[str, Any]:
     for _ in range(plan.warmup_steps - RATED_STEPS):
         loop.step()
     rated_s, _, _ = _timed(loop, RATED_STEPS)
-    steps = math.ceil(plan.window_s * RATED_STEPS / rated_s)
-    print(WINDOW_BEGINS, flush=True)
+    steps = _first_ranks(math.ceil(plan.window_s * RATED_STEPS / rated_s))
+    if RANK == 0:
+        print(WINDOW_BEGINS, flush=True)
     seconds, loss, ends_s = _timed(loop, steps)
     samples = (
         steps * plan.recipe.training.gradient_accumulation_steps * loop.trainable.count(next(loop.batches)).samples
-    )
+    ) * RANKS
     measured = {"steps": steps, "seconds": seconds, "samples_per_second": samples / seconds, "ends_s": ends_s}
     return measured | {"loss": float(loss), "threads": torch.get_num_threads()}
 
@@ -167,13 +205,22 @@ def measure_speed(plan: BarePlan) -> dict[str, Any]:
 def _timed(loop: Loop, steps: int) -> tuple[float, Tensor, list[float]]:
     """Seconds between the edges, the last loss, and when the host was done with each step (monotonic)."""
     ends_s: list[float] = []
-    loop.synchronize()
+    loop.meet()
     began = time.monotonic()
     for _ in range(steps):
         loss = loop.step()
         ends_s.append(time.monotonic())
-    loop.synchronize()
+    loop.meet()
     return time.monotonic() - began, loss, ends_s
+
+
+def _first_ranks(steps: int) -> int:
+    """The first rank's number of steps, on every rank."""
+    if RANKS == 1:
+        return steps
+    told = [steps]
+    distributed.broadcast_object_list(told, src=0)
+    return told[0]
 
 
 def reach_first_step(plan: BarePlan) -> dict[str, Any]:
@@ -191,7 +238,9 @@ def main() -> None:
     parser.add_argument("what", choices=("speed", "first_step"))
     options = parser.parse_args()
     plan = TypeAdapter(BarePlan).validate_json(options.plan.read_text())
-    print(json.dumps(measure_speed(plan) if options.what == "speed" else reach_first_step(plan)))
+    told = measure_speed(plan) if options.what == "speed" else reach_first_step(plan)
+    if RANK == 0:
+        print(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from hardware.spec import PrecisionSpec, VendorSpec
 if TYPE_CHECKING:
     import torch
 
+    from hardware.layout import MeshLayout
+
 
 class HardwareUnavailableError(RuntimeError):
     """The vendor's chip, driver or software stack is not there; the message says what is missing and what to do."""
@@ -133,8 +135,13 @@ class Device(ABC):
         """What Lightning's `Trainer(accelerator=...)` takes."""
 
     @abstractmethod
-    def strategy(self, devices: int) -> Any:
-        """What Lightning's `Trainer(strategy=...)` takes for so many ranks: data parallel over the vendor's backend."""
+    def strategy(self, devices: int, layout: MeshLayout | None = None) -> Any:
+        """What Lightning's `Trainer(strategy=...)` takes for so many ranks, over the vendor's backend.
+
+        Args:
+            devices: ranks of the job.
+            layout: how they share the model; None: data parallel, a copy on each.
+        """
 
     def communication_backend(self) -> str:
         """torch.distributed's name of the communication library."""
@@ -221,6 +228,10 @@ class Device(ABC):
 
         None where only the stack can tell.
         """
+        return None
+
+    def driver_version(self) -> str | None:
+        """The driver's version as its files tell it, without the stack; None where no file does."""
         return None
 
     def condition(self, identity: DeviceIdentity) -> DeviceCondition:

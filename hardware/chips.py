@@ -1,4 +1,4 @@
-"""The catalogue of chips (`chips.yaml`): dense peak rates, memory and power, each with its source.
+"""The catalogue of chips (`chips.yaml`): dense peak rates, memory, links and power, each with its source.
 
 A name is found by exact match alone. A search for parts of names would take `GH100 [H20]` for an H100, whose peak is
 seven times as high.
@@ -38,6 +38,7 @@ another name, add this one to its aliases. A package of your own brings chips th
   memory_bandwidth_gb_s: null
   tdp_w: null
   interconnect: null
+  link_gb_s: null
   source: document and year
 """
 
@@ -67,6 +68,8 @@ class Chip:
     tdp_w: float | None
     interconnect: str | None
     """Link between chips, both directions together unless it says otherwise."""
+    link_gb_s: float | None = field(default=None)
+    """10^9 bytes per second that one device sends at the most over all its links inside a node: ONE direction."""
     source: str
     sparse_peaks_tflops: dict[str, float] = field(default_factory=dict)
     """What the source states for sparse operands, never used as a peak: with 2:4 structured sparsity unless `notes` say
@@ -82,7 +85,7 @@ class Chip:
         for compute, sparse in self.sparse_peaks_tflops.items():
             if not sparse > (self.peaks_tflops[compute] or 0):
                 raise ValueError(f"{self.name}: sparse {compute} of {sparse} is not above the dense peak")
-        scalars = (self.memory_gib, self.memory_bandwidth_gb_s, self.tdp_w)
+        scalars = (self.memory_gib, self.memory_bandwidth_gb_s, self.tdp_w, self.link_gb_s)
         if any(value is not None and not value > 0 for value in (*self.peaks_tflops.values(), *scalars)):
             raise ValueError(f"{self.name}: figures are positive; what is not known is null")
         if not (self.name.strip() and self.source.strip()):

@@ -75,5 +75,9 @@ class VendorSpec:
     """How the names of the environment variables begin that steer this stack; those that are set go into the result."""
     container_options: str = ""
     """What a container needs to see the devices."""
+    pod_resource: str | None = None
+    """What the vendor's device plugin calls one device in Kubernetes; None where nothing public says it."""
+    ray_resource: str | None = None
+    """What Ray calls one device; None where Ray does not know the vendor."""
     install: str = ""
     """What to do when the stack is missing; shown to the user."""

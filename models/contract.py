@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from models.datasets.base import Batch, Counts
 from models.recipe import Recipe
+from models.sharding.plan import TensorPlan
+from models.sharding.units import blocks_of
 from models.weights import InitialWeights
 
 
@@ -21,6 +24,9 @@ class Model(nn.Module, ABC):
 
     network: nn.Module
     """What is compiled, counted, placed and saved."""
+    multiplying: ClassVar[tuple[str, ...]] = ("Conv1D",)
+    """Names of module classes, beside torch's layers, whose weights are multiplied by and nothing else: of a block,
+    sharded training gathers them in autocast's type. By default transformers' linear layer of GPT-2."""
     count_device: str = "meta"
     """Where FLOPs are counted: `cpu` for models whose shapes depend on the data, such as detectors."""
 
@@ -45,6 +51,24 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def count(self, batch: Batch) -> Counts:
         """Samples and tokens in a batch, from its shapes and host integers: never waits for the device."""
+
+    def units(self) -> list[nn.Module]:
+        """The blocks of `self.network` that sharded training gathers one by one; by default the members of its lists.
+
+        Each runs by its `forward` alone and shares no parameter. Without any, the network is gathered as a whole.
+        """
+        return blocks_of(self.network)
+
+    def tensor_plan(self) -> TensorPlan | None:
+        """How the matrices of `self.network` are split over the ranks of a tensor group; None: nobody has said how."""
+        return None
+
+    def prepare_tensor(self, ranks: int) -> None:
+        """Change `self.network` before it is split over so many ranks by `tensor_plan`; nothing by default.
+
+        For layers whose parts cannot be told apart as they are, such as queries, keys and values in one matrix. The
+        names and shapes of its state dict stay as they were.
+        """
 
     def initial_weights(self, weights: dict[str, Tensor]) -> InitialWeights:
         """The tensors of a published checkpoint under the names of `self.network`.

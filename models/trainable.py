@@ -28,6 +28,8 @@ class Trainable(Model):
 
     regularisations: ClassVar[frozenset[str]] = frozenset()
     """Fields of `model.train.regularisation` that `loss` honours; `ema_decay` is the framework's and works for all."""
+    evaluates_by_generating: ClassVar[bool] = False
+    """Whether `evaluate` runs the network as often as the answers are long, which differs from batch to batch."""
 
     def __init__(self, recipe: Recipe) -> None:
         """Prepare an empty set of metrics.
@@ -71,15 +73,15 @@ class Trainable(Model):
         """In force while a training step is counted; for models whose work depends on values that noise has not."""
         return nullcontext()
 
-    def configure_optimizer(self, *, ranks: int = 1) -> tuple[TorchOptimizer, LRScheduler]:
+    def configure_optimizer(self, *, batches: int = 1) -> tuple[TorchOptimizer, LRScheduler]:
         """The recipe's optimizer, and its schedule to be stepped once per optimizer step.
 
         Args:
-            ranks: of the job; the length of an epoch in steps depends on it.
+            batches: of one pass, over all ranks; the length of an epoch in steps depends on it.
         """
         recipe = self.recipe.training
         optimizer = build_optimizer(recipe.optimizer, self.network.named_parameters())
-        epoch = recipe.steps_per_epoch(ranks)
+        epoch = recipe.steps_per_epoch(batches)
         return optimizer, build_scheduler(recipe.schedule, optimizer, steps_per_epoch=epoch)
 
     def reset_metrics(self, device: torch.device) -> None:

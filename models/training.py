@@ -190,7 +190,14 @@ class Training:
         if self.schedule.unit == "epochs" and self.epoch_samples is None:
             raise ValueError("model.train.schedule.unit=epochs needs model.train.epoch_samples")
 
-    def steps_per_epoch(self, ranks: int) -> float | None:
-        """Optimizer steps of one epoch over so many ranks; None where the epoch's length is not published."""
-        global_batch = self.batch_size * self.gradient_accumulation_steps * ranks
-        return None if self.epoch_samples is None else self.epoch_samples / global_batch
+    def samples_per_step(self, batches: int) -> int:
+        """Examples of one optimizer step.
+
+        Args:
+            batches: of one pass, over all ranks: as many as there are ranks, unless some share theirs.
+        """
+        return self.batch_size * self.gradient_accumulation_steps * batches
+
+    def steps_per_epoch(self, batches: int) -> float | None:
+        """Optimizer steps of one epoch; None where the epoch's length is not published."""
+        return None if self.epoch_samples is None else self.epoch_samples / self.samples_per_step(batches)

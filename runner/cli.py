@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hardware.detect import detect_vendor
 from runner.commandline.quoting import shown
@@ -18,6 +19,10 @@ from runner.core.errors import DependencyError, InterruptedRunError
 from runner.core.interrupts import Interrupts
 from runner.core.storage import check_working_directory
 from runner.messages import chosen
+
+if TYPE_CHECKING:
+    from runner.config.division import Division
+    from runner.config.schema import Case
 
 
 def main() -> int:
@@ -101,15 +106,45 @@ def _answer(arguments: list[str]) -> int:
         plans = plan(read, added)
     if read.sweep:
         from runner.launch.sweep import run_sweep
+        from runner.sweeping.distribution import distribution_of
 
-        return run_sweep(plans, vendor_detected=bool(added), typed=read.overrides)
+        elsewhere = distribution_of(read.launcher, plans, vendor_detected=bool(added))
+        return run_sweep(plans, vendor_detected=bool(added), typed=read.overrides, elsewhere=elsewhere)
+    from runner.core.registries import LAUNCHERS
+    from runner.launch.refused import say
     from runner.launch.submit import run_case
+    from runner.launchers.base import Launcher
+    from runner.sweeping.job_files import tell_place
 
     (one,) = plans
     if one.case is None:
         raise one.error or AssertionError("an invalid case has an error")
     detected = bool(added)
-    return run_case(one.case, one.folder(), one.division, forked=False, vendor_detected=detected, tuning=one.tuning)
+    launcher: Launcher = LAUNCHERS.find(one.case.launcher.name)(one.case, say)
+    if (instead := launcher.instead(arguments, one.folder(), vendor_named=not detected)) is not None:
+        return _elsewhere(one.case, one.folder(), one.division, instead)
+    return run_case(
+        *(one.case, one.folder(), one.division),
+        forked=False,
+        vendor_detected=detected,
+        tuning=one.tuning,
+        placed=tell_place,
+    )
+
+
+def _elsewhere(case: Case, folder: Path, changes: Division, run: Callable[[], int]) -> int:
+    """What a launcher does in the place of running the case; where nothing of it ever ran, that is recorded."""
+    from runner.core.errors import TouchstoneError
+    from runner.launch.refused import record, say
+
+    try:
+        return run()
+    except TouchstoneError as error:
+        if (folder / "run.yaml").exists():
+            say(f"Error: {error}")
+        else:
+            record(case, folder, changes, error)
+        return error.exit_code
 
 
 def _show(arguments: list[str]) -> None:

@@ -91,8 +91,13 @@ class CudaBuildDevice(TorchCudaDevice):
         tags = (self._build_tag(text) for text in (torch.__version__, _installed_version()))
         if (tag := next((one for one in tags if one is not None), None)) is not None:
             found["torch build"] = tag
+        driver = self.driver_version()
+        return found if driver is None else found | {"driver": driver}
+
+    def driver_version(self) -> str | None:
+        """Of the kernel module."""
         file = self.device_root / f"sys/module/{self.kernel_module}/version"
-        return found | {"driver": file.read_text(errors="replace").strip()} if file.is_file() else found
+        return file.read_text(errors="replace").strip() if file.is_file() else None
 
 
 def load_library(name: str) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from hardware.base import Device, DeviceEvent, DeviceIdentity, HardwareUnavailableError, MemoryPeaks
 from hardware.bus.nodes import existing, node_number
 from hardware.bus.pci import pci_address_of_node
+from hardware.layout import MeshLayout
 from hardware.packages import installed_version
 from hardware.precision.float32 import require_mode
 from hardware.spec import PrecisionSpec
@@ -73,7 +74,7 @@ class EngineDevice(Device):
         """None; refuses."""
         self._refuse()
 
-    def strategy(self, devices: int) -> Any:
+    def strategy(self, devices: int, layout: MeshLayout | None = None) -> Any:
         """None; refuses."""
         self._refuse()
 

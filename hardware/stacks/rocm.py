@@ -122,7 +122,7 @@ class HipDevice(TorchCudaDevice):
         miopen = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
         instruction_sets = sorted({isa for index in self.used() if (isa := self.instruction_set(index))})
         found = {
-            "driver": self._driver_version(),
+            "driver": self.driver_version(),
             "hip": torch.version.hip,
             "miopen": None if miopen is None else str(miopen),
             "rccl": nccl_version(),
@@ -130,7 +130,8 @@ class HipDevice(TorchCudaDevice):
         }
         return super().versions() | {name: value for name, value in found.items() if value is not None}
 
-    def _driver_version(self) -> str | None:
+    def driver_version(self) -> str | None:
+        """Of the kernel module, with its name; None for the one that comes with the kernel, which has none."""
         for module in self.driver_modules:
             file = self.device_root / f"sys/module/{module}/version"
             if file.is_file():

@@ -1,20 +1,23 @@
-"""Lightning strategies: one device, or data parallel over ranks that torchrun has started."""
+"""Lightning strategies: one device, or data parallel or sharded over ranks that torchrun has started."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hardware.layout import MeshLayout
+
 if TYPE_CHECKING:
     import torch
 
 
-def build_strategy(ranks: int, *, backend: str, device: torch.device) -> Any:
+def build_strategy(ranks: int, *, backend: str, device: torch.device, layout: MeshLayout | None = None) -> Any:
     """What Lightning's `Trainer(strategy=...)` takes.
 
     Args:
         ranks: processes of the job, one device each.
         backend: torch.distributed's name of the communication library.
         device: the device of a job of one rank.
+        layout: how the ranks share the model; None: each has a copy.
 
     Raises:
         RuntimeError: several ranks, but torchrun did not start this process. Lightning would start the others itself,
@@ -31,6 +34,10 @@ def build_strategy(ranks: int, *, backend: str, device: torch.device) -> Any:
             f"{ranks} ranks need a launcher: start the worker with `python -m torch.distributed.run "
             f"--nproc-per-node {ranks} …`"
         )
+    if layout is not None and layout.sharded:
+        from hardware.stacks.sharded import MeshStrategy
+
+        return MeshStrategy(layout, backend=backend)
     chosen = DDPStrategy if device.type in ("cpu", "cuda") else _module_ddp()
     return chosen(process_group_backend=backend, cluster_environment=TorchElasticEnvironment())
 

@@ -20,6 +20,7 @@ from hardware.base import (
 )
 from hardware.bus.nodes import existing, node_number, visible_node
 from hardware.bus.pci import pci_address, pci_address_of_node, uuid_text
+from hardware.layout import MeshLayout
 from hardware.precision.float32 import require_mode
 from hardware.precision.plugins import build_plugin, require_listed
 from hardware.precision.switches import Switch
@@ -132,13 +133,14 @@ class TorchModuleDevice(Device):
         """Name of the accelerator in Lightning's registry."""
         return register_accelerator(self.namespace)
 
-    def strategy(self, devices: int) -> Any:
-        """One device, or data parallel over the vendor's communication library.
+    def strategy(self, devices: int, layout: MeshLayout | None = None) -> Any:
+        """One device, or data parallel or sharded over the vendor's communication library.
 
         Raises:
             RuntimeError: several ranks that torchrun did not start.
         """
-        return build_strategy(devices, backend=self.communication_backend(), device=self.torch_device(0))
+        backend = self.communication_backend()
+        return build_strategy(devices, backend=backend, device=self.torch_device(0), layout=layout)
 
     def count(self) -> int:
         """Number of visible devices."""

@@ -92,8 +92,12 @@ class Ascend(TorchModuleDevice):
         """torch_npu, driver and CANN; what is not there is left out."""
         toolkit = os.environ.get("ASCEND_HOME_PATH", "")
         info = Path(toolkit) / f"{platform.machine()}-linux/ascend_toolkit_install.info"
-        found = {"driver": _version_in(self.device_root / _DRIVER_VERSION), "cann": _version_in(info)}
+        found = {"driver": self.driver_version(), "cann": _version_in(info)}
         return super().versions() | {name: value for name, value in found.items() if value is not None}
+
+    def driver_version(self) -> str | None:
+        """As the driver's installer wrote it."""
+        return _version_in(self.device_root / _DRIVER_VERSION)
 
 
 def _version_in(file: Path) -> str | None:

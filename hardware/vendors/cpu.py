@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from hardware.base import Device, DeviceCondition, DeviceEvent, DeviceIdentity, MemoryPeaks, PrecisionUnsupportedError
+from hardware.layout import MeshLayout
 from hardware.precision.float32 import require_mode, set_cpu_ieee
 from hardware.precision.plugins import build_plugin, require_listed
 from hardware.spec import PrecisionSpec
@@ -40,13 +41,14 @@ class Cpu(Device):
         """Lightning's CPU accelerator."""
         return "cpu"
 
-    def strategy(self, devices: int) -> Any:
-        """One process, or data parallel over gloo with ranks that share the processor.
+    def strategy(self, devices: int, layout: MeshLayout | None = None) -> Any:
+        """One process, or data parallel or sharded over gloo with ranks that share the processor.
 
         Raises:
             RuntimeError: several ranks that torchrun did not start.
         """
-        return build_strategy(devices, backend=self.communication_backend(), device=self.torch_device(0))
+        backend = self.communication_backend()
+        return build_strategy(devices, backend=backend, device=self.torch_device(0), layout=layout)
 
     def count(self) -> int:
         """As many as ranks were started on this host, which share the processor; one without a launcher."""

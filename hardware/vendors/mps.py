@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hardware.base import HardwareUnavailableError, MemoryPeaks, PrecisionUnsupportedError
+from hardware.layout import MeshLayout
 from hardware.spec import PrecisionSpec
 from hardware.stacks.torch_module import TorchModuleDevice
 
@@ -66,7 +67,7 @@ class Mps(TorchModuleDevice):
         """Lightning's accelerator for it."""
         return "mps"
 
-    def strategy(self, devices: int) -> Any:
+    def strategy(self, devices: int, layout: MeshLayout | None = None) -> Any:
         """One device.
 
         Raises:
@@ -74,7 +75,7 @@ class Mps(TorchModuleDevice):
         """
         if devices != 1:
             raise HardwareUnavailableError(f"{self.spec.title}: a machine has one, not {devices}. Use topology=single.")
-        return super().strategy(devices)
+        return super().strategy(devices, layout)
 
     def torch_device(self, index: int) -> torch.device:
         """`mps:0`."""

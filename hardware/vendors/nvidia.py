@@ -93,14 +93,15 @@ class Nvidia(TorchCudaDevice):
 
         cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
         found = {
-            "driver": self._driver_version(),
+            "driver": self.driver_version(),
             "cuda": torch.version.cuda,
             "cudnn": None if cudnn is None else str(cudnn),
             "nccl": nccl_version(),
         }
         return {name: value for name, value in found.items() if value is not None}
 
-    def _driver_version(self) -> str | None:
+    def driver_version(self) -> str | None:
+        """Of the kernel module, as it tells it itself."""
         file = self.device_root / "proc/driver/nvidia/version"
         if not file.is_file():
             return None

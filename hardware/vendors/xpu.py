@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from hardware.base import DeviceIdentity, HardwareUnavailableError, PrecisionUnsupportedError
 from hardware.bus.pci import normal_pci
+from hardware.layout import MeshLayout
 from hardware.precision.switches import Switch
 from hardware.spec import PrecisionSpec
 from hardware.stacks.torch_module import TorchModuleDevice
@@ -128,7 +129,7 @@ class Xpu(TorchModuleDevice):
             return configured
         return "ccl"
 
-    def strategy(self, devices: int) -> Any:
+    def strategy(self, devices: int, layout: MeshLayout | None = None) -> Any:
         """One device, or data parallel over oneCCL.
 
         Raises:
@@ -142,7 +143,7 @@ class Xpu(TorchModuleDevice):
                 raise HardwareUnavailableError(
                     f"{self.spec.title}: {ONECCL} is installed but does not load: {error}. It must fit this PyTorch."
                 ) from error
-        return super().strategy(devices)
+        return super().strategy(devices, layout)
 
     def require_chip(self, precision: PrecisionSpec) -> None:
         """Refuse what the visible GPUs would emulate or ignore.

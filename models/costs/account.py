@@ -5,7 +5,8 @@ Counting builds the trainable anew on the meta device, which holds shapes alone:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -15,13 +16,16 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from models.costs.cast import Cast
+from models.costs.fakes import fake, with_fakes
 from models.costs.flops import ModelFlops
 from models.costs.footprint import Footprint
+from models.costs.optimizer_state import average_bytes, state_bytes_of, stepped_by
+from models.costs.places import BlockPlaces
+from models.costs.temporaries import temporary_bytes
+from models.costs.units import Units, units_of
 from models.datasets.base import Batch
-from models.optimizers import build_optimizer, parameter_groups
 from models.recipe import Recipe
 from models.trainable import Trainable
-from models.training import Optimizer, Regularisation
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -35,7 +39,7 @@ class Account:
     largest_unit_bytes: int
     """Parameters of the largest block of layers: what sharded training gathers at once, beside `root_unit_bytes`."""
     root_unit_bytes: int
-    """Parameters outside all blocks, such as embeddings and the head; 0 where the network has no list of blocks."""
+    """Parameters outside all blocks, such as embeddings and the head; 0 where the network has no blocks."""
     gradient_bytes: int
     """Of the parameters that a training step gives a gradient. Data parallel keeps as much again in its buckets.
 
@@ -62,6 +66,8 @@ class Account:
     Counted with the CPU's choice of operators, fused attention and autocast among them; another device may fuse more
     (attention with dropout) and casts differently.
     """
+    temporary_bytes_per_sample: float
+    """What the loss's backward pass holds beside that, gradients of scores above all (`models.costs.temporaries`)."""
     samples_per_pass: float
     """Samples of one forward pass at the recipe's batch size."""
     input_bytes_per_sample: float
@@ -74,6 +80,8 @@ class Account:
     different rows a step touches depends on the data. A model whose weights stay in a chip's cache from one pass
     to the next can do with less.
     """
+    units: Units
+    """The same by parts of the model."""
 
 
 FLOPS = ("forward_flops", "backward_flops")
@@ -85,6 +93,7 @@ class _Step(NamedTuple):
     trainable: Trainable
     batch: Batch
     footprint: Footprint
+    places: BlockPlaces
     forward_flops: float
     backward_flops: float
 
@@ -117,16 +126,21 @@ def count(
         torch.default_generator.manual_seed(0)  # what depends on the data, as a detector's proposals do, is repeatable
         trainable, batches = _build(trainable_class, recipe, device, rows, cast)
         step = _mean([(share, _train_once(trainable, batch, cast)) for share, batch in batches])
-        kept = step.footprint
-        if device == "meta":
-            # Autocast knows no meta device and fused attention is not chosen there: fake tensors stand for the CPU's.
-            trainable, batches = _build(trainable_class, recipe, device, rows, cast)
-            with FakeTensorMode():
-                _, kept = _forward(_place(trainable), tree_map_only(Tensor, _fake, batches[0][1]), cast)
-    return _account(step, recipe, rows=rows, kept=kept, autocast=autocast_dtype)
+        # A second forward pass for what is kept. Autocast knows no meta device and fused attention is not chosen
+        # there: fake tensors stand for the CPU's.
+        trainable, batches = _build(trainable_class, recipe, device, rows, cast)
+        with FakeTensorMode() if device == "meta" else nullcontext():
+            batch = batches[0][1]
+            if device == "meta":
+                trainable, batch = with_fakes(trainable), tree_map_only(Tensor, fake, batch)
+            kept, temporary = _kept(trainable, batch, cast)
+    kept = kept if device == "meta" else step.footprint
+    return _account(step, recipe, rows=rows, kept=kept, temporary=temporary, autocast=autocast_dtype)
 
 
-def _account(step: _Step, recipe: Recipe, *, rows: int, kept: Footprint, autocast: str | None) -> Account:
+def _account(
+    step: _Step, recipe: Recipe, *, rows: int, kept: Footprint, temporary: int, autocast: str | None
+) -> Account:
     samples = step.trainable.count(step.batch).samples
     parameters = list(step.trainable.network.parameters())
     optimizer = recipe.training.optimizer
@@ -134,12 +148,15 @@ def _account(step: _Step, recipe: Recipe, *, rows: int, kept: Footprint, autocas
     dense = [parameter for parameter in updated if parameter.grad is not None and not parameter.grad.is_sparse]
     dense_bytes = _bytes([parameter.grad for parameter in dense])
     sparse_bytes = _sparse_bytes(updated, step.footprint) * recipe.training.batch_size // rows
-    stepped = _stepped(optimizer, step.trainable.network, dense)
+    stepped = stepped_by(optimizer, step.trainable.network, dense)
     input_bytes = _bytes(tree_leaves(step.batch)) / samples
     pass_bytes = _read_bytes(parameters, step.footprint, autocast) + 2 * dense_bytes
     passes = recipe.training.gradient_accumulation_steps
-    step_bytes = passes * pass_bytes + 2 * (_bytes(stepped) + _optimizer_state_bytes(optimizer, stepped))
-    largest_unit, root_unit = _units(step.trainable.network)
+    step_bytes = passes * pass_bytes + 2 * (_bytes(stepped) + state_bytes_of(optimizer, stepped))
+    network = step.trainable.network
+    largest_unit, root_unit = _units(step.trainable)
+    with_state = stepped_by(optimizer, network, updated)
+    has_state = {id(one) for one in with_state}
     samples_per_pass = recipe.training.batch_size * samples / rows
     return Account(
         parameters=sum(parameter.numel() for parameter in parameters),
@@ -149,14 +166,23 @@ def _account(step: _Step, recipe: Recipe, *, rows: int, kept: Footprint, autocas
         root_unit_bytes=root_unit,
         gradient_bytes=dense_bytes + sparse_bytes,
         weight_copy_bytes=kept.weight_copy_bytes,
-        optimizer_state_bytes=_optimizer_state_bytes(optimizer, _stepped(optimizer, step.trainable.network, updated)),
-        weight_average_bytes=_average_bytes(recipe.training.regularisation, step.trainable.network),
+        optimizer_state_bytes=state_bytes_of(optimizer, with_state),
+        weight_average_bytes=average_bytes(recipe.training.regularisation, network),
         flops_forward_per_sample=step.forward_flops / samples,
         flops_per_sample=(step.forward_flops + step.backward_flops) / samples,
         saved_activation_bytes_per_sample=kept.activation_bytes / samples,
+        temporary_bytes_per_sample=temporary / samples,
         samples_per_pass=samples_per_pass,
         input_bytes_per_sample=input_bytes,
         minimum_bytes_per_sample=step_bytes / (passes * samples_per_pass) + input_bytes,
+        units=units_of(
+            step.trainable,
+            step.places,
+            kept,
+            samples=samples,
+            backward_per_forward=step.backward_flops / step.forward_flops if step.forward_flops else 0.0,
+            state_bytes=lambda mine: state_bytes_of(optimizer, [one for one in mine if id(one) in has_state]),
+        ),
     )
 
 
@@ -176,59 +202,46 @@ def _mean(steps: list[tuple[float, _Step]]) -> _Step:
     return steps[0][1]._replace(forward_flops=forward, backward_flops=backward)
 
 
-def _fake(tensor: Tensor) -> Tensor:
-    """A tensor that passes for one on the CPU and holds nothing, inside FakeTensorMode."""
-    fake = torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device="cpu")
-    return nn.Parameter(fake, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
-
-
-def _place(trainable: Trainable) -> Trainable:
-    """`trainable` with fake parameters and buffers for its meta ones; `Module.to` would untie those that are tied."""
-    placed: dict[Tensor, Tensor] = {}
-    for module in trainable.modules():
-        parameters = module.named_parameters(recurse=False, remove_duplicate=False)
-        buffers = module.named_buffers(recurse=False, remove_duplicate=False)
-        for name, tensor in (*parameters, *buffers):
-            if tensor not in placed:
-                placed[tensor] = _fake(tensor)
-            setattr(module, name, placed[tensor])
-    return trainable
-
-
-def _forward(trainable: Trainable, batch: Batch, cast: Cast) -> tuple[Tensor, Footprint]:
-    with trainable.counting(), cast.forward(), Footprint(trainable) as footprint:
+def _forward(trainable: Trainable, batch: Batch, cast: Cast, places: BlockPlaces) -> tuple[Tensor, Footprint]:
+    with trainable.counting(), cast.forward(), places, Footprint(trainable, places) as footprint:
         return trainable.loss(batch), footprint
+
+
+def _kept(trainable: Trainable, batch: Batch, cast: Cast) -> tuple[Footprint, int]:
+    """What a forward pass leaves to the backward pass, and what that holds beside it until it meets the network."""
+    outputs: list[Tensor] = []
+
+    def note(_: nn.Module, __: Any, made: Any) -> None:
+        outputs.extend(one for one in tree_leaves(made) if isinstance(one, Tensor) and one.requires_grad)
+
+    handle = trainable.network.register_forward_hook(note)
+    loss, footprint = _forward(trainable, batch, cast, BlockPlaces(trainable))
+    handle.remove()
+    return footprint, temporary_bytes(trainable.network, outputs, loss)
 
 
 def _train_once(trainable: Trainable, batch: Batch, cast: Cast) -> _Step:
     """Forward and backward; attention as plain products, of which backward is exactly twice forward."""
+    places = BlockPlaces(trainable)
     with sdpa_kernel(SDPBackend.MATH):
         with ModelFlops() as forward:
-            loss, footprint = _forward(trainable, batch, cast)
+            places.meter = forward.get_total_flops
+            loss, footprint = _forward(trainable, batch, cast, places)
         with ModelFlops() as backward:
             backward.backward = True
             loss.backward()  # type: ignore[no-untyped-call]
-    return _Step(trainable, batch, footprint, forward.get_total_flops(), backward.get_total_flops())
+    return _Step(trainable, batch, footprint, places, forward.get_total_flops(), backward.get_total_flops())
 
 
 def _bytes(values: list[Any]) -> int:
     return sum(value.nbytes for value in values if isinstance(value, Tensor))
 
 
-def _units(network: nn.Module) -> tuple[int, int]:
-    """Bytes of the largest block and of what is in none: a block is a member of an outermost `nn.ModuleList`.
-
-    A network without such a list is one block.
-    """
-    total = _bytes(list(network.parameters()))
-    lists: list[nn.ModuleList] = []
-    inside: set[nn.Module] = set()
-    for module in network.modules():
-        if isinstance(module, nn.ModuleList) and module not in inside:
-            lists.append(module)
-            inside |= set(module.modules())
-    blocks = [_bytes(list(block.parameters())) for blocks in lists for block in blocks]
-    return (max(blocks), total - sum(blocks)) if blocks else (total, 0)
+def _units(trainable: Trainable) -> tuple[int, int]:
+    """Bytes of the largest of `Trainable.units` and of what is in none; a network without any is one unit."""
+    total = _bytes(list(trainable.network.parameters()))
+    units = [_bytes(list(unit.parameters())) for unit in trainable.units()]
+    return (max(units), total - sum(units)) if units else (total, 0)
 
 
 def _sparse_bytes(updated: list[nn.Parameter], footprint: Footprint) -> int:
@@ -248,34 +261,3 @@ def _read_bytes(parameters: list[nn.Parameter], footprint: Footprint, autocast: 
         * min(parameter.itemsize, narrow or parameter.itemsize)
         for parameter in parameters
     )
-
-
-def _stepped(optimizer: Optimizer, network: nn.Module, updated: list[nn.Parameter]) -> list[nn.Parameter]:
-    """Parameters with a gradient that a step of the optimizer changes."""
-    groups = parameter_groups(optimizer, network.named_parameters())
-    given = {id(parameter) for group in groups for parameter in group["params"]}
-    return [parameter for parameter in updated if id(parameter) in given]
-
-
-def _average_bytes(regularisation: Regularisation, network: nn.Module) -> int:
-    if regularisation.ema_decay is None:
-        return 0
-    averaged = (one for one in (*network.parameters(), *network.buffers()) if one.is_floating_point())
-    return sum(torch.float32.itemsize * tensor.numel() for tensor in averaged)
-
-
-def _optimizer_state_bytes(optimizer: Optimizer, updated: list[nn.Parameter]) -> int:
-    """State of the real optimizer: one step on a small real tensor shows what it keeps for each parameter."""
-    total = 0
-    for dtype in {parameter.dtype for parameter in updated}:
-        probe = nn.Parameter(torch.ones(4, 4, dtype=dtype, device="cpu"))
-        probe.grad = torch.ones_like(probe)
-        trained = build_optimizer(replace(optimizer, groups=()), [("probe", probe)])
-        trained.step()
-        kept = [value for value in trained.state[probe].values() if isinstance(value, Tensor)]
-        per_element = sum(value.itemsize for value in kept if value.shape == probe.shape)
-        per_parameter = sum(value.nbytes for value in kept if value.shape != probe.shape)
-        assert all(value.shape == probe.shape or value.ndim == 0 for value in kept), "state of another shape"
-        mine = [parameter for parameter in updated if parameter.dtype == dtype]
-        total += sum(per_element * parameter.numel() + per_parameter for parameter in mine)
-    return total

@@ -13,6 +13,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from hydra.errors import HydraException
 
 from runner.commandline.catalogue import FOLLOWING, choices, groups, keys, nearest
+from runner.commandline.launcher import check_launcher, is_launcher
 from runner.commandline.mistakes import stands_alone, unreadable
 from runner.commandline.quoting import quoted, shown
 from runner.core.errors import ConfigurationError
@@ -30,7 +31,7 @@ INFO = ("-i", "--info")
 INFO_TOPICS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 NOT_HERE = ("-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir", "--experimental-rerun")
 """Hydra's flags that would replace the engine's own configuration."""
-NO_EFFECT = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper", "hydra.mode")
+NO_EFFECT = ("hydra/sweeper", "hydra.sweeper", "hydra.mode")
 """Overrides of what the engine does itself."""
 
 LONGEST_NAME = 200
@@ -47,6 +48,8 @@ class Arguments:
     """`key=value`, as typed."""
     parsed: list[Override] = field(default_factory=list)
     """The same, as Hydra reads them."""
+    launcher: list[str] = field(default_factory=list)
+    """Those of `hydra/launcher` and `hydra.launcher.…`: they are about the whole sweep, and no part of a case."""
     sweep: bool = False
     """`-m`."""
 
@@ -78,7 +81,16 @@ def read_arguments(arguments: Sequence[str]) -> Arguments:
                 raise ConfigurationError(said)
         found.parsed = [_read(word) for word in found.overrides]
         _check_lists(found)
+        _take_launcher(found)
     return found
+
+
+def _take_launcher(found: Arguments) -> None:
+    """Set the words about the launcher apart: no case is composed from them."""
+    found.launcher = [word for word in found.overrides if is_launcher(word)]
+    check_launcher(found.launcher, sweep=found.sweep)
+    kept = [(word, one) for word, one in zip(found.overrides, found.parsed, strict=True) if not is_launcher(word)]
+    found.overrides, found.parsed = [word for word, _ in kept], [one for _, one in kept]
 
 
 def _take_flag(found: Arguments, word: str, rest: list[str]) -> None:
@@ -170,6 +182,10 @@ def _check_lists(found: Arguments) -> None:
         if not override.is_sweep_override():
             continue
         key, _, value = word.partition("=")
+        if is_launcher(word):
+            raise ConfigurationError(
+                f"{shown(word)}: {key} takes one value. A sweep has one launcher for all its cases; make it two sweeps."
+            )
         if key.startswith("hydra"):
             raise ConfigurationError(f"{shown(word)}: {key} takes one value.")
         if not found.sweep:

@@ -10,6 +10,7 @@ TOOLS = {
     "verify": ("runner.verify.__main__", "whether a result is intact and may be published"),
     "sync": ("runner.tools.sync", "file results in MLflow"),
     "ui": ("runner.tools.ui", "show results in MLflow's page"),
+    "manifest": ("runner.manifests.command", "write a Kubernetes manifest of a case"),
     "doctor": ("runner.doctor.__main__", "what is on this machine, what is missing, what to do"),
     "peaks": ("runner.peaks.__main__", "measure what this device really reaches"),
     "suite": ("runner.suites.command", "list suites, and score one against a reference system"),

@@ -15,7 +15,7 @@ from runner.record.report import Figure, Report
 MISSED = TargetNotReachedError.exit_code
 KIND = (
     *("task", "model", "framework", "compiler", "vendor", "chip", "precision", "topology", "devices", "scale", "data"),
-    *("load", "measure", "emulated", "batch_size", "gradient_accumulation_steps", "unit", "quality_targets"),
+    *("layout", "load", "measure", "emulated", "batch_size", "gradient_accumulation_steps", "unit", "quality_targets"),
 )
 """Keys of the case that runs must share to be joined: a mean over two batch sizes is of neither."""
 
@@ -99,6 +99,9 @@ def _join(name: str, reports: Sequence[Report]) -> Figure:
         return Figure(value=None, unit=first.unit, reason=told)
     if first.unit == "bool":
         return Figure(value=min(values), unit="bool")
-    if known(name, reports[0]).highest:
+    meaning = known(name, reports[0])
+    if meaning.form == "label" and len(set(values)) > 1:
+        return Figure(value=None, unit=first.unit, reason="the runs do not name the same one")
+    if meaning.highest or meaning.form == "label":
         return Figure(value=max(values), unit=first.unit, repeats=tuple(values))
     return Figure(value=statistics.fmean(values), unit=first.unit, repeats=tuple(values), interval=t_interval(values))

@@ -12,7 +12,7 @@ from runner.record.report import Report
 
 _ABOUT = (
     *("task", "model", "vendor", "chip", "precision", "compiler", "framework", "topology", "devices", "scale", "data"),
-    "load",
+    *("layout", "load"),
 )
 LABELLED = (*_ABOUT, "measure", "seed")
 """Keys of the case that a label names where runs differ in them."""

@@ -20,7 +20,15 @@ from runner.config.complete import check_sections
 from runner.config.data_checks import check_data
 from runner.config.division import Division
 from runner.config.kinds import check_kinds
-from runner.config.known import check_engine, check_names, emulation_of
+from runner.config.known import (
+    check_engine,
+    check_engine_choice,
+    check_framework,
+    check_names,
+    emulation_of,
+    implementation_key,
+)
+from runner.config.placing import check_launcher, laid_out, ranks_here
 from runner.config.schema import Case
 from runner.config.task import Demands, demands_of
 from runner.core.errors import ConfigurationError, DataMissingError, DependencyError, HardwareError
@@ -54,6 +62,7 @@ def check(case: Case, changes: Division | None = None) -> None:
     check_sections(case)
     _check_choices(case, task)
     check_engine(case, task)
+    check_framework(case, task)
     task.check(case)
     if changes is not None:
         check_kinds(changes)
@@ -62,9 +71,34 @@ def check(case: Case, changes: Division | None = None) -> None:
     _check_tracking(case)
     _check_numerics(case, task)
     _check_topology(case, task)
+    check_launcher(case, task)
     check_data(case, task)
     _check_meters(case, task)
     _check_hardware(case, task)
+
+
+def check_for_elsewhere(case: Case, changes: Division | None = None) -> None:
+    """Look at what is wrong on whatever machine: for a case that others shall run.
+
+    Raises:
+        ConfigurationError: choices that do not go together.
+        HardwareError: the vendor's chips cannot do the task.
+    """
+    check_names(case)
+    task = demands_of(case)
+    _check_offered(case, task)
+    check_sections(case)
+    _check_choices(case, task)
+    if task.on_device:
+        check_engine_choice(case, task)
+    check_framework(case, task)
+    task.check(case)
+    if changes is not None:
+        check_kinds(changes)
+    _check_implementation(case)
+    _check_tracking(case)
+    _check_numerics(case, task)
+    _check_layout(case, task)
 
 
 def with_devices(case: Case) -> Case:
@@ -74,14 +108,19 @@ def with_devices(case: Case) -> Case:
         ConfigurationError: `auto` on a CPU, which is one device however many ranks it can hold.
     """
     if case.topology.devices != "auto":
-        return case
+        return laid_out(case)
+    if case.topology.nodes > 1:
+        raise ConfigurationError(
+            "topology.devices=auto counts the devices of this machine. Give the number of each node's, for instance "
+            "topology.devices=8."
+        )
     if on_host(case):
         raise ConfigurationError(
             "topology.devices=auto takes every visible device, and a CPU is only one. Give the number of ranks, "
             "for instance topology.devices=2."
         )
     found = visible_count(case.vendor.name, case.vendor.visible_devices_env)
-    return replace(case, topology=replace(case.topology, devices=max(1, found)))
+    return laid_out(replace(case, topology=replace(case.topology, devices=max(1, found))))
 
 
 def on_host(case: Case) -> bool:
@@ -104,11 +143,8 @@ def _check_offered(case: Case, task: Demands) -> None:
 
 def _check_choices(case: Case, task: Demands) -> None:
     vendor = case.vendor
-    if case.has_model and case.framework.name not in case.model.implementations:
-        raise ConfigurationError(
-            f"model={case.model.name} has no implementation for framework={case.framework.name}. "
-            f"It has one for: {', '.join(case.model.implementations)}."
-        )
+    if case.has_model:
+        implementation_key(case.model, case.framework.name)
     offered = (*vendor.precisions, *(vendor.served_precisions if task.serves else ()))
     if case.precision.name not in offered:
         raise ConfigurationError(
@@ -121,7 +157,7 @@ def _check_implementation(case: Case) -> None:
     """A dotted path is looked up in the module's text, another name among what installed packages registered."""
     if not case.has_model:
         return
-    framework = case.framework.name
+    framework = implementation_key(case.model, case.framework.name)
     path = case.model.implementations[framework]
     if "." in path:
         check_class(f"model.implementations.{framework}", path)
@@ -173,23 +209,27 @@ def _check_numerics(case: Case, task: Demands) -> None:
 
 
 def _check_topology(case: Case, task: Demands) -> None:
-    devices, fsdp = case.topology.devices, case.topology.fsdp
+    _check_layout(case, task)
+    devices = case.topology.devices
     assert isinstance(devices, int)
-    if devices < 1:
-        raise ConfigurationError(f"topology.devices={devices} must be at least 1.")
-    if case.topology.name == "single" and devices != 1:
-        raise ConfigurationError(f"topology=single has one device, not {devices}. Choose topology=node.")
-    if devices % fsdp:
-        raise ConfigurationError(f"topology.fsdp={fsdp} must divide topology.devices={devices}.")
-    if fsdp > 1 and task.on_device:
-        raise ConfigurationError(
-            f"topology.fsdp={fsdp} is planned by task=inspect; task={task.name} trains data parallel. "
-            "Leave topology.fsdp out."
-        )
     cores = os.cpu_count() or 1
     if task.on_device and on_host(case) and devices > cores:
         raise ConfigurationError(
             f"topology.devices={devices} ranks on a host CPU with {cores} cores. Choose at most {cores}."
+        )
+
+
+def _check_layout(case: Case, task: Demands) -> None:
+    topology = case.topology
+    devices, nodes = topology.devices, topology.nodes
+    if topology.name == "single" and devices != 1:
+        raise ConfigurationError(f"topology=single has one device, not {devices}. Choose topology=node.")
+    if topology.name != "cluster" and nodes != 1:
+        raise ConfigurationError(f"topology={topology.name} is one machine, not {nodes}. Choose topology=cluster.")
+    if topology.parallel.pipeline > 1 and task.on_device:
+        raise ConfigurationError(
+            f"topology.parallel.pipeline={topology.parallel.pipeline} is planned by task=inspect; no framework here "
+            "trains in a pipeline. Leave topology.parallel.pipeline out."
         )
 
 
@@ -222,7 +262,7 @@ def _check_hardware(case: Case, task: Demands) -> None:
         device = load_device(case.vendor, emulate=case.emulate)
     except ValueError as error:
         raise ConfigurationError(f"vendor={case.vendor.name}: {error}") from error
-    if not task.on_device:
+    if not task.on_device or not ranks_here(case):
         return
     reason = device.unavailable_reason()
     if reason is not None:

@@ -23,7 +23,10 @@ ALLOWED = {
     "model.infer.generation.prompt_lengths": "further lengths, beside the case's",
     "model.infer.generation.new_lengths": "further lengths, beside the case's",
     "data.workers": "data-loader workers",
-    "topology.fsdp": "parallel layout",
+    "topology.parallel.*": "parallel layout",
+    "framework.zero_stage": "parallel layout",
+    "framework.offload": "where optimizer state and weights lie",
+    "framework.activation_checkpointing": "what is kept of a forward pass",
     "seed": "another draw of the same case",
     "compiler.*": "compiler",
     "vendor.communication_backend": "communication",
@@ -35,6 +38,8 @@ ALLOWED = {
     "vendor.chip": "the chip's name in the catalogue",
     "vendor.environment": "which variables the result tells",
     "vendor.container_options": "words",
+    "vendor.pod_resource": "words",
+    "vendor.ray_resource": "words",
     "vendor.install": "words",
     "measure.repeats": "how often the same is measured; the report says how often",
 }
@@ -50,7 +55,7 @@ RAISED = frozenset(
 LOWERED = frozenset({"measure.warmup.tolerance", "measure.sampling_period_s"})
 """Keys that may be lowered, for the same reason."""
 
-THE_CASE = ("scale", "emulate", "topology.devices", "data.root", "load.*")
+THE_CASE = ("scale", "emulate", "topology.devices", "topology.nodes", "topology.parallel.data", "data.root", "load.*")
 """Choices without a group of their own, as patterns: how large, where, on how many devices, under which load; never a
 change."""
 

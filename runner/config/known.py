@@ -9,6 +9,7 @@ import yaml
 
 from hardware.registry import Registry
 from models.datasets.catalogue import UnknownDatasetError
+from models.recipe import Recipe
 from runner.config.schema import Case, Compiler
 from runner.config.task import Demands
 from runner.core import packages
@@ -35,6 +36,22 @@ def check_names(case: Case) -> None:
         raise ConfigurationError(f"model.dataset: {error}.") from error
 
 
+def implementation_key(recipe: Recipe, framework: str) -> str:
+    """Under which of `model.implementations` the class stands that a framework trains: its own name, or another's.
+
+    Raises:
+        ConfigurationError: the model is written in nothing that the framework trains.
+    """
+    written = FRAMEWORKS.find(framework).writes_in
+    for key in (framework, written):
+        if key in recipe.implementations:
+            return str(key)
+    raise ConfigurationError(
+        f"model={recipe.name} has no implementation for framework={framework}. "
+        f"It has one for: {', '.join(recipe.implementations)}."
+    )
+
+
 def check_engine(case: Case, task: Demands) -> None:
     """Look at what is known of the engine without its packages, then whether they are here.
 
@@ -42,12 +59,31 @@ def check_engine(case: Case, task: Demands) -> None:
         ConfigurationError: choices that do not go together.
         DependencyError: the framework or the engine lacks something on this machine.
     """
-    if not task.on_device:
-        return
+    if task.on_device:
+        check_engine_choice(case, task)
+        check_workable(case)
+
+
+def check_engine_choice(case: Case, task: Demands) -> None:
+    """Look at what is known of the engine without its packages.
+
+    Raises:
+        ConfigurationError: choices that do not go together.
+    """
     _check_vendor(case)
     _check_training(case, task)
     _check_precision(case, task)
-    check_workable(case)
+
+
+def check_framework(case: Case, task: Demands) -> None:
+    """Ask the framework whether it can do the case.
+
+    Raises:
+        ConfigurationError: choices that do not go together in it.
+        HardwareError: it does not know the vendor's devices.
+    """
+    if task.on_device and case.has_model:
+        FRAMEWORKS.find(case.framework.name).check(case)
 
 
 def emulation_of(case: Case) -> str:

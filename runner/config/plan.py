@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from runner.commandline.arguments import Arguments
 from runner.commandline.explain import explain
+from runner.commandline.one_launcher import check_one_launcher, check_own_launcher, launcher_settings
 from runner.commandline.quoting import without_secrets
 from runner.commandline.suite import Asked, asked_cases
 from runner.config.checks import with_devices
@@ -48,6 +49,8 @@ class Planned:
     """The tuning file that it took values from."""
     asked: Asked | None = None
     """Where a sweep's case comes from."""
+    launcher: dict[str, Any] = field(default_factory=dict)
+    """Settings of Hydra's launcher that starts it, as composed with it; `_target_` says which one."""
 
     def folder(self) -> Path:
         """Where a single run goes."""
@@ -90,7 +93,11 @@ def plan(arguments: Arguments, added: Sequence[str] = ()) -> list[Planned]:
     found = list(itertools.islice(asked_cases(arguments), MOST_CASES + 1))
     if len(found) > MOST_CASES:
         raise ConfigurationError(f"This sweep has more than {MOST_CASES:,} cases. Make it several sweeps.")
-    return [replace(_planned((*one.overrides, *added)), asked=one) for one in found]
+    plans = [replace(_planned((*one.overrides, *added), arguments.launcher), asked=one) for one in found]
+    for one in plans:
+        check_own_launcher(" ".join(one.overrides), one.config)
+    check_one_launcher([(" ".join(one.overrides), one.launcher) for one in plans])
+    return plans
 
 
 def added_model(overrides: Sequence[str]) -> list[str]:
@@ -105,9 +112,16 @@ def added_model(overrides: Sequence[str]) -> list[str]:
     return [] if needed else [f"model={NO_MODEL.name}"]
 
 
-def _planned(given: tuple[str, ...]) -> Planned:
+def _planned(given: tuple[str, ...], launcher: Sequence[str] = ()) -> Planned:
     overrides = (*given, *added_model(given))
     config = compose_with_engine(overrides)
+    one = _checked(config, overrides)
+    return replace(
+        one, launcher=launcher_settings(compose_with_engine((*overrides, *launcher)) if launcher else config)
+    )
+
+
+def _checked(config: DictConfig, overrides: tuple[str, ...]) -> Planned:
     values: dict[str, Any] = {}
     nothing = Division(name="closed")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hardware.precision.cpu_features import has_float16
-from runner.config.schema import Case
+from runner.config.schema import Case, Topology
 from runner.messages import tr
 from runner.record.task import task_of
 from runner.views.tables import EMULATED, NOT_PUBLISHABLE, TINY
@@ -25,7 +25,7 @@ def header(case: Case, run_folder: Path, vendor_detected: bool, tuning: str | No
         (tr("software"), f"{case.framework.name}, {case.compiler.name}"),
         (tr("precision"), f"{precision.name}: {_types(case)}"),
         (tr("vendor"), f"{vendor.name}, {vendor.title}{chip}{found}"),
-        (tr("topology"), f"{case.topology.name}, {_devices(case.topology.devices)}"),
+        (tr("topology"), _topology(case.topology)),
         (tr("data"), tr("{data} in {place}", data=case.data.name, place=root) if root else case.data.name),
     ]
     if tuning is not None:
@@ -98,10 +98,16 @@ def _model(case: Case) -> str:
     return f"{about}, {tr('{batch} per device and pass', batch=held)}{several}"
 
 
-def _devices(devices: int | str) -> str:
+def _topology(topology: Topology) -> str:
+    """`cluster, 2 nodes x 8 devices, fsdp 16`."""
+    devices = topology.devices
     if isinstance(devices, int):
-        return tr("{count} device", count=devices) if devices == 1 else tr("{count} devices", count=devices)
-    return tr("every visible device")
+        count = tr("{count} device", count=devices) if devices == 1 else tr("{count} devices", count=devices)
+    else:
+        count = tr("every visible device")
+    nodes = tr("{count} nodes", count=topology.nodes) + " x " if topology.nodes > 1 else ""
+    layout = [] if topology.layout == "data" else [topology.layout]
+    return ", ".join([topology.name, f"{nodes}{count}", *layout])
 
 
 def _repeats(case: Case) -> str:

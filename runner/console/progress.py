@@ -147,9 +147,8 @@ class Progress:
 
     def _budget_steps(self) -> float:
         """Optimizer steps of the whole budget; the budget counts examples, which steps hold equally many of."""
-        model, devices = self.case.model, self.case.topology.devices
-        assert isinstance(devices, int)
-        per_step = model.training.batch_size * model.training.gradient_accumulation_steps * devices
+        model = self.case.model
+        per_step = model.training.samples_per_step(self.case.topology.batches)
         return model.training.max_train_samples / per_step
 
     def _detail(self) -> str:

@@ -44,6 +44,8 @@ class Name(StrEnum):
     NUMERICS = "NUMERICS"
     ACCURACY = "ACCURACY"
     POINT = "POINT"
+    PLAN = "PLAN"
+    COMMUNICATION = "COMMUNICATION"
     WARMUP_END = "WARMUP_END"
     SEGMENT_BEGIN = "SEGMENT_BEGIN"
     SEGMENT_END = "SEGMENT_END"
@@ -150,3 +152,19 @@ def event_files(run_folder: Path) -> list[Path]:
     """The event files of a run folder, in rank order."""
     files = (run_folder / "events").glob("rank*.log")
     return sorted(files, key=lambda path: int(path.stem.removeprefix("rank")))
+
+
+class EventTail:
+    """Reads what is new in the event files of a run folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._offsets = {path: path.stat().st_size for path in event_files(folder)}
+
+    def new(self) -> list[Event]:
+        """Events that came since the last call, in the order of their time."""
+        events: list[Event] = []
+        for path in event_files(self._folder):
+            found, self._offsets[path] = read_events(path, self._offsets.get(path, 0))
+            events += found
+        return sorted(events, key=lambda event: event.time_ms)

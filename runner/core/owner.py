@@ -18,7 +18,7 @@ ParentState = Literal["alive", "gone", "elsewhere"]
 
 
 def write_parent(folder: Path) -> None:
-    """Own a folder, made if need be, and write `<pid> <host>` of this process for people to read.
+    """Own a folder, made if need be, and write `<pid> <host>` of this process for people to read, and SLURM's job.
 
     Raises:
         OwnedError: another process owns it.
@@ -26,11 +26,14 @@ def write_parent(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if not held_here(folder):
         take(folder)
-    (folder / FILE).write_text(f"{os.getpid()} {socket.gethostname()}\n")
+    job = [_job()] if _job() else []
+    (folder / FILE).write_text(" ".join([str(os.getpid()), socket.gethostname(), *job]) + "\n")
 
 
 def parent_state(folder: Path) -> ParentState:
     """Whether the run in a folder goes on; `elsewhere` when it was another machine's, whose locks are not seen here.
+
+    Of a job that SLURM has queued again the earlier part is over, wherever it ran.
 
     Raises:
         ValueError: `parent.pid` is malformed.
@@ -43,4 +46,11 @@ def parent_state(folder: Path) -> ParentState:
     words = path.read_text(errors="replace").split()
     if not words or not words[0].isdigit():
         raise ValueError(f"{path} is malformed: {' '.join(words)[:80]!r}")
-    return "gone" if len(words) == 1 or words[-1] == socket.gethostname() else "elsewhere"
+    host, job = (*words[1:], "", "")[:2]
+    return "gone" if host in ("", socket.gethostname()) or (job and job == _job()) else "elsewhere"
+
+
+def _job() -> str:
+    """The SLURM job that this process belongs to; empty outside of one."""
+    number = os.environ.get("SLURM_JOB_ID")
+    return f"slurm:{number}" if number else ""

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hardware.base import DeviceCondition, DeviceIdentity
+from runner.doctor.cluster.fabric import FabricFinding
+from runner.doctor.cluster.ray_cluster import RayFinding
+from runner.doctor.cluster.slurm import SlurmFinding
 
 SCHEMA_VERSION = 1
 
@@ -83,6 +86,15 @@ class VendorFinding:
 
 
 @dataclass(kw_only=True, slots=True)
+class ClusterFinding:
+    """Schedulers and fast networks."""
+
+    slurm: SlurmFinding
+    ray: RayFinding
+    fabric: FabricFinding
+
+
+@dataclass(kw_only=True, slots=True)
 class Findings:
     """Everything, and what to tell the shell."""
 
@@ -93,6 +105,8 @@ class Findings:
     vendors: list[VendorFinding]
     choices: dict[str, str | None] = field(default_factory=dict)
     """Every framework and compiler, as `compiler=inductor`, with what it lacks on this machine; null: nothing."""
+    cluster: ClusterFinding | None = None
+    """What the machine is part of."""
     exit_code: int = 0
     schema_version: int = SCHEMA_VERSION
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hardware.base import DeviceCondition
+from runner.doctor.cluster.page import fabric_page, ray_page, slurm_page
 from runner.doctor.findings import DeviceFinding, Findings, MeterFinding, VendorFinding
 from runner.views.page import NULL, Grid, Page
 
@@ -25,6 +26,10 @@ def page(findings: Findings, asked: Sequence[str]) -> Page:
     for one in findings.vendors:
         if one.details is not None or one.name in asked:
             _vendor(made, one, deep=findings.deep)
+    if findings.cluster is not None:
+        slurm_page(made, findings.cluster.slurm)
+        ray_page(made, findings.cluster.ray)
+        fabric_page(made, findings.cluster.fabric)
     return made
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from runner.config.schema import Case, FrameworkSpec
 
 if TYPE_CHECKING:
     from models.trainable import Trainable
@@ -45,6 +47,11 @@ class Outcome:
 class Framework(ABC):
     """Trains the model of one case in one rank. Its packages are imported inside methods: the parent asks it, too."""
 
+    options: ClassVar[type[FrameworkSpec]] = FrameworkSpec
+    """The typed form of `conf/framework/<name>.yaml`."""
+    writes_in: ClassVar[str | None] = None
+    """The framework whose models it trains, where a model's YAML names no class for this one; None: no other's."""
+
     def __init__(self, context: Context) -> None:
         self.context = context
 
@@ -52,6 +59,15 @@ class Framework(ABC):
     @abstractmethod
     def unavailable_reason() -> str | None:
         """Why it cannot train on this machine; None when it can. Quick, and imports nothing heavy."""
+
+    @classmethod  # noqa: B027 -- most refuse nothing
+    def check(cls, case: Case) -> None:
+        """Look at what can be known of a case without the framework's packages; called before anything is started.
+
+        Raises:
+            ConfigurationError: choices that do not go together in this framework.
+            HardwareError: it does not know the vendor's devices.
+        """
 
     @abstractmethod
     def train(self, trainable: Trainable, batches: Iterable[Any], *, next_segment: NextSegment) -> None:

@@ -11,7 +11,7 @@ from models.inferable import Inferable
 from models.recipe import Recipe
 from models.trainable import Trainable
 from models.weights import RANDOM, InitialWeights, load_weights, of_run, read_weights
-from runner.config.known import engine_of
+from runner.config.known import engine_of, implementation_key
 from runner.config.schema import Case
 from runner.core.errors import ConfigurationError
 from runner.core.events import Name
@@ -42,6 +42,7 @@ def inferable_class(recipe: Recipe, framework: str) -> type[Inferable]:
 
 def _of_kind(recipe: Recipe, framework: str, kind: type[M]) -> type[M]:
     """The class at a dotted path, or of a name under `touchstone.models`."""
+    framework = implementation_key(recipe, framework)
     path = recipe.implementations[framework]
     found = _found(path, framework)
     if not issubclass(found, kind):

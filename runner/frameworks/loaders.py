@@ -34,12 +34,12 @@ def build_training_loader(
 ) -> Iterable[Batch]:
     """Endless batches of this rank's share, from where an earlier part stopped; `datasets` None means synthetic.
 
-    From here on each rank has random numbers of its own, and a part that was resumed has others than the one before it:
-    dropout, augmentation and mixing are neither the same on all ranks nor begin again.
+    From here on each batch has random numbers of its own, and a part that was resumed has others than the one before
+    it: dropout, augmentation and mixing are neither the same on all ranks nor begin again.
     """
     case = context.case
-    if context.rank or done_steps:
-        own = np.random.SeedSequence([case.seed, context.rank, done_steps])
+    if context.batch_rank or done_steps:
+        own = np.random.SeedSequence([case.seed, context.batch_rank, done_steps])
         context.device.seed(int(own.generate_state(1)[0]))
     if datasets is None:
         with context.device.torch_device(context.local_rank):
@@ -58,7 +58,7 @@ def _sampler(context: Context, datasets: Datasets, start_batch: int) -> Sampler[
         ConfigurationError: the data does not allow it.
     """
     training = context.case.model.training
-    place: dict[str, Any] = {"rank": context.rank, "world": context.world, "start_batch": start_batch}
+    place: dict[str, Any] = {"rank": context.batch_rank, "world": context.batches, "start_batch": start_batch}
     data: Any = datasets.train
     try:
         if training.batching.by == "size":
@@ -89,8 +89,8 @@ def build_evaluation_loader(context: Context, trainable: Trainable, datasets: Da
         collate,
         batch_size=training.batch_size,
         limit=training.quality.samples,
-        rank=context.rank,
-        world=context.world,
+        rank=context.batch_rank,
+        world=context.batches,
         workers=context.case.data.workers,
     )
     return ReadableBatches(loader) if isinstance(collate, TolerantCollate) else loader

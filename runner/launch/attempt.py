@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from runner.cluster.place import NodePlace
 from runner.config.schema import Case
 from runner.core.errors import (
     BUS_ERROR,
@@ -18,7 +19,7 @@ from runner.core.errors import (
     WorkerCrashedError,
     says_out_of_memory,
 )
-from runner.core.events import Event, Name, event_files, read_events
+from runner.core.events import Event, EventTail, Name
 from runner.core.storage import could_not_write, full
 from runner.launch.processes import WORKER, Forked, end_left, end_worker, start_worker
 
@@ -26,22 +27,6 @@ TICK_S = 0.25
 """Between two looks at the event files."""
 TAIL_LINES = 8
 """Of worker.log, shown when a worker crashed."""
-
-
-class EventTail:
-    """Reads what is new in the event files of a run folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._offsets = {path: path.stat().st_size for path in event_files(folder)}
-
-    def new(self) -> list[Event]:
-        """Events that came since the last call, in the order of their time."""
-        events: list[Event] = []
-        for path in event_files(self._folder):
-            found, self._offsets[path] = read_events(path, self._offsets.get(path, 0))
-            events += found
-        return sorted(events, key=lambda event: event.time_ms)
 
 
 def attempt(
@@ -54,8 +39,9 @@ def attempt(
     on_tick: Callable[[], None],
     module: str = WORKER,
     guard: Callable[[int], TouchstoneError | None] | None = None,
+    place: NodePlace | None = None,
 ) -> TouchstoneError | None:
-    """Run the worker, or another module in its place, to its end.
+    """Run the worker, or another module in its place, to its end; with a place, that node's share of it.
 
     Every `TICK_S`, `guard` is asked whether the worker, by its process, must end; it says why, or None.
 
@@ -72,7 +58,7 @@ def attempt(
             on_event(event)
 
     reason: TouchstoneError | None = None
-    worker = start_worker(case, folder, environment, forked=forked, module=module)
+    worker = start_worker(case, folder, environment, forked=forked, module=module, place=place)
     deadline = time.monotonic() + (case.run.timeout_s or float("inf"))
     try:
         while not worker.wait(TICK_S):
@@ -84,7 +70,7 @@ def attempt(
             if reason is not None:
                 break
     except KeyboardInterrupt:
-        reason = InterruptedRunError(f"Interrupted. What was measured so far is kept. {_how_to_go_on(folder)}")
+        reason = InterruptedRunError(interrupted(folder))
     if reason is not None:
         end_worker(worker)
         end_left(worker, folder, module)
@@ -97,9 +83,7 @@ def attempt(
     if worker.returncode == 0:
         return None
     # A single rank that is a process of its own leaves nothing but its data loader's.
-    orphaned = left > 0 and (
-        isinstance(worker, Forked) or (case.topology.devices != 1 and (worker.returncode or 0) < 0)
-    )
+    orphaned = left > 0 and (isinstance(worker, Forked) or (case.topology.ranks != 1 and (worker.returncode or 0) < 0))
     return _orphaned(worker.returncode) if orphaned else _crash(worker.returncode, folder)
 
 
@@ -108,6 +92,11 @@ def _timed_out(case: Case) -> TouchstoneError:
         f"The worker was still running after run.timeout_s={case.run.timeout_s:g} seconds and was ended. Raise "
         "run.timeout_s, or look at worker.log for what it waited on."
     )
+
+
+def interrupted(folder: Path) -> str:
+    """What is said of a run that somebody ended, and how to go on with it."""
+    return f"Interrupted. What was measured so far is kept. {_how_to_go_on(folder)}"
 
 
 def _how_to_go_on(folder: Path) -> str:

@@ -17,8 +17,10 @@ from typing import Protocol
 import psutil
 
 from hardware.child import ROOT, environment_of_child, python
+from runner.cluster.place import NodePlace
 from runner.config.schema import Case
 from runner.measure.context import ROOT_VARIABLE
+from runner.record.task import task_of
 
 GRACE_S = 2.0
 """Between asking a worker to end and ending it."""
@@ -131,23 +133,30 @@ WORKER = "runner.worker.main"
 
 
 def start_worker(
-    case: Case, folder: Path, environment: Mapping[str, str], *, forked: bool, module: str = WORKER
+    case: Case,
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    forked: bool,
+    module: str = WORKER,
+    place: NodePlace | None = None,
 ) -> WorkerProcess:
     """Start the rank or ranks of a case, `python -m module FOLDER` each; their output goes to `worker.log`.
 
-    Only the case's own worker can be forked from a sweep's server.
+    Only the case's own worker can be forked from a sweep's server. With a place, only that node's ranks are started.
     """
     assert not (forked and module != WORKER), "the server has imported the case's worker"
     log = folder / "worker.log"
-    ranks = case.topology.devices
+    ranks = case.topology.devices if task_of(case).on_device else 1
     assert isinstance(ranks, int)
     if ranks == 1 and forked:
         return Forked(folder, environment, log)
-    if ranks == 1:
+    if ranks == 1 and place is None:
         return Spawned(python(module, str(folder)), environment, log)
     threads = max(1, (psutil.cpu_count(logical=False) or 1) // ranks)
     # `--no-python`: torchrun itself would start the ranks without `-P`.
-    torchrun = python("torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "--no-python")
+    options = place.torchrun(ranks) if place else ["--standalone", f"--nproc-per-node={ranks}"]
+    torchrun = python("torch.distributed.run", *options, "--no-python")
     return Spawned([*torchrun, *python(module, str(folder))], {"OMP_NUM_THREADS": str(threads), **environment}, log)
 
 

@@ -113,7 +113,8 @@ def _described(values: dict[str, Any]) -> dict[str, Any]:
         **names,
         "unit": value("model.unit"),
         "chip": value("vendor.chip"),
-        "devices": value("topology.devices"),
+        "nodes": value("topology.nodes"),
+        "devices": _ranks(value("topology.nodes"), value("topology.devices")),
         "batch_size": value("model.train.batch_size"),
         "accumulate": value("model.train.gradient_accumulation_steps"),
         "scale": value("scale"),
@@ -123,6 +124,11 @@ def _described(values: dict[str, Any]) -> dict[str, Any]:
         "quality_mode": value("model.train.quality.mode"),
         "quality_targets": {},
     }
+
+
+def _ranks(nodes: Any, devices: Any) -> Any:
+    """Devices of all nodes; what was asked for where that is no number."""
+    return nodes * devices if isinstance(nodes, int) and isinstance(devices, int) else devices
 
 
 def say(text: str) -> None:

@@ -9,7 +9,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from hardware.sampling.client import SamplerProcess, start_sampler
+from runner.cluster.gathering import Gathering
+from runner.cluster.running import run_on_nodes
 from runner.config.division import Division
 from runner.config.schema import Case
 from runner.console.console import Console
@@ -18,8 +19,9 @@ from runner.core.events import Event, EventWriter, Name
 from runner.core.interrupts import Interrupts
 from runner.core.lock import let_go
 from runner.core.storage import free_reserve, reserve, storage_error
-from runner.launch.attempt import attempt
+from runner.launch.attempt import attempt, interrupted
 from runner.launch.folder import claim
+from runner.launch.sampling import end_sampler, start_meters
 from runner.measure.context import AUTOLOAD_VARIABLE, PARENT_VARIABLE
 from runner.measure.step_records import StepsFile
 from runner.record.names import is_quality
@@ -27,6 +29,7 @@ from runner.record.report import Report
 from runner.record.run_record import PARENT_LOG
 from runner.record.task import task_of
 from runner.results.build import build
+from runner.results.parallel import one_device
 from runner.results.repeats import REPEATS
 from runner.tracking import Tracker
 from runner.views.charts.run import draw
@@ -45,6 +48,8 @@ class CaseRunner:
     interrupts: Interrupts = field(default_factory=Interrupts)
     guard: Callable[[int], TouchstoneError | None] | None = None
     """Is asked all the time whether the worker, by its process, must end."""
+    gathering: Gathering | None = None
+    """The nodes of a case on several machines, once they are here."""
 
     def run(self) -> int:
         """Run the case, file it, show it; returns the exit code."""
@@ -59,10 +64,16 @@ class CaseRunner:
             tracker = Tracker(self.folder, self.case.tracking, say=self.console.say)
         begin_tracking = _once(tracker.start if tracker else None)
         repeats = self.case.measure.repeats if task_of(self.case).on_device else 1
-        if repeats == 1:
-            self.part(self.folder, begin_tracking)
-        else:
-            self._repeat(repeats, begin_tracking)
+        if self.case.topology.name == "cluster" and task_of(self.case).on_device:
+            self.gathering = Gathering(self.case, self.folder, say=self.console.say)
+        try:
+            if repeats == 1:
+                self.part(self.folder, begin_tracking)
+            else:
+                self._repeat(repeats, begin_tracking)
+        finally:
+            if self.gathering is not None:
+                self.gathering.close()
         report = _save(self.folder)
         with suppress(OSError, ValueError):  # the result is written; pictures of it are not worth an error
             draw(self.folder, report)
@@ -141,59 +152,56 @@ class CaseRunner:
         self, folder: Path, events: EventWriter, begin_tracking: Callable[[], None]
     ) -> TouchstoneError | None:
         StepsFile.create(folder / "steps.csv")
-        environment = {PARENT_VARIABLE: str(os.getpid()), AUTOLOAD_VARIABLE: "0"}
-        with ExitStack() as stack:
-            if task_of(self.case).on_device:
-                sampler = self._start_sampler(folder, events)
-                if sampler is not None:
-                    stack.callback(self._end_sampler, sampler, events)
-                    environment |= sampler.environment
-            for left in range(self.case.run.retries, -1, -1):
-                failure = attempt(
-                    self.case,
-                    folder,
-                    environment,
-                    forked=self.forked,
-                    on_event=self._follower(begin_tracking),
-                    on_tick=self.console.tick,
-                    guard=self.guard,
-                )
-                if not (isinstance(failure, WorkerCrashedError) and left):
-                    return failure
-                events.emit(Name.WARNING, {"message": f"The worker crashed and was started again: {failure}"})
-                events.emit(Name.LAUNCH_END, {"exit_code": failure.exit_code, "class": "", "message": str(failure)})
-                events.emit(Name.LAUNCH_TRAINING)
+        one_device.take_along(self.case, folder)
+        run = self._attempt_on_nodes if self.gathering is not None else self._attempt_here
+        for left in range(self.case.run.retries, -1, -1):
+            failure = run(folder, events, self._follower(begin_tracking))
+            if not (isinstance(failure, WorkerCrashedError) and left):
+                return failure
+            events.emit(Name.WARNING, {"message": f"The worker crashed and was started again: {failure}"})
+            events.emit(Name.LAUNCH_END, {"exit_code": failure.exit_code, "class": "", "message": str(failure)})
+            events.emit(Name.LAUNCH_TRAINING)
         raise AssertionError("unreachable")
 
-    def _start_sampler(self, folder: Path, events: EventWriter) -> SamplerProcess | None:
-        """The process that reads the meters; a run without one has no energy, and says so."""
-        try:
-            return start_sampler(
-                folder / "power.csv",
-                self._meters(),
-                period_s=self.case.measure.sampling_period_s,
-                window_s=self.case.measure.window.min_s,
-                prometheus=self._prometheus(),
+    def _attempt_here(
+        self, folder: Path, events: EventWriter, follow: Callable[[Event], None]
+    ) -> TouchstoneError | None:
+        """The ranks and the meters of this machine."""
+
+        def warn(text: str) -> None:
+            events.emit(Name.WARNING, {"message": text})
+
+        environment = {PARENT_VARIABLE: str(os.getpid()), AUTOLOAD_VARIABLE: "0"}
+        with ExitStack() as stack:
+            if (sampler := start_meters(self.case, folder, warn)) is not None:
+                stack.callback(end_sampler, sampler, warn, soon=lambda: self.interrupts.asked)
+                environment |= sampler.environment
+            return attempt(
+                self.case,
+                folder,
+                environment,
+                forked=self.forked,
+                on_event=follow,
+                on_tick=self.console.tick,
+                guard=self.guard,
             )
-        except OSError as error:
-            events.emit(Name.WARNING, {"message": f"No meter was read: the sampler could not be started: {error}."})
-            return None
 
-    def _end_sampler(self, sampler: SamplerProcess, events: EventWriter) -> None:
-        """End it; what it did not read becomes a warning. Whoever asked the run to end will not wait long for it."""
-        sampler.stop(SOON_S if self.interrupts.asked else SAMPLER_S)
-        if sampler.problem is not None:
-            events.emit(Name.WARNING, {"message": f"The meters were not read to the end: {sampler.problem}."})
-
-    def _meters(self) -> tuple[str, ...]:
-        """The vendor's meters, or the host's in its place, and what else was asked for."""
-        own = HOST_METERS if self.case.emulate else self.case.vendor.meters
-        return (*own, *self.case.meters.extra)
-
-    def _prometheus(self) -> tuple[str, int] | None:
-        """Where live readings shall be served."""
-        port = self.case.meters.prometheus_port
-        return None if port is None else (self.case.meters.prometheus_address, port)
+    def _attempt_on_nodes(
+        self, folder: Path, events: EventWriter, follow: Callable[[Event], None]
+    ) -> TouchstoneError | None:
+        """Every node's ranks and meters, by their agents; nodes that have come stay through repeats and retries."""
+        assert self.gathering is not None, "the case is one of several machines"
+        self.gathering.gather(self.console.tick)
+        for message in self.gathering.warnings:
+            events.emit(Name.WARNING, {"message": message})
+        return run_on_nodes(
+            self.gathering,
+            self.case,
+            folder,
+            on_event=follow,
+            on_tick=self.console.tick,
+            interrupted=lambda: interrupted(folder),
+        )
 
     def _follower(self, begin_tracking: Callable[[], None]) -> Callable[[Event], None]:
         # Importing MLflow takes seconds of a core, which a case on the host CPU would feel: it must fall neither into a
@@ -211,12 +219,6 @@ class CaseRunner:
         events = EventWriter(folder / "events" / PARENT_LOG, rank=-1)
         events.emit(Name.SUBMIT_INFO, {"identity": self.case.identity, "division": asdict(self.division)})
         return events
-
-
-SAMPLER_S, SOON_S = 5.0, 1.0
-"""How long the sampler may take to finish its files; and when somebody has asked the run to end."""
-HOST_METERS = ("rapl", "host")
-"""What an emulated run may read: the host it really runs on."""
 
 
 def _once(action: Callable[[], None] | None) -> Callable[[], None]:

@@ -1,4 +1,7 @@
-"""A sweep (`-m`): cases that were all checked before the first starts, one after another, and one closing table."""
+"""A sweep (`-m`): cases that were all checked before the first starts, one after another, and one closing table.
+
+Where Hydra's launchers start them instead, `runner.sweeping` runs them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from runner.config.plan import Planned, without_twins
 from runner.config.schema import Case
@@ -24,29 +28,56 @@ SHOWN = ("suite=", "task=", "model=", "vendor=", "precision=", "topology=", "com
 """Choices that the name of a sweep's MLflow run tells."""
 
 
-def run_sweep(plans: Sequence[Planned], *, vendor_detected: bool, typed: Sequence[str] = ()) -> int:
+class Distributing(Protocol):
+    """How the cases of a sweep are run elsewhere than in this process."""
+
+    def refusal(self, one: Planned) -> TouchstoneError | None:
+        """Why a case cannot be run; None when nothing is known against it."""
+
+    def run(
+        self, sweep: SweepFolder, runnable: Sequence[tuple[int, Case]], interrupts: Interrupts
+    ) -> list[tuple[Path, Case]]:
+        """Run the cases and account for each; returns those that were lost, whose results are not filed."""
+
+
+def run_sweep(
+    plans: Sequence[Planned],
+    *,
+    vendor_detected: bool,
+    typed: Sequence[str] = (),
+    elsewhere: Distributing | None = None,
+) -> int:
     """Record the cases that cannot be run, run the others; returns the worst exit code.
 
     Args:
         plans: all cases.
         vendor_detected: whether the vendor was found on this machine, not named.
         typed: the command line's overrides, which name the sweep.
+        elsewhere: runs the cases, where they do not run here one after another.
     """
     with Interrupts() as interrupts:
-        return _run_sweep(plans, interrupts, vendor_detected=vendor_detected, typed=typed)
+        return _run_sweep(plans, interrupts, vendor_detected=vendor_detected, typed=typed, elsewhere=elsewhere)
 
 
-def _run_sweep(plans: Sequence[Planned], interrupts: Interrupts, *, vendor_detected: bool, typed: Sequence[str]) -> int:
+def _run_sweep(
+    plans: Sequence[Planned],
+    interrupts: Interrupts,
+    *,
+    vendor_detected: bool,
+    typed: Sequence[str],
+    elsewhere: Distributing | None,
+) -> int:
     """A signal between two cases ends the sweep before the next one, with its table and its status."""
     plans, twins = without_twins(plans)
+    refused_because = elsewhere.refusal if elsewhere is not None else _known_refusal
     for sentence in twins:
         say(sentence)
-    sweep = _Sweep(plans, claim_sweep(plans[0].sweep_folder()))
+    sweep = SweepFolder(plans, claim_sweep(plans[0].sweep_folder()))
     _declare(sweep.folder, typed, [one.case for one in plans if one.case is not None])
-    refused: list[tuple[Path, Case]] = []
+    refused: list[tuple[Path, Case]] = []  # what nobody has filed
     runnable: list[tuple[int, Case]] = []
     for number, one in enumerate(plans):
-        error = one.error if one.case is None else _known_refusal(one)
+        error = one.error if one.case is None else refused_because(one)
         if error is None:
             assert one.case is not None
             runnable.append((number, one.case))
@@ -59,9 +90,12 @@ def _run_sweep(plans: Sequence[Planned], interrupts: Interrupts, *, vendor_detec
             refused.append((folder, one.case))
         sweep.placed(number, folder)
         sweep.ended(number, error.exit_code)
-    if runnable:
-        _start_server()
-    sweep.run(runnable, interrupts, vendor_detected=vendor_detected)
+    if elsewhere is not None:
+        refused += elsewhere.run(sweep, runnable, interrupts)
+    else:
+        if runnable:
+            _start_server()
+        sweep.run(runnable, interrupts, vendor_detected=vendor_detected)
     if InterruptedRunError.exit_code not in sweep.codes and runnable:
         try:
             with interrupts.allowed():
@@ -72,7 +106,7 @@ def _run_sweep(plans: Sequence[Planned], interrupts: Interrupts, *, vendor_detec
     return max(sweep.codes)
 
 
-class _Sweep:
+class SweepFolder:
     """A sweep's folder, with the record of its cases that is kept there."""
 
     def __init__(self, plans: Sequence[Planned], folder: Path) -> None:
@@ -158,7 +192,7 @@ def _file(refused: Sequence[tuple[Path, Case]]) -> None:
             say(f"Warning: {warning}")
 
 
-def _close(sweep: _Sweep, *, uri: str | None) -> None:
+def _close(sweep: SweepFolder, *, uri: str | None) -> None:
     """Show what the sweep has, and file its status."""
     from runner.console.sweep_table import show_sweep
     from runner.record.reading import UnreadableFolderError, reading

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ ROOT_VARIABLE = "TOUCHSTONE_ROOT"
 """Environment variable: the folder the runner's own packages came from; a worker's must come from there, too."""
 AUTOLOAD_VARIABLE = "TORCH_DEVICE_BACKEND_AUTOLOAD"
 """Set to 0 keeps torch from importing every vendor's package it finds; `Device.connect` imports the case's own."""
+SHARED_VARIABLE = "TOUCHSTONE_SHARED_FOLDER"
+"""The run folder that ranks of all nodes see, for checkpoints; each node's own is where its ranks write."""
 Mark = Callable[[str], float]
 """Reads every energy counter now, under a name, and returns the monotonic time of the reading."""
 
@@ -40,14 +43,29 @@ class Context:
     @property
     def global_batch(self) -> int:
         """Training examples in one optimizer step, over all ranks."""
-        return self.case.model.training.batch_size * self.case.model.training.gradient_accumulation_steps * self.world
+        return self.case.model.training.samples_per_step(self.batches)
+
+    @property
+    def batches(self) -> int:
+        """Batches of one pass over all ranks; ranks of one tensor- or pipeline-parallel group share theirs."""
+        return self.case.topology.batches
+
+    @property
+    def batch_rank(self) -> int:
+        """Which of `batches` is this rank's: ranks of one such group follow each other."""
+        return self.rank // self.case.topology.parallel.shared
+
+    @property
+    def shared(self) -> Path:
+        """The run folder that all ranks see, as far as there is one; this rank's own on a single machine."""
+        return Path(os.environ.get(SHARED_VARIABLE) or self.folder)
 
     @property
     def checkpoint(self) -> Path:
         """Where `task=converge` keeps its last evaluated state."""
-        return self.folder / "checkpoints" / "last.ckpt"
+        return self.shared / "checkpoints" / "last.ckpt"
 
     @property
     def reached_weights(self) -> Path:
         """Where `task=converge` keeps the weights that reached the target."""
-        return self.folder / "checkpoints" / "reached.ckpt"
+        return self.shared / "checkpoints" / "reached.ckpt"

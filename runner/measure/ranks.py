@@ -24,6 +24,8 @@ class Ranks:
 
     rank: int = 0
     world: int = 1
+    shared: int = 1
+    """So many ranks, one after the other, work on one batch together (tensor and pipeline parallel)."""
 
     def barrier(self) -> None:
         """Wait for every rank."""

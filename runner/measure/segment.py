@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -16,8 +17,15 @@ class Pass:
     """One forward and backward pass, as noted while it runs: marks, nothing read back."""
 
     start: DeviceEvent
+    """The batch is on the device."""
     end: DeviceEvent
     counts: Counts
+    forward: DeviceEvent | None = None
+    """The forward pass begins, after what the ranks sent each other before it; `start` where they sent nothing."""
+    alone: DeviceEvent | None = None
+    """What this rank does by itself is done: what follows waits for the other ranks."""
+    together: DeviceEvent | None = None
+    """The ranks' gradients are one."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -44,6 +52,10 @@ class Segment:
     def steps(self) -> int:
         """Finished optimizer steps."""
         return len(self.learning_rates)
+
+    def between_steps(self, passes_per_step: int) -> bool:
+        """Whether the next pass is the first one of a step."""
+        return len(self.passes) == self.steps * passes_per_step
 
     def add(self, one: Pass, loss: Tensor) -> None:
         """Note a pass; its loss is copied on the device, in the order of its work."""
@@ -72,6 +84,7 @@ class Segment:
             skipped = bool(skips[index])
             counted = [] if skipped else [one.counts for one in group]
             tokens = [one.counts.tokens for one in group]
+            own, wait = _own_and_wait(device, previous, group) if timed else (None, None)
             records.append(
                 StepRecord(
                     step=self.first_step + index,
@@ -83,7 +96,28 @@ class Segment:
                     learning_rate=rate,
                     offset_s=offset,
                     skipped=skipped,
+                    own_seconds=own,
+                    wait_seconds=wait,
                 )
             )
             previous = group[-1].end
         return records
+
+
+def _own_and_wait(device: Device, previous: DeviceEvent, group: Sequence[Pass]) -> tuple[float | None, float | None]:
+    """Seconds of a step that a rank worked by itself, and that it waited; None where not every pass was marked.
+
+    It waits between a batch and its forward pass, where the ranks send each other something there, and from the end of
+    its own work until they have met. Passes before the last one of an accumulated step end without a word between
+    them.
+    """
+    own = wait = 0.0
+    for one in group:
+        until = one.alone if one is group[-1] else one.end
+        if one.forward is None or until is None:
+            return None, None
+        own += device.elapsed_s(previous, one.start) + device.elapsed_s(one.forward, until)
+        wait += device.elapsed_s(one.start, one.forward)
+        previous = one.end
+    alone, together = group[-1].alone, group[-1].together
+    return own, None if alone is None or together is None else wait + device.elapsed_s(alone, together)

@@ -22,6 +22,7 @@ from runner.measure.edges import Edges
 from runner.measure.ranks import Ranks
 from runner.measure.segment import Pass, Segment
 from runner.measure.step_events import emit_steps
+from runner.measure.step_profile import StepProfile, group_of
 from runner.measure.step_records import StepRecord, StepsFile
 from runner.measure.totals import SegmentTotals, Totals, join_ranks
 from runner.measure.window import WarmUpWatch
@@ -58,6 +59,9 @@ class Session:
         warmup = context.case.measure.warmup
         self._warmup: WarmUpWatch | None = WarmUpWatch(spec=warmup)
         self._divergence = Divergence(block_steps=warmup.block_steps)
+        self._profile = _profile(context)
+        self._profiled = False
+        """Whether the open block of warm-up has the profiled step, which says nothing about the speed."""
         self._steps_file = StepsFile(context.folder / "steps.csv", rank=context.rank)
         self.totals = Totals()
         self.complete = False
@@ -78,10 +82,44 @@ class Session:
             entered_s: `time.perf_counter()` when the framework called; what passed since is the engine's own time.
         """
         assert self._segment is not None, "a pass lies in an open segment"
-        self._start: DeviceEvent = self._device.event()
+        if self._profile is not None and self._segment.between_steps(self._passes_per_step):
+            self._profile.begin_step(in_warmup=self._warmup is not None)
         self._counts = counts
-        self._start.record()
+        self._forward: DeviceEvent | None = None
+        self._alone: DeviceEvent | None = None
+        self._together: DeviceEvent | None = None
+        self._start: DeviceEvent = self._marked()
         self._segment.own_s += time.perf_counter() - entered_s
+
+    def begin_forward(self, *, exchanged: bool = False) -> None:
+        """Mark that the forward pass begins.
+
+        This mark and the next three are for several ranks: without them nobody is told which of them is slow.
+
+        Args:
+            exchanged: whether the ranks sent each other something since the batch was there, and so waited.
+        """
+        self._forward = self._marked() if exchanged else self._start
+        if self._profile is not None:
+            self._profile.begin_forward()
+
+    def end_forward(self) -> None:
+        """Note that the forward pass was submitted: collectives until here hold up ranks inside it."""
+        if self._profile is not None:
+            self._profile.end_forward()
+
+    def end_alone(self) -> None:
+        """Mark that the rank's own work of the pass is submitted: what follows waits for the other ranks."""
+        self._alone = self._marked()
+
+    def meet(self) -> None:
+        """Mark that the ranks' gradients are one."""
+        self._together = self._marked()
+
+    def _marked(self) -> DeviceEvent:
+        mark = self._device.event()
+        mark.record()
+        return mark
 
     def end_pass(self, loss: Tensor, entered_s: float) -> None:
         """Mark that a pass is submitted; its loss stays on the device.
@@ -90,10 +128,10 @@ class Session:
             loss: the pass's share of the step's loss, on the device.
             entered_s: as of `begin_pass`.
         """
-        end = self._device.event()
-        end.record()
+        end = self._marked()
         assert self._segment is not None, "a pass lies in an open segment"
-        self._segment.add(Pass(self._start, end, self._counts), loss)
+        one = Pass(self._start, end, self._counts, forward=self._forward, alone=self._alone, together=self._together)
+        self._segment.add(one, loss)
         self._segment.own_s += time.perf_counter() - entered_s
 
     def end_step(self, learning_rate: float, skipped: Tensor | bool | None = None) -> bool:
@@ -109,6 +147,8 @@ class Session:
         began_s = time.perf_counter()
         assert self._segment is not None, "a step lies in an open segment"
         self._segment.end_step(learning_rate, skipped)
+        if self._profile is not None:
+            self._profiled |= self._profile.end_step()
         self._segment.own_s += time.perf_counter() - began_s
         return self._segment.steps == self._planned
 
@@ -140,7 +180,8 @@ class Session:
         self._step_s = share.seconds / len(records)
         learnt = sum(not record.skipped for record in records)
         if self._warmup is not None:
-            self._end_block(self._warmup, len(records), skipped=learnt == 0)
+            self._end_block(self._warmup, len(records), no_speed=learnt == 0 or self._profiled)
+            self._profiled = False
         else:
             self._end_segment(segment, share, end_s, steps=learnt)
 
@@ -159,8 +200,8 @@ class Session:
         """The name under which the meters are read at an edge; they are not at those of warm-up."""
         return None if self._warmup is not None else f"segment_{edge}:{len(self._measured)}"
 
-    def _end_block(self, watch: WarmUpWatch, steps: int, *, skipped: bool) -> None:
-        watch.add(self._step_s, steps, skipped=skipped)
+    def _end_block(self, watch: WarmUpWatch, steps: int, *, no_speed: bool) -> None:
+        watch.add(self._step_s, steps, no_speed=no_speed)
         if watch.over:
             self._warmup = None
             told = {"steady": watch.steady, "steps": watch.steps, "seconds": watch.elapsed_s, "reason": watch.reason}
@@ -185,3 +226,10 @@ class Session:
         """Go on from an earlier part's totals."""
         self.totals = totals
         self._divergence.learnt = totals.steps > 0
+
+
+def _profile(context: Context) -> StepProfile | None:
+    """What profiles a step of several ranks."""
+    if context.world == 1:
+        return None
+    return StepProfile(context.events, rank=context.rank, group=group_of(context.case.topology))

@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from runner.core.storage import is_cut, write_all
@@ -33,12 +33,20 @@ class StepRecord:
     """End of the step, in seconds after the segment began; without device events, when it was handed over."""
     skipped: bool = False
     """Whether the gradient scaler left the weights alone."""
+    own_seconds: float | None = None
+    """Device time of what this rank did by itself: waiting for data, forward and backward pass up to where it waits for
+    the other ranks. None of a single rank, and where they wait for each other on the way."""
+    wait_seconds: float | None = None
+    """Device time between the ranks' own work: waiting for slower ones and for what is sent. None as above."""
 
 
 class StepsFile:
     """`steps.csv`: every step of every rank, appended after each segment. The parent creates it with its header."""
 
-    COLUMNS = ("rank", "step", "phase", "seconds", "core_seconds", "samples", "tokens", "loss")
+    COLUMNS = (
+        *("rank", "step", "phase", "seconds", "core_seconds", "samples", "tokens", "loss"),
+        *("own_seconds", "wait_seconds"),
+    )
 
     def __init__(self, path: Path, *, rank: int) -> None:
         self._path, self._rank = path, rank
@@ -52,10 +60,10 @@ class StepsFile:
     def append(self, phase: str, records: Iterable[StepRecord]) -> None:
         """Add the steps of one segment in one write, so that ranks do not cut each other's lines."""
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
+        writer, columns = csv.writer(text, lineterminator="\n"), self._columns()
         for record in records:
-            row = (record.step, phase, _text(record.seconds), _text(record.core_seconds), record.samples)
-            writer.writerow((self._rank, *row, "" if record.tokens is None else record.tokens, _text(record.loss)))
+            fields = asdict(record) | {"rank": self._rank, "phase": phase}
+            writer.writerow("" if fields[name] is None else fields[name] for name in columns)
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             # A row that a full disk or a kill cut off must not take the next one with it.
@@ -63,6 +71,11 @@ class StepsFile:
         finally:
             os.close(file)
 
-
-def _text(number: float | None) -> float | str:
-    return "" if number is None else number
+    def _columns(self) -> tuple[str, ...]:
+        """Those of the file: an earlier version, whose run is resumed, began it with fewer."""
+        try:
+            with self._path.open(errors="replace") as file:
+                found = tuple(file.readline().strip().split(","))
+        except OSError:
+            return self.COLUMNS
+        return found if set(found) <= set(self.COLUMNS) else self.COLUMNS

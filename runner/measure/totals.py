@@ -57,7 +57,7 @@ class SegmentTotals:
 
 
 def join_ranks(ranks: Ranks, records: Sequence[StepRecord], seconds: float) -> SegmentTotals:
-    """Sum the ranks' samples and tokens; take the slowest rank's seconds.
+    """Sum the ranks' samples and tokens, of ranks that share a batch once; take the slowest rank's seconds.
 
     Args:
         ranks: every one of them calls this together.
@@ -72,12 +72,13 @@ def join_ranks(ranks: Ranks, records: Sequence[StepRecord], seconds: float) -> S
         core_s=sum(core_s) if len(core_s) == len(records) else None,
         seconds=seconds,
     )
-    shares = ranks.gather(own)
+    everyone = ranks.gather(own)
+    shares = everyone[:: ranks.shared]
     all_tokens = [share.tokens for share in shares if share.tokens is not None]
-    all_core_s = [share.core_s for share in shares if share.core_s is not None]
+    all_core_s = [share.core_s for share in everyone if share.core_s is not None]
     return SegmentTotals(
         samples=sum(share.samples for share in shares),
         tokens=sum(all_tokens) if len(all_tokens) == len(shares) else None,
-        core_s=max(all_core_s) if len(all_core_s) == len(shares) else None,
-        seconds=max(share.seconds for share in shares),
+        core_s=max(all_core_s) if len(all_core_s) == len(everyone) else None,
+        seconds=max(share.seconds for share in everyone),
     )

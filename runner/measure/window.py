@@ -19,13 +19,13 @@ class WarmUpWatch:
     """Optimizer steps seen so far."""
     elapsed_s: float = 0.0
 
-    def add(self, mean_s: float, steps: int, *, skipped: bool = False) -> None:
+    def add(self, mean_s: float, steps: int, *, no_speed: bool = False) -> None:
         """Note one more block; an evaluation may have cut it short.
 
-        A block whose every step was `skipped` by the gradient scaler took none: it brings the caps nearer and says
-        nothing about the speed.
+        A block that says nothing about the speed brings the caps nearer: one whose every step was skipped by the
+        gradient scaler, and one with the step that was profiled.
         """
-        if not skipped:
+        if not no_speed:
             self.means_s.append(mean_s)
         self.steps += steps
         self.elapsed_s += mean_s * steps

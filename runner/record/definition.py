@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Better = Literal["higher", "lower"]
-Form = Literal["number", "integer", "prefixed", "percent", "yes_no"]
+Form = Literal["number", "integer", "prefixed", "percent", "yes_no", "label"]
+"""`label` is a number that names something, a rank for instance: there is no mean of two."""
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)

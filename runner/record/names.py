@@ -22,6 +22,17 @@ _FIXED_ACCURACY = ("accuracy/reference", "accuracy/drop", "accuracy/kept", "accu
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _DIGITS = 4
 
+_COLLECTIVES = {
+    "all_reduce": "all-reduce",
+    "all_gather": "all-gather",
+    "reduce_scatter": "reduce-scatter",
+    "broadcast": "broadcast",
+    "reduce": "reduce",
+    "all_to_all": "all-to-all",
+    "point_to_point": "point to point",
+}
+"""Kind of collective to its title."""
+
 
 # Totals over a run or a window (J, s of the whole run) have no direction: they grow with the length of the run alone.
 _DEFINITIONS = (
@@ -71,6 +82,18 @@ _DEFINITIONS = (
         form="prefixed",
     ),
     define("compute/mfu_of_measured_peak", "MFU of the measured peak", "1", "higher", form="percent"),
+    define("scaling/efficiency", "Scaling efficiency against one device", "1", "higher", form="percent"),
+    define("ranks/slowest", "Slowest rank", "1", form="label"),
+    define("ranks/slowest_to_median", "Slowest rank's own work over the median rank's", "1", "lower"),
+    define("communication/wait_fraction", "Waiting for other ranks, share of a step", "1", "lower", form="percent"),
+    define("communication/bytes_per_step", "Communication, payload per step and rank", "B", "lower", form="prefixed"),
+    *(
+        define(
+            f"communication/{kind}_bytes_per_step", f"Communication, {title} per step and rank", "B", form="prefixed"
+        )
+        for kind, title in _COLLECTIVES.items()
+    ),
+    define("communication/ring_bytes_per_step", "Communication, sent if on rings", "B", form="prefixed"),
     define("time/e2e_s", "Time, end to end", "s"),
     define("time/init_s", "Time, start-up", "s", "lower"),
     define("time/train_s", "Time, training", "s"),
@@ -210,6 +233,8 @@ def written(value: float, unit: str, form: Form = "number", *, like: float | Non
     """
     if unit == "bool" or form == "yes_no":
         return (tr("yes") if value else tr("no")), ""
+    if form == "label":
+        return f"{value:.0f}", ""
     if form == "percent":
         return number(100 * value, digits=3), "%"
     if form == "integer":

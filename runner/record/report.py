@@ -13,9 +13,12 @@ from runner.config.division import Division
 from runner.record.migrate import migrated
 from runner.record.shape import check_shape, plain_json
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 CHANGED = "report.json was changed after it was written: its content has another hash"
-NOT_COVERED = ("report.json", "report.tmp", "checkpoints/*", "*parent.pid", "*tracking.json*", "*.lock")
+NOT_COVERED = (
+    *("report.json", "report.tmp", "checkpoints/*", "*parent.pid", "*tracking.json*", "*.lock"),
+    *("agent.log", "slurm.log", "slurm.status", "ray.log"),
+)
 """What the digests leave out, as patterns of names in the run folder: the report itself, what only a further part of
 the run reads, and what the engine writes after the report to know whose the folder is and what was filed of it."""
 

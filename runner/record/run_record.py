@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from runner.record.step_rows import read_rows
 
 PARENT_LOG = "parent.log"
 """Under `events/`: what the runner itself told."""
+NODES, TRACE = "nodes", "power.csv"
+"""Folder of what further nodes left, each under its number; what the meters of a node read."""
 _UNDONE = (
     *(Name.WARMUP_END, Name.SEGMENT_BEGIN, Name.SEGMENT_END, Name.EVALUATE, Name.CHECKPOINT),
     *(Name.TRAIN_END, Name.MEMORY),
@@ -31,6 +33,23 @@ class RunRecord:
     """Events per rank; the first rank's come first. Empty when no worker ever started. Training that a later part did
     again, from a checkpoint or from the start, is not among them."""
     parent: list[Event]
+    node: int = 0
+    """Whose ranks these are, where only one node's are here."""
+
+    @property
+    def trace(self) -> Path:
+        """The power trace of the node; the first one's lies in the run folder, where the runner's machine is it."""
+        own = self.folder / NODES / str(self.node) / TRACE
+        return own if self.node or own.exists() else self.folder / TRACE
+
+    def by_node(self) -> list[RunRecord]:
+        """A record for each node, of its ranks alone: each machine has a clock and meters of its own."""
+        topology = self.case.topology
+        devices = topology.devices
+        if topology.nodes == 1 or not isinstance(devices, int):
+            return [self]
+        shares = (self.ranks[node * devices : (node + 1) * devices] for node in range(topology.nodes))
+        return [replace(self, ranks=ranks, node=node) for node, ranks in enumerate(shares)]
 
     @property
     def events(self) -> list[Event]:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 Row = dict[str, str]
 """By column; an empty field was not told."""
-_COUNTS, _SECONDS = ("rank", "step", "samples"), ("seconds", "core_seconds")
+_COUNTS = ("rank", "step", "samples")
+_SECONDS = ("seconds", "core_seconds", "own_seconds", "wait_seconds")
+"""Those of the ranks' own work are in no file of an earlier version."""
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -41,6 +41,8 @@ class Task(Demands):
     """Those of the first screen that are left out where they are null: what not every model has."""
     table_title: ClassVar[Literal["Measured", "Computed"]] = "Measured"
     """Over the first screen's table."""
+    points_title: ClassVar[str] = "Measured beside it"
+    """Over the table of points."""
     quality_target: ClassVar[bool] = False
     """Whether it has the recipe's quality target to reach."""
     measured_window: ClassVar[bool] = False

@@ -21,10 +21,10 @@ def chip_of(run_record: RunRecord) -> KnownChip:
     case = run_record.case
     if case.emulate:
         return KnownChip(name=None, entry=None, reason="emulated on the host CPU")
-    devices = (run_record.last(Name.ENVIRONMENT) or {}).get("devices") or []
+    told = [node.last(Name.ENVIRONMENT) or {} for node in run_record.by_node()]
+    devices = [device for one in told for device in one.get("devices") or []]
     planned = case.vendor.chip is not None and not task_of(case).on_device
-    assert isinstance(case.topology.devices, int)
-    return identify(case.vendor.chip, [] if planned else devices[: case.topology.devices])
+    return identify(case.vendor.chip, [] if planned else devices[: case.topology.ranks])
 
 
 def beyond_peak(values: Values) -> list[str]:

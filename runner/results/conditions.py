@@ -40,10 +40,9 @@ def conditions(run_record: RunRecord, values: Values) -> dict[str, Any]:
         run_record: what it told.
         values: its figures.
     """
-    spans = spans_of(run_record)
-    windows = windows_of(spans)
-    trace = load_trace(run_record)
-    energies = [device_energy(run_record, trace, span.start_s, span.end_s) for span in spans]
+    parts = [(node, load_trace(node), spans_of(node)) for node in run_record.by_node()]
+    energies = [device_energy(node, trace, span.start_s, span.end_s) for node, trace, spans in parts for span in spans]
+    watched = [(trace, windows_of(spans)) for _, trace, spans in parts]
     others = values.get(OTHERS, Missing("nothing was measured"))
     return {
         "steady": _plain(values.get("run/steady", Missing(""))),
@@ -55,8 +54,8 @@ def conditions(run_record: RunRecord, values: Values) -> dict[str, Any]:
         "others_reason": others.reason if isinstance(others, Missing) else None,
         "power_coverage": min((energy.coverage for energy in energies), default=None),
         "power_flags": sorted({flag for energy in energies for flag in energy.flags}),
-        "throttling": _throttling(trace, windows) if windows else None,
-        "throttling_untold": list(trace.throttling_untold(windows)),
+        "throttling": _throttling(watched),
+        "throttling_untold": sorted({name for trace, windows in watched for name in trace.throttling_untold(windows)}),
         "precision": run_record.last(Name.PRECISION),
         "beyond_peak": beyond_peak(values),
     }
@@ -72,7 +71,9 @@ def _steady_reason(run_record: RunRecord) -> str | None:
     return next((str(end["reason"]) for end in ends if not end["steady"]), None)
 
 
-def _throttling(trace: Trace, windows: Sequence[Window]) -> list[str] | None:
-    """The reasons that were given inside the windows; null where no meter tells of any."""
-    found = throttled_by(trace, windows)
-    return list(found) if found or trace.tells_throttling() else None
+def _throttling(watched: Sequence[tuple[Trace, Sequence[Window]]]) -> list[str] | None:
+    """The reasons that were given inside the windows of any node; null where a node's meters tell of none."""
+    if not all(windows for _, windows in watched):
+        return None
+    found = sorted({reason for trace, windows in watched for reason in throttled_by(trace, windows)})
+    return found if found or all(trace.tells_throttling() for trace, _ in watched) else None

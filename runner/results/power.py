@@ -15,6 +15,7 @@ from runner.record.run_record import RunRecord, Span, spans_of
 from runner.record.values import GIB, Missing, Value, Values, divide, known, observed
 from runner.results.compute import chip_of
 from runner.results.host import HOST_NAMES, host
+from runner.results.job.nodes import of_node, over_nodes
 
 WINDOW_NAMES = (
     *("energy/device_j", "energy/per_sample_j", "energy/samples_per_j", "energy/node_j"),
@@ -26,7 +27,15 @@ WINDOW_NAMES = (
 
 
 def power(run_record: RunRecord) -> tuple[Values, list[str]]:
-    """`energy/*`, `power/*`, `device/*` and `host/*`, with what a reader must know about them."""
+    """`energy/*`, `power/*`, `device/*` and `host/*` over all nodes, with what a reader must know about them."""
+    parts = [_of_node(node) for node in run_record.by_node()]
+    samples = sum(span.samples for span in spans_of(run_record))
+    notes = [note for number, (_, told) in enumerate(parts) for note in of_node(number, told, len(parts))]
+    return over_nodes([values for values, _ in parts], samples), notes
+
+
+def _of_node(run_record: RunRecord) -> tuple[Values, list[str]]:
+    """Of the ranks and the meters of one machine."""
     trace = load_trace(run_record)
     spans = spans_of(run_record)
     if not spans:
@@ -59,7 +68,7 @@ def throttled_by(trace: Trace, windows: Sequence[Window]) -> tuple[str, ...]:
 def load_trace(run_record: RunRecord) -> Trace:
     """The run's power trace, held to what its chip draws at the least."""
     entry = None if run_record.case.vendor.on_host else chip_of(run_record).entry
-    return Trace.load(run_record.folder / "power.csv", floor=Floor.of(entry.tdp_w if entry else None))
+    return Trace.load(run_record.trace, floor=Floor.of(entry.tdp_w if entry else None))
 
 
 def _device_scope(run_record: RunRecord) -> Scope:
@@ -123,15 +132,25 @@ def energy_to_target(run_record: RunRecord, trace: Trace) -> Values:
     return {name: _joules(over_window([device_energy(run_record, trace, begin[0].monotonic_s, reached.monotonic_s)]))}
 
 
+def energy_to_target_of_all(run_record: RunRecord) -> Values:
+    """The same over all nodes."""
+    return over_nodes([energy_to_target(node, load_trace(node)) for node in run_record.by_node()], 0)
+
+
 def memory(run_record: RunRecord, windows: Sequence[Window] = ((0.0, float("inf")),)) -> Values:
-    """`memory/*`: the highest of the ranks' allocator peaks, the meter's, and the host's.
+    """`memory/*`: the highest of the ranks' allocator peaks, the meter's, and the host's with the most.
 
     Args:
         run_record: what the run told.
         windows: where the meters' peaks are looked for; the whole run, unless only a part of it counts.
     """
+    parts = [_memory_of_node(node, windows) for node in run_record.by_node()]
+    return over_nodes(parts, 0)
+
+
+def _memory_of_node(run_record: RunRecord, windows: Sequence[Window]) -> Values:
     told = [event.value for rank in run_record.ranks for event in rank if event.name == Name.MEMORY]
-    trace = Trace.load(run_record.folder / "power.csv")
+    trace = Trace.load(run_record.trace)
     values: Values = {}
     for key, figure in (("allocated_bytes", "allocated"), ("reserved_bytes", "reserved")):
         peaks = [value[key] for value in told if value[key] is not None]

@@ -67,6 +67,10 @@ def _join(name: str, reports: list[Report]) -> Figure:
     if figures[0].unit == "bool":
         return Figure(value=min(values), unit="bool")
     seen = Figure(value=max(values), unit=figures[0].unit, repeats=tuple(values))
-    if meaning(name, reports[0].case.get("task")).highest:
+    known = meaning(name, reports[0].case.get("task"))
+    if known.form == "label" and len(set(values)) > 1:
+        named = ", ".join(f"{value:.0f}" for value in values)
+        return Figure(value=None, unit=figures[0].unit, reason=f"the repeats do not name the same one: {named}")
+    if known.highest or known.form == "label":
         return seen  # an interval belongs to a mean
     return replace(seen, value=statistics.fmean(values), interval=t_interval(values))

@@ -12,8 +12,7 @@ from runner.results.speed import speed, steps, times
 
 def training(run_record: RunRecord) -> tuple[Values, list[str]]:
     """Speed, times, FLOPs, energy and memory, and what a reader must know about them."""
-    devices = run_record.case.topology.devices
-    assert isinstance(devices, int)
+    devices = run_record.case.topology.ranks
     values = speed(run_record, devices) | times(run_record) | steps(run_record)
     values |= compute(run_record, chip_of(run_record), values["throughput/steady"], devices)
     energy, notes = power(run_record)

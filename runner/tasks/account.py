@@ -8,6 +8,7 @@ import torch
 
 from models.costs.account import Account, count
 from models.costs.serving_account import ServingAccount, count_served
+from models.costs.shortened import count_deep
 from runner.config.schema import Case
 from runner.core.events import EventWriter, Name
 from runner.frameworks.implementations import inferable_class, trainable_class
@@ -21,12 +22,9 @@ def tell_account(case: Case, events: EventWriter) -> None:
 
 def training_account(case: Case) -> Account:
     """Of one training sample: forward and backward."""
-    return count(
-        trainable_class(case.model, case.framework.name),
-        case.model,
-        weights_dtype=case.precision.weights,
-        autocast_dtype=case.precision.autocast,
-    )
+    kind = trainable_class(case.model, case.framework.name)
+    weights, autocast = case.precision.weights, case.precision.autocast
+    return count_deep(case.model, lambda recipe: count(kind, recipe, weights_dtype=weights, autocast_dtype=autocast))
 
 
 def serving_account(case: Case) -> ServingAccount:

@@ -55,11 +55,11 @@ class Converge(TrainingTask):
 
     def values(self, run_record: RunRecord) -> tuple[Values, list[str]]:
         """Those of training, quality, and what it took to get there."""
-        from runner.results.power import energy_to_target, load_trace
+        from runner.results.power import energy_to_target_of_all
         from runner.results.quality import quality
 
         values, notes = super().values(run_record)
-        return values | quality(run_record) | energy_to_target(run_record, load_trace(run_record)), notes
+        return values | quality(run_record) | energy_to_target_of_all(run_record), notes
 
     def run(self, context: Context) -> None:
         """Train to the target, from the last checkpoint when there is one.
@@ -108,6 +108,6 @@ def steps_done(context: Context) -> int:
     """Optimizer steps in the last checkpoint of an earlier part; 0 without one."""
     if not context.checkpoint.exists():
         return 0
-    events, _ = read_events(context.folder / "events" / "rank0.log")
+    events, _ = read_events(context.shared / "events" / "rank0.log")
     steps = [event.value["step"] for event in events if event.name == Name.CHECKPOINT]
     return int(steps[-1]) if steps else 0

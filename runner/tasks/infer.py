@@ -71,9 +71,9 @@ class Infer(Task):
             ConfigurationError: choices that do not go together.
             DataMissingError: there is no file at `compiler.engine_path`.
         """
-        if case.topology.devices != 1:
+        if case.topology.ranks != 1:
             raise ConfigurationError(
-                f"task=infer serves from one device, not from {case.topology.devices}. Choose topology=single."
+                f"task=infer serves from one device, not from {case.topology.ranks}. Choose topology=single."
             )
         if case.load.by_rate and case.load.rate is None:
             kind = "server" if case.load.name == "server" else "mlperf load.scenario=Server"

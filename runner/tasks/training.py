@@ -23,6 +23,7 @@ class TrainingTask(Task):
     figures: ClassVar[tuple[str, ...]] = (
         *("throughput/*", "compute/*", "roofline/*", "time/e2e_s", "time/init_s", "time/train_s", "step/*"),
         *("memory/*", "energy/*", "power/*", "host/*", "device/*", "overhead/*", "run/*", "data/*"),
+        *("scaling/*", "ranks/*", "communication/*"),
     )
     headline: ClassVar[tuple[str, ...]] = (
         *("throughput/steady", "roofline/throughput_samples_per_second", "memory/device_peak_allocated_gib"),
@@ -43,7 +44,10 @@ class TrainingTask(Task):
         return training_account(case)
 
     def values(self, run_record: RunRecord) -> tuple[Values, list[str]]:
-        """Speed, times, FLOPs, energy and memory."""
+        """Speed, times, FLOPs, energy and memory; of several ranks, what they are to each other."""
+        from runner.results.parallel.figures import job_figures
         from runner.results.training import training
 
-        return training(run_record)
+        values, notes = training(run_record)
+        job, job_notes = job_figures(run_record, values["throughput/steady"])
+        return values | job, [*notes, *job_notes]

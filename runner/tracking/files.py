@@ -12,6 +12,7 @@ ARTIFACTS = (
     "report.json",
     "environment.json",
     "peaks.json",
+    "one_device.json",
     "worker.log",
     "steps.csv",
     "power.csv",

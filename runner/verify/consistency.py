@@ -35,7 +35,7 @@ def _faults(run_record: RunRecord) -> Iterator[str]:
     yield from _edges(segments)
     yield from _steps(run_record, segments)
     if not run_record.all(Name.RESUMED):  # the segments of a further part are numbered anew
-        yield from _marks(Trace.load(run_record.folder / "power.csv").marks, segments)
+        yield from _marks(Trace.load(run_record.by_node()[0].trace).marks, segments)
 
 
 def _edges(segments: Sequence[dict[str, Any]]) -> Iterator[str]:

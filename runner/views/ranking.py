@@ -33,6 +33,10 @@ class Column:
         return self.outside is None
 
 
+_NO_RATIO = ("yes_no", "label")
+"""Forms of numbers that are no amounts."""
+
+
 def ratio(first: Figure | None, other: Figure, meaning: Definition, *, weighs: bool = True) -> str:
     """How many times the first column's value; nothing where a ratio has no meaning (yes/no, degrees Celsius).
 
@@ -42,7 +46,7 @@ def ratio(first: Figure | None, other: Figure, meaning: Definition, *, weighs: b
         meaning: what the figure is.
         weighs: false marks it as one that says nothing, because one of the two runs is not ranked.
     """
-    if first is None or not first.value or other.value is None or meaning.form == "yes_no" or meaning.unit == "°C":
+    if first is None or not first.value or other.value is None or meaning.form in _NO_RATIO or meaning.unit == "°C":
         return ""
     return f"({number(other.value / first.value, 3)}x{'' if weighs else UNRANKED})"
 

@@ -12,6 +12,7 @@ from rich.console import RenderableType
 
 from runner.comparison.result import emulated as emulated  # noqa: PLC0414 -- other views take it from here
 from runner.messages import tr, tr_recorded
+from runner.record.migrate import DATA
 from runner.record.names import FIGURES, LAST, is_accuracy, is_quality, number, written
 from runner.record.report import Figure, Report
 from runner.record.task import matches, task_named
@@ -140,6 +141,7 @@ def _circumstances(case: dict[str, Any]) -> str:
     several = tr("{count} device", count=devices) if devices == 1 else tr("{count} devices", count=devices)
     counted = [several] if isinstance(devices, int) else []
     plain = [str(case[key]) for key in ("framework", "compiler", "topology") if isinstance(case.get(key), str)]
+    counted += [str(case["layout"])] if case.get("layout") not in (None, DATA) else []
     named = [f"{key}={case[key]}" for key in ("data", "measure", "seed") if isinstance(case.get(key), str | int)]
     return ", ".join(plain + counted + named)
 

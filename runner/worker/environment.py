@@ -20,6 +20,7 @@ PACKAGES = (
     "torch",
     "torchvision",
     "pytorch-lightning",
+    "deepspeed",
     "torchmetrics",
     "transformers",
     "numpy",

@@ -112,10 +112,9 @@ def _connect(case: Case, folder: Path, rank: int, events: EventWriter) -> Contex
     ranks = case.topology.devices
     assert isinstance(ranks, int)
     mark = _sampler_mark(sampler, device.own_identities(ranks), events) if local_rank == 0 else _no_mark
-    if rank == 0:
-        events.emit(
-            Name.ENVIRONMENT, environment(device, ranks) | take_along(case, folder, device.own_identities(ranks))
-        )
+    if local_rank == 0:  # each node tells of its own
+        peaks = take_along(case, folder, device.own_identities(ranks)) if rank == 0 else {}
+        events.emit(Name.ENVIRONMENT, environment(device, ranks) | peaks)
     return Context(
         case=case,
         folder=folder,

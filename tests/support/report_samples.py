@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.config.division import Division
-from runner.record.names import unit_of
 from runner.record.report import Figure, Report
-from runner.record.task import figures_for
+from runner.record.task import figures_for, task_named
 
 NO_SENSOR = "no energy sensor: RAPL is not readable here (/sys/class/powercap needs root)"
 TRAIN_VALUES: dict[str, float] = {
@@ -91,6 +90,8 @@ def report(
     about = case(**changes)
     known = {name: value for name, value in (_VALUES[about["task"]] | (values or {})).items() if name not in without}
     names = figures_for(about["task"], _METRICS)
+    task = task_named(about["task"])
+    assert task is not None
     return Report(
         status="done",
         exit_code=0,
@@ -99,7 +100,7 @@ def report(
         figures={
             name: Figure(
                 value=known.get(name),
-                unit=unit_of(name, about["unit"]),
+                unit=task.unit_of(name, about["unit"]),
                 reason=None if name in known else reason,
                 interval=(intervals or {}).get(name),
             )
@@ -127,6 +128,8 @@ def report(
 def failed(*, message: str = "The loss became NaN at step 12.", **changes: Any) -> Report:
     """A run that ended before anything was measured."""
     about = case(**changes)
+    task = task_named(about["task"])
+    assert task is not None
     why = "the run ended with DivergedError before it was measured"
     return Report(
         status="failed",
@@ -134,7 +137,7 @@ def failed(*, message: str = "The loss became NaN at step 12.", **changes: Any) 
         error={"class": "DivergedError", "message": message},
         case=about,
         figures={
-            name: Figure(value=None, unit=unit_of(name, about["unit"]), reason=why)
+            name: Figure(value=None, unit=task.unit_of(name, about["unit"]), reason=why)
             for name in figures_for(about["task"], _METRICS)
         },
         precision={},

@@ -83,7 +83,7 @@ class Maker:
         self.tell(6.0 + seconds, Name.ACCOUNT, {"reason": "not counted here"})
         StepsFile.create(self.folder / "steps.csv")
         with (self.folder / "steps.csv").open("a") as file:
-            file.writelines(f"0,{step},window,{STEP_S},{STEP_S},{BATCH},,1.0\n" for step in range(10, 10 + steps))
+            file.writelines(f"0,{step},window,{STEP_S},{STEP_S},{BATCH},,1.0,,\n" for step in range(10, 10 + steps))
         self._meter(power_from_s, others)
 
     def _meter(self, power_from_s: float, others: float | None) -> None:

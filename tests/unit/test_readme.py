@@ -20,6 +20,8 @@ from runner.config.compose import to_case
 from runner.config.schema import Case
 from runner.core.errors import BY_NAME
 from runner.doctor import __main__ as doctor
+from runner.manifests import command as manifests
+from runner.node import __main__ as node
 from runner.peaks import __main__ as peaks
 from runner.suites import command as suites
 from runner.tools import architecture, importing, messages, report, screenshots, site, support, sync
@@ -32,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("hydra")
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 PAGES = {path.name: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
-TEXT = "\n".join(PAGES.values())
+TEXT = re.sub(r" *\\\n *", " ", "\n".join(PAGES.values()))
 COMMANDS = sorted(set(re.findall(r"^ {4}python -m (runner[^\n#]*)|`python -m (runner[^`]*)`", TEXT, re.M)))
 SPOKEN = [next(filter(None, command)).strip() for command in COMMANDS]
 RUNS = [command for command in SPOKEN if command.startswith("runner ") and "--" not in command and "…" not in command]
@@ -54,6 +56,8 @@ PARSERS = {
     "runner.suite": suites._parser,
     "runner.acceptance": acceptance._parser,
     "runner.tune": tuning._parser,
+    "runner.node": node.parser,
+    "runner.manifest": manifests.parser,
 }
 NEEDED = (
     "task=converge model=bert scale=tiny",

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.audio.recognition.contrast import contrast_logits, contrast_loss, told_apart
 from models.audio.recognition.wav2vec2_network import HiddenPrediction, Wav2Vec2, Wav2Vec2Architecture
@@ -46,6 +46,10 @@ class Wav2Vec2Trainable(Trainable):
         passes = recipe.training.gradient_accumulation_steps
         self.network = Wav2Vec2(self.config, passes_per_update=passes)
         self.metrics = {"accuracy": Share()}
+
+    def units(self) -> list[nn.Module]:
+        """None: each rank leaves out layers of its own."""
+        return []
 
     def loss(self, batch: Batch) -> Tensor:
         """Contrast, diversity and penalty, per hidden frame."""

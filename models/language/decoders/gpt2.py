@@ -24,6 +24,8 @@ from models.language.decoders.decoder import DecoderSizes
 from models.language.decoders.served_decoder import ServedDecoder
 from models.metrics import Share
 from models.recipe import Recipe
+from models.sharding.plan import TensorPlan
+from models.sharding.projection import SplitProjection
 from models.weights import InitialWeights
 
 BASE = "transformer."
@@ -87,6 +89,14 @@ class Gpt2(ServedDecoder):
         """Transformers' GPT-2."""
         return gpt2_network(self.sizes)
 
+    def tensor_plan(self) -> TensorPlan | None:
+        """By heads, by width and by vocabulary."""
+        return gpt2_tensor_plan(self.sizes)
+
+    def prepare_tensor(self, ranks: int) -> None:
+        """Take queries, keys and values apart."""
+        take_heads_apart(self.network, ranks)
+
 
 def gpt2_network(sizes: Gpt2Architecture) -> nn.Module:
     """Transformers' GPT-2 without its cache and its look at the mask."""
@@ -110,3 +120,32 @@ def gpt2_network(sizes: Gpt2Architecture) -> nn.Module:
     )
     network: nn.Module = GPT2LMHeadModel(config)
     return network
+
+
+def gpt2_tensor_plan(sizes: Gpt2Architecture) -> TensorPlan:
+    """Attention by heads, feed-forward units by their width, embedding and head, which are one, by the vocabulary.
+
+    For a network that `take_heads_apart` has changed.
+    """
+    return TensorPlan(
+        splits={
+            "transformer.wte": "rows_of_whole",
+            "transformer.h.*.attn.c_attn.*": "columns",
+            "transformer.h.*.attn.c_proj": "rows",
+            "transformer.h.*.mlp.c_fc": "columns",
+            "transformer.h.*.mlp.c_proj": "rows",
+            "lm_head": "columns_gathered",
+        },
+        divides={
+            "heads": sizes.heads,
+            "units of the feed-forward layers": sizes.intermediate,
+            "rows of the embedding": sizes.padded_vocabulary,
+        },
+    )
+
+
+def take_heads_apart(network: Any, ranks: int) -> None:
+    """Three layers in the place of the one that makes queries, keys and values, for so many ranks to split by heads."""
+    for block in network.transformer.h:
+        block.attn.c_attn = SplitProjection(block.attn.c_attn)
+        block.attn.split_size //= ranks

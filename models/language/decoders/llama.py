@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from models.language.decoders.attention import CAUSAL
 from models.language.decoders.decoder import DecoderSizes
 from models.language.decoders.text_decoder import TextDecoder
+from models.sharding.plan import TensorPlan
 from models.weights import InitialWeights
 
 ONTO_RESIDUAL = ("o_proj.weight", "down_proj.weight", "down_proj")
@@ -54,6 +55,27 @@ class Llama(TextDecoder):
 
         network: nn.Module = LlamaForCausalLM(LlamaConfig(**self.options()))
         return network
+
+    def tensor_plan(self) -> TensorPlan | None:
+        """Attention by heads, feed-forward units by their width, embedding and head by the vocabulary."""
+        sizes = self.sizes
+        return TensorPlan(
+            splits={
+                "model.embed_tokens": "rows_of_whole",
+                "model.layers.*.self_attn.[qkv]_proj": "columns",
+                "model.layers.*.self_attn.o_proj": "rows",
+                "model.layers.*.mlp.gate_proj": "columns",
+                "model.layers.*.mlp.up_proj": "columns",
+                "model.layers.*.mlp.down_proj": "rows",
+                "lm_head": "columns_gathered",
+            },
+            divides={
+                "heads": sizes.heads,
+                "key-value heads": sizes.key_value_heads,
+                "units of the feed-forward layers": sizes.intermediate,
+                "rows of the embedding": sizes.padded_vocabulary,
+            },
+        )
 
     def initial_weights(self, weights: dict[str, Tensor]) -> InitialWeights:
         """Hugging Face's names are the network's; older files hold what is computed, too."""

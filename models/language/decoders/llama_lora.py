@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from models.contract import Model
 from models.datasets.base import Batch, Datasets
 from models.datasets.language.samples.text_sample import text_sample
 from models.datasets.language.tasks import mmlu, samsum
@@ -44,6 +45,8 @@ class LlamaLora(Llama):
     """Llama 2 with the training case of FlagPerf's `llama2_7b_finetune`: the updates alone are trained."""
 
     architecture: ClassVar[type[LlamaArchitecture]] = LlamaLoraArchitecture
+    # The updates of a split matrix would have to be split with it.
+    tensor_plan = Model.tensor_plan
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)

@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from models.contract import Model
 from models.datasets.base import Batch
 from models.language.decoders.experts import EXPERTS
 from models.language.decoders.llama import Llama, LlamaArchitecture
@@ -52,6 +53,9 @@ class Mixtral(Llama):
     """A Mixtral, trained from random weights with its balancing loss."""
 
     architecture: ClassVar[type[MixtralArchitecture]] = MixtralArchitecture
+    # The experts, most of the network, are one tensor a layer, and nothing splits those yet.
+    tensor_plan = Model.tensor_plan
+    multiplying: ClassVar[tuple[str, ...]] = ("MixtralExperts", "MixtralTopKRouter")
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean next-token cross entropy, and the balancing loss times `balance`."""

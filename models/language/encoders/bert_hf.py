@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from models.datasets.base import Batch, Datasets
 from models.datasets.language.masked.bert_hf_tokens import LAYOUT, bert_hf_files
 from models.datasets.language.masked.masking import Masking
-from models.language.encoders.bert import bert_config
+from models.language.encoders.bert import bert_config, bert_tensor_plan
 from models.language.encoders.masked_language_model import EncoderSizes, MaskedLanguageModel
+from models.sharding.plan import TensorPlan
 from models.weights import InitialWeights
 
 RENAMED = (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias"))
@@ -32,6 +33,10 @@ class BertMaskedLanguageModel(MaskedLanguageModel):
 
         network: nn.Module = BertForMaskedLM(bert_config(self.sizes))
         return network
+
+    def tensor_plan(self) -> TensorPlan | None:
+        """As BERT's."""
+        return bert_tensor_plan(self.sizes)
 
     def logits(self, batch: Batch) -> Tensor:
         """Scores without an attention mask: blocks are full."""

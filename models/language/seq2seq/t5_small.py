@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from pydantic import TypeAdapter
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.datasets.base import Batch, Counts, Datasets
 from models.datasets.language.samples.number_words import number_pairs, pieces
@@ -29,6 +29,7 @@ from models.language.loss import token_loss
 from models.language.seq2seq.scores import ROUGE, rouge
 from models.metrics import Mean
 from models.recipe import STRICT, Recipe
+from models.sharding.units import blocks_of
 from models.trainable import Trainable
 from models.weights import InitialWeights
 
@@ -60,6 +61,8 @@ class T5Architecture:
 
 class T5(Trainable):
     """T5 with the case of FlagPerf's `t5_small`; the unit is the text with its summary."""
+
+    evaluates_by_generating = True
 
     def __init__(self, recipe: Recipe) -> None:
         """Build from the recipe.
@@ -105,6 +108,10 @@ class T5(Trainable):
             use_cache=False,
         ).logits
         return token_loss(scores, batch["targets"])
+
+    def units(self) -> list[nn.Module]:
+        """The encoder's layers: how often the decoder's run depends on what is generated, and differs by rank."""
+        return blocks_of(self.network.get_submodule("encoder"))
 
     def evaluate(self, batch: Batch) -> None:
         """ROUGE F1 of each generated summary against the decoded labels.

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from pydantic import TypeAdapter
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from models.datasets.base import Batch, Counts, Datasets
@@ -41,6 +41,7 @@ class Transformer(Trainable):
     """Translation with a Transformer; the unit is the target token, as fairseq counts words per second."""
 
     regularisations: ClassVar[frozenset[str]] = frozenset({"label_smoothing"})
+    evaluates_by_generating = True
 
     def __init__(self, recipe: Recipe) -> None:
         """Build from the recipe.
@@ -59,6 +60,10 @@ class Transformer(Trainable):
         self.network = TransformerNetwork(self.sizes)
         self.metrics = {"bleu": CorpusBleu(lowercase=True)}
         self.dictionary: Dictionary | None = None
+
+    def units(self) -> list[nn.Module]:
+        """The encoder's layers: how often the decoder's run depends on what is translated, and differs by rank."""
+        return list(self.network.get_submodule("encoder").children())
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean cross entropy of the batch's target tokens, float32; label smoothing goes to the whole dictionary.

@@ -6,7 +6,7 @@ from runner.comparison.likeness import comparable_key
 from runner.comparison.result import rule_changes
 from runner.record.report import Report
 
-_CHOICES = ("vendor", "chip", "precision", "framework", "compiler", "topology", "devices")
+_CHOICES = ("vendor", "chip", "precision", "framework", "compiler", "topology", "devices", "layout")
 _MEASURING = ("measure.", "tracking.")
 
 Kind = tuple[tuple[str, str], ...]

@@ -9,27 +9,41 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torchmetrics import Metric
 
 from hardware.precision.loss_scale import loss_scale, step_was_skipped
 from models.datasets.base import Batch
 from models.trainable import Trainable
-from runner.frameworks.lightning.averaging import WeightAverage
+from runner.frameworks.averaging import WeightAverage
+from runner.frameworks.lightning.communication import MeetingMarks
 
 
 class TrainableModule(pl.LightningModule):
     """Knows Lightning, so that no model needs to."""
 
-    def __init__(self, trainable: Trainable) -> None:
+    def __init__(self, trainable: Trainable, *, batches: int = 1) -> None:
+        """Take the model; `batches` of one pass, over all ranks."""
         super().__init__()
+        self._batches = batches
         self.trainable = trainable
-        decay = trainable.recipe.training.regularisation.ema_decay
-        self.average = None if decay is None else WeightAverage(trainable.network, decay)
+        self.average = self._new_average()
         self.skipped: Tensor | bool | None = None
         """Whether the gradient scaler left the weights alone in the last step, on the device; None without a scaler."""
+        self.forward_marks: MeetingMarks | None = None
+        """Is told where forward passes begin and end; None of a single rank."""
+
+    def _new_average(self) -> WeightAverage | None:
+        decay = self.trainable.recipe.training.regularisation.ema_decay
+        return None if decay is None else WeightAverage(self.trainable.network, decay)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one pass."""
-        return self.trainable.loss(batch)
+        if self.forward_marks is None:
+            return self.trainable.loss(batch)
+        self.forward_marks.begin_forward()
+        loss = self.trainable.loss(batch)
+        self.forward_marks.end_forward()
+        return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Update the metrics."""
@@ -37,7 +51,7 @@ class TrainableModule(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The recipe's optimizer and per-step schedule."""
-        optimizer, scheduler = self.trainable.configure_optimizer(ranks=self.trainer.world_size)
+        optimizer, scheduler = self.trainable.configure_optimizer(batches=self._batches)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def optimizer_step(
@@ -79,5 +93,8 @@ class TrainableModule(pl.LightningModule):
             self.average.swap(self.trainable.network)
         self.trainable.reset_state()
         for name, metric in self.trainable.metrics.items():
-            # In float64, as targets are: in float32 a share that equals its target can fall short of it.
-            self.log(f"quality/{name}", torch.as_tensor(metric.compute()).cpu().double(), rank_zero_only=False)
+            self.log(f"quality/{name}", self._value(metric), rank_zero_only=False)
+
+    def _value(self, metric: Metric) -> Tensor:
+        """In float64, as targets are: in float32 a share that equals its target can fall short of it."""
+        return torch.as_tensor(metric.compute()).cpu().double()

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
+from torch import Tensor
 
 from models.datasets.base import Batch
+from runner.frameworks.lightning.communication import MeetingMarks
 from runner.frameworks.lightning.module import TrainableModule
 from runner.frameworks.lightning.ranks import LightningRanks
 from runner.measure.context import Context
@@ -23,9 +25,12 @@ class Throughput(pl.Callback):
     def __init__(
         self, context: Context, plan_segment: PlanSegment, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._ranks = LightningRanks(rank=context.rank, world=context.world)
+        self._ranks = LightningRanks(
+            rank=context.rank, world=context.world, shared=context.case.topology.parallel.shared
+        )
         passes = context.case.model.training.gradient_accumulation_steps
         self.session = TrainingSession(context, self._ranks, plan_segment, passes_per_step=passes, clock=clock)
+        self._meeting = MeetingMarks(self.session)
 
     @property
     def totals(self) -> Totals:
@@ -35,8 +40,11 @@ class Throughput(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Learn how the ranks meet."""
         self._ranks.strategy = trainer.strategy
+        self._meeting.setup(trainer, pl_module)
+        if trainer.world_size > 1 and isinstance(pl_module, TrainableModule):
+            pl_module.forward_marks = self._meeting
 
-    # --- the two hooks that run inside the window -------------------------------------------------------------
+    # --- the hooks that run inside the window -----------------------------------------------------------------
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
@@ -57,6 +65,14 @@ class Throughput(pl.Callback):
         if stepped and self.session.end_step(self._rate, pl_module.skipped):
             self.session.close()
             self._open(trainer)
+
+    def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
+        """Of several ranks, mark where this one is done with its own work."""
+        self._meeting.before_backward(loss)
+
+    def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Of several ranks, mark where they have met."""
+        self._meeting.after_backward()
 
     # --- edges ------------------------------------------------------------------------------------------------
 

@@ -6,22 +6,26 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from runner.frameworks.lightning.energy import TrainingMarks
-from runner.frameworks.lightning.event_logger import EventLogger
 from runner.frameworks.lightning.loop import TrainingLoop
-from runner.frameworks.lightning.memory import MemoryPeaksReport
-from runner.frameworks.lightning.precision import PrecisionCheck
+from runner.frameworks.lightning.reports.energy import TrainingMarks
+from runner.frameworks.lightning.reports.event_logger import EventLogger
+from runner.frameworks.lightning.reports.memory import MemoryPeaksReport
+from runner.frameworks.lightning.reports.precision import PrecisionCheck
+from runner.frameworks.lightning.sharding import layout_of
 from runner.measure.context import Context
 
 
 def build_trainer(context: Context, callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:
     """Lightning's Trainer with everything off that would disturb a measurement."""
     case, device = context.case, context.device
+    layout = layout_of(case.topology)
     context.preparing("starting the trainer")
     trainer = pl.Trainer(
         accelerator=device.accelerator(),
-        devices=context.world,
-        strategy=device.strategy(context.world),
+        devices=case.topology.devices,
+        num_nodes=case.topology.nodes,
+        # Devices of packages that know no other layout than copies are asked for those as they always were.
+        strategy=device.strategy(context.world, layout) if layout.sharded else device.strategy(context.world),
         plugins=[device.precision_plugin(case.precision)],
         # The check's matrices are not the case's memory: peaks are reset after it.
         callbacks=[TrainingMarks(context), PrecisionCheck(context), MemoryPeaksReport(context), *callbacks],

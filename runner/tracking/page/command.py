@@ -25,6 +25,7 @@ def command(case: Case, changed: Iterable[Mapping[str, Any]] = ()) -> str:
     """
     words = {key: getattr(case, key).name for key in _GROUPS if key != "model" or case.has_model}
     words |= {"topology.devices": case.topology.devices} if case.topology.name != "single" else {}
+    words |= {"topology.nodes": case.topology.nodes} if case.topology.name == "cluster" else {}
     if TASKS.find(case.task.name).serves:
         values = flatten(case.to_dict()["load"], "load.")
         words |= {"load": case.load.name}

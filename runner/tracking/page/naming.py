@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from runner.config.division import flatten
-from runner.config.schema import NOT_DECIDING, Case
+from runner.config.schema import NOT_DECIDING, Case, place_name
 from runner.core.tasks import TASKS
 
 EMULATED = "EMULATED"
@@ -44,8 +44,7 @@ def run_name(case: Case, *, changed: Iterable[Mapping[str, Any]] = (), first: Se
 def _words(case: Case) -> dict[str, str]:
     """Every choice in a word."""
     named = {key: getattr(case, key).name for key in _CHOICES if key not in ("scale", "topology")}
-    devices = case.topology.devices
-    words = named | {"scale": case.scale, "topology": "x-all" if devices == "auto" else f"x{devices}"}
+    words = named | {"scale": case.scale, "topology": " ".join(place_name(case.topology)) or "x1"}
     if not case.has_model:
         del words["model"]
     if not TASKS.find(case.task.name).serves:
@@ -81,4 +80,4 @@ def _differing(section: str, values: Sequence[Any]) -> list[str]:
     flat = [flatten(value, f"{section}.") for value in values]
     keys = dict.fromkeys(key for one in flat for key in one)
     found = [key for key in keys if len({json.dumps(one.get(key), sort_keys=True) for one in flat}) > 1]
-    return ["topology" if key == "topology.devices" else key for key in found]
+    return list(dict.fromkeys("topology" if key.startswith("topology.") else key for key in found))

@@ -68,7 +68,7 @@ def _main(report: Report) -> list[str]:
 def _subject(told: dict[str, Any], case: Case) -> str:
     """What was run, in one line; the chip that was found rather than the one that was named."""
     chip = told.get("chip") or case.vendor.chip
-    devices = f" x {case.topology.devices}" if case.topology.devices != 1 else ""
+    devices = f" x {case.topology.ranks}" if case.topology.ranks != 1 else ""
     model = [case.model.name, f"scale={case.scale}"] if case.has_model else []
     on = f"{case.vendor.title}{f' ({chip})' if chip else ''}{devices}"
     by = f"{case.framework.name}/{case.compiler.name}"

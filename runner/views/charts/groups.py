@@ -18,7 +18,10 @@ from runner.views.meanings import known
 from runner.views.tables import emulated
 
 QUALITY_MISSED = TargetNotReachedError.exit_code
-FURTHER = ("framework", "compiler", "topology", "batch_size", "gradient_accumulation_steps", "measure", "seed")
+FURTHER = (
+    *("framework", "compiler", "topology", "layout"),
+    *("batch_size", "gradient_accumulation_steps", "measure", "seed"),
+)
 """Keys of a case that tell runs apart beside vendor, chip, devices and precision."""
 
 

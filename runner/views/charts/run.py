@@ -12,7 +12,7 @@ from runner.record.report import Report
 from runner.record.run_record import RunRecord, read_record
 from runner.record.task import task_named
 from runner.results.repeats import repeat_folders
-from runner.views.charts import convergence, published, requests, roofline, serving, traces, training
+from runner.views.charts import convergence, plan, published, requests, roofline, serving, traces, training
 from runner.views.charts.parts.chart import Chart, marked_emulated, save
 from runner.views.tables import emulated
 
@@ -57,6 +57,7 @@ def _of_part(folder: Path, report: Report, *, alone: bool) -> list[Chart]:
     found += serving.batch_sizes(points, report, case, window=alone)
     last = next((event.value for event in reversed(events) if event.name == Name.NUMERICS), {})
     found += [serving.numerics(last), serving.coverage(events)]
+    found += plan.plan(next((event.value for event in reversed(events) if event.name == Name.PLAN), {}))
     return [chart for chart in found if chart is not None]
 
 

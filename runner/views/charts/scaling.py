@@ -11,9 +11,13 @@ from runner.views.charts.parts.chart import PALETTE, Chart, Row, data, finished
 from runner.views.charts.parts.layers import Key, levels, tooltip, x_axis, y_axis
 from runner.views.comparable import RunResult
 
+LAYOUT = "layout"
+"""Key of a case: how its ranks share the work; one device has none, so it stands before runs of every layout."""
+SHARE_A_BATCH = ("tensor", "pipeline")
+"""Layouts whose ranks work on one batch: beside one device each has less to do, which is not weak scaling."""
 SAME = ("vendor", "chip", "precision", "framework", "compiler", "batch_size", "gradient_accumulation_steps", "data")
 """Keys of a case that are equal in runs of one line, beside those of the group; the batch is that of a device."""
-NAMED = ("group", *SAME)
+NAMED = ("group", *SAME, LAYOUT)
 """What a line's name is made of: of these, those that are not the same in all lines."""
 SPEED = "throughput/steady"
 MOST_LINES = len(PALETTE)
@@ -22,7 +26,8 @@ MOST_LINES = len(PALETTE)
 def scaling(groups: Sequence[ChartGroup]) -> Chart | None:
     """A line for each case that was run on one device and on more; null where none was.
 
-    Against the mean of the runs on one device. Emulated runs share one processor and scale nothing.
+    Against the mean of the runs on one device that are shown; a run's own `scaling/efficiency` is against the newest
+    one when it began. Emulated runs share one processor and scale nothing.
     """
     import altair
 
@@ -63,13 +68,21 @@ def _of_group(group: ChartGroup) -> list[tuple[tuple[str, ...], list[Row]]]:
     lines = []
     for key, members in cases.items():
         alone = [speed for run in members if _devices(run) == 1 and (speed := value(run.report, SPEED))]
-        if alone and any(_devices(run) > 1 for run in members):
-            one = statistics.fmean(alone)
-            told = dict(zip(SAME, key, strict=True)) | {"group": group.title}
+        for layout in sorted(set(map(_layout, members))) if alone else ():
+            jobs = [run for run in members if _layout(run) == layout and _devices(run) > 1]
+            if not jobs or any(shared in layout for shared in SHARE_A_BATCH):
+                continue
+            one, single = statistics.fmean(alone), [run for run in members if _devices(run) == 1]
+            told = dict(zip(SAME, key, strict=True)) | {"group": group.title, LAYOUT: layout}
             told["batch_size"] = tr("batch {size}", size=told["batch_size"])
-            points = sorted((_point(run, one) for run in members), key=lambda row: row["x"])
+            points = sorted((_point(run, one) for run in [*single, *jobs]), key=lambda row: row["x"])
             lines.append((tuple(told[name] for name in NAMED), points))
     return lines
+
+
+def _layout(run: RunResult) -> str:
+    """The axes of a layout without their sizes, which grow with the devices: `fsdp, tensor`."""
+    return ", ".join(part.split(" ")[0] for part in str(run.report.case.get(LAYOUT) or "data").split(", "))
 
 
 def _devices(run: RunResult) -> int:

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -240,3 +241,37 @@ def test_a_figure_written_twice(tmp_path: Path) -> None:
     file.write_text(CATALOGUE.read_text().replace("tdp_w: 300", "tdp_w: 300\n  tdp_w: 400", 1))
     with pytest.raises(CatalogueError, match="stands twice"):
         load_chips(file)
+
+
+def test_links_are_one_direction_of_what_is_stated_for_both() -> None:
+    checked = 0
+    for chip in load_chips():
+        stated = re.fullmatch(r"(?:NVLink|NVLink bridge|Infinity Fabric) ([0-9.]+) GB/s", chip.interconnect or "")
+        if stated:
+            assert chip.link_gb_s == float(stated[1]) / 2, chip.name
+            checked += 1
+        elif not (chip.interconnect or "").startswith("PCIe "):
+            assert chip.link_gb_s is None, f"{chip.name}: {chip.interconnect} does not say what it counts"
+    assert checked > 20
+
+
+@pytest.mark.parametrize(
+    ("name", "link"),
+    [
+        ("H100 SXM 80GB", 450),
+        ("A100 SXM 80GB", 300),
+        ("A800 SXM 80GB", 200),
+        ("B200 SXM 180GB", 900),
+        ("AMD MI300X", 448),
+        ("L40S", 31.5),
+        ("Ascend 910B2", None),
+    ],
+)
+def test_links_of_well_known_chips(name: str, link: float | None) -> None:
+    chip = find_chip(name)
+    assert chip is not None and chip.link_gb_s == link
+
+
+def test_a_link_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match="positive"):
+        load_chips(written(tmp_path, {**ENTRY, "link_gb_s": 0}))

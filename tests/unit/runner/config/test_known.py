@@ -20,7 +20,7 @@ from runner.config.task import demands_of
 from runner.core.errors import ConfigurationError, DependencyError
 from runner.core.registries import ENGINES, FRAMEWORKS
 from runner.frameworks.implementations import trainable_class
-from runner.frameworks.pytorch import Pytorch
+from runner.frameworks.lightning.pytorch import Pytorch
 
 CASE = make_case()
 
@@ -30,7 +30,8 @@ CASE = make_case()
     [
         (
             replace(CASE, framework=FrameworkSpec(name="pytorhc")),
-            r"framework.name=pytorhc: no framework is called pytorhc\. Did you mean pytorch\? There are: pytorch\.",
+            r"framework.name=pytorhc: no framework is called pytorhc\. Did you mean pytorch\? There are: deepspeed, "
+            r"pytorch\.",
         ),
         (
             replace(CASE, compiler=Compiler(name="inducter")),
@@ -63,13 +64,13 @@ def test_an_engine_that_cannot_work_here_is_refused_with_what_is_missing(monkeyp
 
 
 def test_a_framework_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.frameworks.pytorch.PACKAGES", ("torch", "no_such_package_at_all"))
+    monkeypatch.setattr("runner.frameworks.lightning.pytorch.PACKAGES", ("torch", "no_such_package_at_all"))
     with pytest.raises(DependencyError, match=r"framework=pytorch .*no_such_package_at_all is not installed"):
         check(CASE)
 
 
-def test_the_framework_of_conf_is_registered() -> None:
-    assert FRAMEWORKS.find("pytorch") is Pytorch and FRAMEWORKS.names(outside=False) == ["pytorch"]
+def test_the_frameworks_of_conf_are_registered() -> None:
+    assert FRAMEWORKS.find("pytorch") is Pytorch and FRAMEWORKS.names(outside=False) == ["deepspeed", "pytorch"]
 
 
 def test_only_given_options_reach_the_engine() -> None:

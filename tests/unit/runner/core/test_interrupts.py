@@ -110,7 +110,7 @@ def test_the_report_is_written_before_mlflow_is_asked_and_no_signal_disturbs_tha
         def where(self) -> list[tuple[str, str]]:
             return []
 
-    fakes: dict[str, Any] = {"attempt": attempt, "Tracker": Tracker, "start_sampler": lambda *_, **__: Sampler()}
+    fakes: dict[str, Any] = {"attempt": attempt, "Tracker": Tracker, "start_meters": lambda *_, **__: Sampler()}
     for name, fake in (fakes | {"draw": lambda *_: None}).items():
         monkeypatch.setattr(engine_module, name, fake)
     with Interrupts() as interrupts:

@@ -212,7 +212,7 @@ def test_steps_are_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         step=1, seconds=0.5, core_seconds=0.25, samples=8, tokens=None, loss=2.5, learning_rate=0.1, offset_s=0.5
     )
     StepsFile(tmp_path / "steps.csv", rank=0).append("window", [record])
-    assert (tmp_path / "steps.csv").read_text().splitlines()[1] == "0,1,window,0.5,0.25,8,,2.5"
+    assert (tmp_path / "steps.csv").read_text().splitlines()[1] == "0,1,window,0.5,0.25,8,,2.5,,"
 
 
 class Broken(io.StringIO):

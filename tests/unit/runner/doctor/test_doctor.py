@@ -221,7 +221,9 @@ def test_a_stack_that_does_not_start_is_not_usable(machine: list[Any], monkeypat
 def test_json_is_one_document_with_stable_keys(machine: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert set(told) == {"deep", "detected", "host", "vendors", "choices", "exit_code", "schema_version"}
+    assert set(told) == {
+        *("deep", "detected", "host", "vendors", "choices", "cluster", "exit_code", "schema_version"),
+    }
     assert (told["schema_version"], told["exit_code"], told["deep"]) == (1, 0, False)
     assert told["choices"]["framework=pytorch"] is None and "compiler=inductor" in told["choices"]
     good = next(one for one in told["vendors"] if one["name"] == "good")

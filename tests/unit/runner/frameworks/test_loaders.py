@@ -29,7 +29,9 @@ def context(tmp_path: Path) -> Context:
 
 def begun(context: Context, *, rank: int = 0, world: int = 1, done_steps: int = 0) -> tuple[list[Any], float]:
     """The first batches of a rank, and the next random number of its process."""
-    one = replace(context, rank=rank, local_rank=rank, world=world)
+    topology = replace(context.case.topology, devices=world)
+    case = replace(context.case, topology=topology)
+    one = replace(context, case=case, rank=rank, local_rank=rank, world=world)
     trainable = build_trainable(one)
     numbered: Any = [torch.tensor(number) for number in range(64)]
     trainable.collate = lambda examples: {"examples": [int(example) for example in examples]}  # type: ignore[method-assign]

@@ -32,7 +32,7 @@ class Shapes(Dataset[Any]):
 def context(rank: int, world: int) -> Any:
     training = SimpleNamespace(batching=Batching(by="aspect"), batch_size=3)
     case = SimpleNamespace(model=SimpleNamespace(training=training), seed=5)
-    return SimpleNamespace(case=case, rank=rank, world=world)
+    return SimpleNamespace(case=case, batch_rank=rank, batches=world)
 
 
 def test_aspect_batches_are_each_ranks_own_from_the_batch_asked_for() -> None:

@@ -146,3 +146,13 @@ def test_a_link_to_nowhere_is_no_place_for_a_run(tmp_path: Path, make: Callable[
     (tmp_path / "outputs").symlink_to(tmp_path / "nowhere")
     with pytest.raises(ConfigurationError, match="link to nowhere"):
         make(tmp_path / "outputs" / "run")
+
+
+def test_a_job_that_slurm_queued_again_elsewhere_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "parent.pid").write_text("12 another-host slurm:77\n")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert parent_state(tmp_path) == "elsewhere"
+    monkeypatch.setenv("SLURM_JOB_ID", "78")
+    assert parent_state(tmp_path) == "elsewhere"
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    assert parent_state(tmp_path) == "gone"

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from case_samples import make_case
 
 from hardware.base import DeviceIdentity
 from hardware.sampling.client import SamplerClient
 from runner.core.events import EventWriter, Name, read_events
-from runner.launch import run_case as engine
-from runner.launch.run_case import CaseRunner
+from runner.launch import sampling
 from runner.worker import main as worker
 
 CHIP = DeviceIdentity(index=0, uuid="a", pci_bus_id=None, name="chip")
@@ -55,28 +55,24 @@ def test_a_sampler_that_cannot_be_started_is_a_warning(tmp_path: Path, monkeypat
     def refuse(*arguments: Any, **options: Any) -> None:
         raise OSError("no folder for the sampler's socket")
 
-    monkeypatch.setattr(engine, "start_sampler", refuse)
-    measure = SimpleNamespace(sampling_period_s=0.1, window=SimpleNamespace(min_s=30.0))
-    meters = SimpleNamespace(extra=(), prometheus_port=None)
-    case = SimpleNamespace(emulate=True, measure=measure, meters=meters)
-    made: Any = SimpleNamespace(case=case, _meters=lambda: ("host",), _prometheus=lambda: None)
-    path = tmp_path / "parent.log"
-    assert CaseRunner._start_sampler(made, tmp_path, EventWriter(path, rank=-1)) is None
-    (warning,) = warnings(path)
+    monkeypatch.setattr(sampling, "start_sampler", refuse)
+    told: list[str] = []
+    assert sampling.start_meters(make_case(emulate=True), tmp_path, told.append) is None
+    (warning,) = told
     assert "the sampler could not be started: no folder for the sampler's socket" in warning
 
 
 @pytest.mark.parametrize(
     ("problem", "told"), [(None, []), ("it was killed", ["The meters were not read to the end: it was killed."])]
 )
-def test_a_sampler_that_ended_early_is_a_warning(tmp_path: Path, problem: str | None, told: list[str]) -> None:
+def test_a_sampler_that_ended_early_is_a_warning(problem: str | None, told: list[str]) -> None:
     waited: list[float] = []
     sampler: Any = SimpleNamespace(stop=waited.append, problem=problem)
-    made: Any = SimpleNamespace(interrupts=SimpleNamespace(asked=False))
-    path = tmp_path / "parent.log"
-    CaseRunner._end_sampler(made, sampler, EventWriter(path, rank=-1))
-    assert waited == [engine.SAMPLER_S]
-    assert warnings(path) == told
+    said: list[str] = []
+    sampling.end_sampler(sampler, said.append, soon=lambda: False)
+    sampling.end_sampler(sampler, said.append, soon=lambda: True)
+    assert waited == [sampling.SAMPLER_S, sampling.SOON_S]
+    assert said == told * 2
 
 
 def test_a_sampler_that_hung_up_is_named_though_the_error_has_no_text() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class Loop:
         self.loss = 0.5
         self.steps = 0
         StepsFile.create(folder / "steps.csv")
-        context = lone_context(toy_case(), folder, self.device, mark=self.mark)
+        context = replace(lone_context(toy_case(), folder, self.device, mark=self.mark), world=options.pop("world", 1))
         self.passes = options.get("passes_per_step", 1)
         self.session = TrainingSession(context, Ranks(), plan, clock=self.clock, **options)
 
@@ -102,7 +103,10 @@ def test_every_figure_of_a_window_by_hand(tmp_path: Path) -> None:
     assert totals == {**counted, "training_s": 10.5, "evaluate_s": 0.0, "core_s": 7.0}
     assert [row["phase"] for row in loop.rows] == ["warmup"] * 4 + ["window"] * 10
     last = {"rank": "0", "step": "14", "phase": "window", "seconds": "0.75", "core_seconds": "0.5"}
-    assert loop.rows[-1] == {**last, "samples": "8", "tokens": "16", "loss": "0.5"}
+    assert loop.rows[-1] == {
+        **last,
+        **{"samples": "8", "tokens": "16", "loss": "0.5", "own_seconds": "", "wait_seconds": ""},
+    }
 
 
 def test_a_step_of_several_passes(tmp_path: Path) -> None:
@@ -153,6 +157,15 @@ def test_a_block_in_which_all_was_skipped_is_no_block_of_warm_up(tmp_path: Path)
     loop = Loop(tmp_path, once(5))
     loop.run(skipping=frozenset({1, 2}))
     assert loop.told(Name.WARMUP_END)[0]["steps"] == 6
+
+
+def test_the_block_with_the_profiled_step_says_nothing_about_the_speed(tmp_path: Path) -> None:
+    """Of several ranks the third step is profiled: blocks of two are judged by the first and the third."""
+    loop = Loop(tmp_path, once(5), world=2)
+    loop.run()
+    assert loop.told(Name.WARMUP_END)[0] == {"steady": True, "steps": 6, "seconds": 4.5, "reason": None}
+    (told,) = loop.told(Name.COMMUNICATION)
+    assert (told["step"], told["bytes"], told["calls_in_forward"]) == (3, {}, 0)
 
 
 def test_the_planner_is_asked_with_what_was_measured(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_skipped_blocks_bring_the_cap_nearer_and_say_nothing_about_the_speed() -
     seen = watch(max_steps=20)
     for _ in range(4):
         assert not seen.over
-        seen.add(1.0, 5, skipped=True)
+        seen.add(1.0, 5, no_speed=True)
     assert seen.over and not seen.steady and seen.steps == 20
     assert "the cap of 20 steps" in (seen.reason or "") and "with 0 of the 3 blocks" in (seen.reason or "")
 

@@ -23,6 +23,8 @@ host/{disk_read,disk_written,network_sent,network_received}_gib host/others_util
 device/{temperature_max_c,utilisation_mean} overhead/fraction run/{skipped_steps,steady,emulated,publishable,window_s}
 estimate/{weights,gradients,gradient_buckets,weight_copies,optimizer,weight_average,activations_per_sample,total,chip_memory}_gib
 estimate/fits data/skipped_{train,evaluation}_examples
+scaling/efficiency ranks/{slowest,slowest_to_median} communication/{wait_fraction,bytes_per_step,ring_bytes_per_step}
+communication/{all_reduce,all_gather,reduce_scatter,broadcast,reduce,all_to_all,point_to_point}_bytes_per_step
 """
 
 

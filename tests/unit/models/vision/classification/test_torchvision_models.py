@@ -118,14 +118,14 @@ def test_weight_decay_spares_what_the_publication_spares(scale: str) -> None:
             for path, module in modules
             for key, parameter in module.named_parameters(recurse=False)
         ]
-        optimizer = trainable.configure_optimizer(ranks=DEVICES)[0]
+        optimizer = trainable.configure_optimizer(batches=DEVICES)[0]
         assert undecayed(trainable.network, optimizer) == {key for key, is_spared in named if is_spared}, name
 
 
 def test_optimizers_are_those_published() -> None:
     def settings(name: str) -> dict[str, Any]:
         with torch.device("meta"):
-            optimizer = built(name, "reference").configure_optimizer(ranks=DEVICES)[0]
+            optimizer = built(name, "reference").configure_optimizer(batches=DEVICES)[0]
         return {"class": type(optimizer).__name__, **optimizer.defaults} | {
             "weight_decay": max(group["weight_decay"] for group in optimizer.param_groups)
         }

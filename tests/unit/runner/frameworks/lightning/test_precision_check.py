@@ -13,7 +13,7 @@ from toy import Toy, lone_context, toy_case
 from hardware.spec import PrecisionSpec
 from hardware.vendors.cpu import Cpu
 from runner.core.events import Event, Name, read_events
-from runner.frameworks.lightning import precision
+from runner.frameworks import precision
 from runner.frameworks.lightning.module import TrainableModule
 from runner.frameworks.lightning.trainer import build_trainer
 from runner.frameworks.loaders import SyntheticLoader

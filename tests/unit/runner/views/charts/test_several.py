@@ -156,6 +156,18 @@ def test_scaling_is_against_the_run_on_one_device() -> None:
     assert axis_titles(chart) == ("devices (count)", "scaling efficiency (%)")
 
 
+def test_each_layout_scales_by_itself_and_one_that_shares_a_batch_not_at_all() -> None:
+    """An `fsdp 8` continues the line of `fsdp 2`: the sizes grow with the devices."""
+    sharded = [speed(150.0, devices=2, layout="fsdp 2"), speed(480.0, devices=8, layout="fsdp 8")]
+    made = [speed(100.0, layout="data"), speed(190.0, devices=2, layout="data"), *sharded]
+    chart = by_name(*made, speed(120.0, devices=2, layout="tensor 2"), speed(1.0, devices=4, layout="fsdp 2, tensor 2"))
+    points = [(row["series"], row["x"], row["efficiency"]) for row in rows_of(chart["scaling"]) if "said" in row]
+    assert points == [
+        *(("data", 1, 100.0), ("data", 2, 95.0)),
+        *(("fsdp", 1, 100.0), ("fsdp", 2, 75.0), ("fsdp", 8, 60.0)),
+    ]
+
+
 def test_no_run_on_one_device_is_no_scaling() -> None:
     assert "scaling" not in by_name(speed(190.0, devices=2), speed(720.0, devices=8))
 

@@ -139,6 +139,6 @@ def test_language_of_the_page(measured, capsys, monkeypatch):
 def test_older_schema_is_shown_and_a_newer_one_refused(measured, capsys):
     file = measured / "report.json"
     text = file.read_text()
-    file.write_text(text.replace('"schema_version": 3', '"schema_version": 99'))
+    file.write_text(text.replace('"schema_version": 4', '"schema_version": 99'))
     assert main([str(measured), "--format", "html"]) == 2
     assert "schema 99" in capsys.readouterr().err

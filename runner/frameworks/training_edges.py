@@ -1,0 +1,27 @@
+"""The two edges of training, whatever the framework: marks in the power trace, peaks of the allocator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from runner.core.events import Name
+from runner.measure.context import Context
+
+
+def mark_begin(context: Context) -> None:
+    """Mark training's beginning, with the device at rest."""
+    context.device.synchronize()
+    context.mark("train_begin")
+
+
+def mark_end(context: Context, barrier: Callable[[], None]) -> None:
+    """Mark training's end, after the last work of every rank's device."""
+    context.device.synchronize()
+    barrier()
+    context.mark("train_end")
+
+
+def tell_memory_peaks(context: Context) -> None:
+    """Tell the allocator's peaks since they were reset, one event per rank."""
+    context.events.emit(Name.MEMORY, asdict(context.device.memory_peaks()))

@@ -1,0 +1,1 @@
+"""DeepSpeed's engine: what ZeRO can honour, its settings, its steps, its checkpoints."""

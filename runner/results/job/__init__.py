@@ -1,0 +1,1 @@
+"""Figures of a job that come from each of its nodes."""

@@ -1,0 +1,1 @@
+"""Figures that only a job of several ranks has."""
