@@ -31,6 +31,10 @@ GONE = (EOFError, OSError, AuthenticationError)
 _RETRY_S = 0.5
 
 
+class LostError(ConnectionError):
+    """The other side is gone; the message says how that showed."""
+
+
 @dataclass(kw_only=True, slots=True, frozen=True)
 class Message:
     """What one side tells the other."""
@@ -56,30 +60,40 @@ class Wire:
         """Send one message.
 
         Raises:
-            OSError: the other side is gone.
+            LostError: the other side is gone.
         """
-        self.connection.send_bytes(json.dumps({"kind": kind, "content": dict(content or {})}).encode())
-        self.connection.send_bytes(data)
+        try:
+            self.connection.send_bytes(json.dumps({"kind": kind, "content": dict(content or {})}).encode())
+            self.connection.send_bytes(data)
+        except OSError as error:
+            raise LostError(_said(error)) from error
 
     def receive(self, timeout_s: float) -> Message | None:
         """The next message; None when none has come in time.
 
         Raises:
-            EOFError, OSError: the other side is gone, or has sent what is no message.
+            LostError: the other side is gone, or has sent what is no message.
         """
-        if not self.connection.poll(timeout_s):
-            return None
-        header = self.connection.recv_bytes(MOST_BYTES)
-        data = self.connection.recv_bytes(MOST_BYTES)
+        try:
+            if not self.connection.poll(timeout_s):
+                return None
+            header = self.connection.recv_bytes(MOST_BYTES)
+            data = self.connection.recv_bytes(MOST_BYTES)
+        except (EOFError, OSError) as error:
+            raise LostError(_said(error)) from error
         try:
             read = json.loads(header)
             return Message(kind=str(read["kind"]), content=dict(read["content"]), data=data)
         except (ValueError, KeyError, TypeError) as error:
-            raise OSError(f"what came is no message: {error}") from error
+            raise LostError(f"what came is no message: {error}") from error
 
     def close(self) -> None:
         """Hang up."""
         self.connection.close()
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or ("it hung up" if isinstance(error, EOFError) else type(error).__name__)
 
 
 def new_key() -> str:

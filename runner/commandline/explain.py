@@ -158,7 +158,7 @@ def _key_of(place: tuple[Any, ...]) -> str:
 def _message(one: Any) -> str:
     text = str(one["msg"]).removeprefix("Value error, ")
     if one["type"] == "literal_error":
-        known = re.findall(r"'([^']*)'", one["ctx"]["expected"])
+        known = [value.strip("'") for value in re.split(r", | or ", one["ctx"]["expected"])]
         return f"must be {' or '.join(known)}.{nearest(str(one['input']), known)}".rstrip(".")
     if one["type"] == "missing":
         return "must be given"

@@ -15,7 +15,8 @@ from runner.record.report import Figure, Report
 MISSED = TargetNotReachedError.exit_code
 KIND = (
     *("task", "model", "framework", "compiler", "vendor", "chip", "precision", "topology", "devices", "scale", "data"),
-    *("layout", "load", "measure", "emulated", "batch_size", "gradient_accumulation_steps", "unit", "quality_targets"),
+    *("nodes", "layout", "load", "measure", "emulated", "batch_size", "gradient_accumulation_steps", "unit"),
+    "quality_targets",
 )
 """Keys of the case that runs must share to be joined: a mean over two batch sizes is of neither."""
 

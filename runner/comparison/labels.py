@@ -14,7 +14,7 @@ _ABOUT = (
     *("task", "model", "vendor", "chip", "precision", "compiler", "framework", "topology", "devices", "scale", "data"),
     *("layout", "load"),
 )
-LABELLED = (*_ABOUT, "measure", "seed")
+LABELLED = (*_ABOUT, "nodes", "measure", "seed")
 """Keys of the case that a label names where runs differ in them."""
 _BARE = frozenset(_ABOUT) - {"devices"}
 _PACKAGES = ("touchstone", "torch")

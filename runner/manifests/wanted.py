@@ -111,7 +111,7 @@ def job_name(case: Case) -> str:
 
 def _resource(case: Case, given: str | None) -> str | None:
     if given is not None:
-        if not RESOURCE.fullmatch(given):
+        if "/" not in given or not RESOURCE.fullmatch(given):
             raise ConfigurationError(f"--resource {given}: this is no name of a resource. Write DOMAIN/NAME.")
         return given
     if case.vendor.on_host or case.emulate:

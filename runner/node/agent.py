@@ -16,12 +16,13 @@ from pydantic import ValidationError
 from runner.cluster.facts import node_facts
 from runner.cluster.member import ALIVE_S
 from runner.cluster.place import NodePlace, free_port, interface_towards
-from runner.cluster.wire import GONE, Message, Wire
+from runner.cluster.wire import LostError, Message, Wire
 from runner.commandline.explain import explain
 from runner.config.schema import Case, case_from_dict
 from runner.core.errors import ConfigurationError, InterruptedRunError, TouchstoneError, WorkerCrashedError
 from runner.core.events import EventWriter, Name
 from runner.core.lock import let_go
+from runner.core.storage import storage_error
 from runner.launch.attempt import attempt
 from runner.launch.sampling import end_sampler, start_meters
 from runner.measure.context import AUTOLOAD_VARIABLE, PARENT_VARIABLE, SHARED_VARIABLE
@@ -60,8 +61,8 @@ class Agent:
                     self._line.send("facts", self._facts(message))
                 if message.kind == "prepare":
                     self._run(message)
-        except GONE as error:
-            self._say(f"The runner is gone: {str(error) or type(error).__name__}. This agent ends, too.")
+        except LostError as error:
+            self._say(f"The runner is gone: {error}. This agent ends, too.")
             return WorkerCrashedError.exit_code
         return 0
 
@@ -69,14 +70,14 @@ class Agent:
         """The next message that is not answered here.
 
         Raises:
-            OSError, EOFError: the head is gone.
+            LostError: the head is gone.
         """
         message = self._line.receive(timeout_s)
         now_s = time.monotonic()
         if message is not None:
             self._heard_s = now_s
         elif now_s - self._heard_s > self._lost_s:
-            raise OSError(f"nothing was heard of it for {self._lost_s:g} s")
+            raise LostError(f"nothing was heard of it for {self._lost_s:g} s")
         if now_s - self._told_s >= ALIVE_S:
             self._told_s = now_s
             self._line.send("alive")
@@ -110,6 +111,10 @@ class Agent:
                 failure = self._ranks(workplace, self._place)
         except TouchstoneError as error:
             failure = error
+        except LostError:
+            raise
+        except OSError as error:  # of this node's own files
+            failure = storage_error(error, workplace.folder if workplace else self._root)
         finally:
             if workplace is not None and workplace.own:
                 let_go(workplace.folder)

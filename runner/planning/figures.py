@@ -121,4 +121,4 @@ def _too_much(case: Case, total: float, memory: Value) -> str:
     spread = "" if case.topology.layout == "data" else f", {case.topology.layout}"
     layout = f"batch {case.model.training.batch_size} on each of {case.topology.ranks} devices{spread}"
     advice = "A smaller model.train.batch_size or a larger topology.parallel.fsdp takes less."
-    return f"Training with {layout}, does not fit: about {total:.1f} GiB of the chip's {memory:g}. {advice}"
+    return f"Training with {layout} does not fit: about {total:.1f} GiB of the chip's {memory:g}. {advice}"

@@ -57,12 +57,28 @@ def traffic(costs: ModelCosts, layout: JobLayout, stage: PipelineStage, cluster:
         else:
             made.all_reduce = made.all_reduce + sums
     if layout.pipeline > 1:
-        neighbours = (0 if stage.number == 0 else 1) + (0 if stage.last else 1)
         each = max((part.input_bytes_per_sample for _, part in stage.blocks), default=0.0) / tensor
-        size = passes * neighbours * types.sent_activation * layout.micro_batch * each
-        across = cluster.nodes > 1 and layout.replicas * tensor >= cluster.devices_per_node
-        made.point_to_point = Sent(network=size) if across else Sent(link=size)
+        size = passes * types.sent_activation * layout.micro_batch * each
+        across = _neighbours_across(layout, stage, cluster)
+        inside = (0 if stage.number == 0 else 1) + (0 if stage.last else 1) - across
+        made.point_to_point = Sent(link=size * inside, network=size * across)
     return made
+
+
+def _neighbours_across(layout: JobLayout, stage: PipelineStage, cluster: JobDevices) -> int:
+    """Stages before and behind that are on another node; of stages that are alike, of the one with most."""
+    stages_per_node = cluster.devices_per_node / (layout.replicas * layout.tensor)
+
+    def across(number: int) -> int:
+        """Of the stages next to one; several share a node, or each has nodes of its own."""
+        beside = [one for one in (number - 1, number + 1) if 0 <= one < layout.pipeline]
+        if stages_per_node <= 1:
+            return len(beside)
+        return sum(one // stages_per_node != number // stages_per_node for one in beside)
+
+    if cluster.nodes == 1:
+        return 0
+    return max(across(number) for number in range(stage.number, stage.number + stage.count))
 
 
 def _spread(costs: ModelCosts, layout: JobLayout, stage: PipelineStage, cluster: JobDevices, made: Traffic) -> None:

@@ -15,6 +15,7 @@ from runner.record.run_record import RunRecord, Span, spans_of
 from runner.record.values import GIB, Missing, Value, Values, divide, known, observed
 from runner.results.compute import chip_of
 from runner.results.host import HOST_NAMES, host
+from runner.results.job.machines import counted_once
 from runner.results.job.nodes import of_node, over_nodes
 
 WINDOW_NAMES = (
@@ -31,7 +32,7 @@ def power(run_record: RunRecord) -> tuple[Values, list[str]]:
     parts = [_of_node(node) for node in run_record.by_node()]
     samples = sum(span.samples for span in spans_of(run_record))
     notes = [note for number, (_, told) in enumerate(parts) for note in of_node(number, told, len(parts))]
-    return over_nodes([values for values, _ in parts], samples), notes
+    return counted_once(run_record, over_nodes([values for values, _ in parts], samples)), notes
 
 
 def _of_node(run_record: RunRecord) -> tuple[Values, list[str]]:
@@ -134,7 +135,8 @@ def energy_to_target(run_record: RunRecord, trace: Trace) -> Values:
 
 def energy_to_target_of_all(run_record: RunRecord) -> Values:
     """The same over all nodes."""
-    return over_nodes([energy_to_target(node, load_trace(node)) for node in run_record.by_node()], 0)
+    parts = [energy_to_target(node, load_trace(node)) for node in run_record.by_node()]
+    return counted_once(run_record, over_nodes(parts, 0))
 
 
 def memory(run_record: RunRecord, windows: Sequence[Window] = ((0.0, float("inf")),)) -> Values:

@@ -24,7 +24,8 @@ def skipped(run_record: RunRecord) -> Values:
     parts = ("train", "evaluation")
     if run_record.case.data.on_error == "fail":
         return {f"data/skipped_{part}_examples": 0.0 for part in parts}
-    told = [[event.value for event in rank if event.name == Name.SKIPPED] for rank in run_record.ranks]
+    ranks = run_record.ranks[:: run_record.case.topology.parallel.shared]  # the others of a group read the same
+    told = [[event.value for event in rank if event.name == Name.SKIPPED] for rank in ranks]
     if not told or not all(told):
         return {f"data/skipped_{part}_examples": Missing("the run ended before it was counted") for part in parts}
     return {f"data/skipped_{part}_examples": float(sum(rank[-1][part] for rank in told)) for part in parts}

@@ -35,7 +35,7 @@ def cause_here(one: Followed, launcher: str, log: Path) -> TouchstoneError:
     """Why a job that no queue knows left nothing."""
     started = one.files.started
     if started is None:
-        said = last_words(log)
+        said = f"{last_words(log).rstrip('.')}."
         kind = ConfigurationError if "invalid" in said.lower() else WorkerCrashedError
         return kind(f"hydra/launcher={launcher} did not start the case: {said} All of it: {log}.")
     where = f"process {started.get('pid')} on {started.get('host')}"

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from runner.core.errors import ConfigurationError
+from runner.messages import tr
 from runner.results.ecosystem.adaptation import adaptation
 from runner.results.index.summary import summary_of
 from runner.views import comparable, compare, tables
@@ -114,7 +115,7 @@ def detail_pages(runs: Sequence[RunResult], *, explicit: bool, force: bool) -> l
 
 def _single(run: RunResult, *, every_figure: bool) -> Page:
     page = tables.page(run.report, every_figure=every_figure)
-    page.note("Run folder", "heading")
+    page.note(tr("Run folder"), "heading")
     page.note(str(run.folder))
     return page
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import time
@@ -79,12 +80,28 @@ def test_a_full_disk_of_one_node_is_named(two_nodes: Callable[..., TwoNodes]) ->
     if (reason := namespaces_missing()) is not None:
         pytest.skip(reason)
     with OtherNetwork() as network:
-        run = two_nodes(*LONG, "measure.window.min_s=120", "measure.sampling_period_s=0.01", address=network.HERE)
-        run.join(*network.inside(hidden=run.root, size="160k"))
+        run = two_nodes(*LONG, "measure.window.min_s=20", address=network.HERE)
+        agent = run.join(*network.inside(hidden=run.root, size="1m"))
+        run.wait_for('"STEP_END"')
+        there = Path(f"/proc/{agent.pid}/root{run.root}")  # its file system, as it sees it
+        with contextlib.suppress(OSError), (there / "filler").open("wb", buffering=0) as filler:
+            while filler.write(bytes(512)):
+                pass
         assert run.end() == 10, run.output.read_text()
     error = _report(run).error
     assert error is not None and error["class"] == "StorageError"
     assert "node 1" in error["message"] and "full" in error["message"]
+
+
+def test_a_disk_that_is_full_already_refuses_the_run(two_nodes: Callable[..., TwoNodes]) -> None:
+    if (reason := namespaces_missing()) is not None:
+        pytest.skip(reason)
+    with OtherNetwork() as network:
+        run = two_nodes(*SMOKE, address=network.HERE)
+        run.join(*network.inside(hidden=run.root, size="40k"))
+        assert run.end() == 3, run.output.read_text()
+    error = _report(run).error
+    assert error is not None and "is full on node 1" in error["message"]
 
 
 def test_a_node_that_does_not_come_is_named_when_the_wait_ends(two_nodes: Callable[..., TwoNodes]) -> None:

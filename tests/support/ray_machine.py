@@ -30,6 +30,7 @@ def ray_machine(nodes: int = 2, *, niceness: int | None = 0) -> Iterator[str]:
         Its address, `HOST:PORT`.
     """
     place = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # Ray's sockets lie below it, and their paths must be short
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # also for those who connect: a token would lie in the home folder
     variables = {**os.environ, "RAY_TMPDIR": place}
     variables |= {} if niceness is None else {"RAY_worker_niceness": str(niceness)}
     variables.pop("RAY_ADDRESS", None)

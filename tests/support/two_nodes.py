@@ -107,7 +107,8 @@ class OtherNetwork:
     NAME, HERE, THERE = "touchstone1", "10.213.7.1", "10.213.7.2"
 
     def __enter__(self) -> OtherNetwork:
-        """Lay the cable."""
+        """Lay the cable; what a killed test has left is taken away first."""
+        self.__exit__()
         name = self.NAME
         for command in (
             f"ip netns add {name}",

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from runner.comparison.gate.baseline import Baseline
 from runner.comparison.gate.finding import GateCase, GateFinding, GateResult
-from runner.comparison.gate.kinds import Kind, kind_of, title_of
+from runner.comparison.gate.kinds import Kind, kind_of, same_kind, title_of
 from runner.comparison.gate.measured import measured
 from runner.comparison.gate.quality import hold, lost
 from runner.comparison.gate.speed import GateEvidence, judge
@@ -100,7 +100,7 @@ def _case(new: list[RunResult], baseline: Baseline, kind: Kind, places: list[int
     evidence = GateEvidence(
         new=[measured(run) for run in new],
         baseline=[baseline.measured[place] for place in places],
-        past=[one for one in baseline.past if one.kind == kind],
+        past=[one for one in baseline.past if same_kind(one.kind, kind)],
     )
     case.warnings += _warnings(evidence, new, before)
     for name in _figures(before, limits):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from runner.comparison.likeness import comparable_key
 from runner.comparison.result import rule_changes
+from runner.record.migrate import DATA
 from runner.record.report import Report
 
-_CHOICES = ("vendor", "chip", "precision", "framework", "compiler", "topology", "devices", "layout")
+_CHOICES = ("vendor", "chip", "precision", "framework", "compiler", "topology", "nodes", "devices", "layout")
+_BEFORE = {"nodes": "1", "layout": DATA}
+"""What every run was before reports told it (`runner.record.migrate`)."""
 _MEASURING = ("measure.", "tracking.")
 
 Kind = tuple[tuple[str, str], ...]
@@ -22,6 +25,11 @@ def kind_of(report: Report) -> Kind:
     changes = sorted(f"{key}={value}" for key, value in rule_changes(report) if not key.startswith(_MEASURING))
     choices = [(key, str(report.case.get(key))) for key in _CHOICES]
     return (*comparable_key(report), *choices, ("changes", " ".join(changes)))
+
+
+def same_kind(kept: Kind, kind: Kind) -> bool:
+    """Whether a kind that a baseline keeps is one of today's; it may be of before kinds told nodes and layout."""
+    return _BEFORE | dict(kept) == dict(kind)
 
 
 def title_of(report: Report) -> str:

@@ -184,5 +184,9 @@ def case_from_dict(values: dict[str, Any]) -> Case:
 
 
 def load_case(run_folder: Path) -> Case:
-    """The case of a run folder, from its `run.yaml`."""
-    return case_from_dict(yaml.safe_load((run_folder / "run.yaml").read_text()))
+    """The case of a run folder, from its `run.yaml`; one of before `topology.parallel` had `topology.fsdp`."""
+    values = yaml.safe_load((run_folder / "run.yaml").read_text())
+    topology = values.get("topology") if isinstance(values, dict) else None
+    if isinstance(topology, dict) and "fsdp" in topology:
+        topology["parallel"] = {"fsdp": topology.pop("fsdp")}
+    return case_from_dict(values)

@@ -118,5 +118,5 @@ def _row(number: int, one: Mapping[str, Any]) -> list[str]:
         one["cpu"],
         f"{one['memory_gib']:.0f} GiB",
         NULL if free_gib is None else f"{free_gib:.0f} GiB",
-        NULL if offset_s is None else f"{offset_s:+.2f} s",
+        NULL if offset_s is None else f"{offset_s:+z.2f} s",
     ]

@@ -14,6 +14,7 @@ from runner.record.report import Report
 from runner.record.task import task_named
 
 _ONE_CARD, _CARDS = "单机单卡（1x1）", "单机{devices}卡（1x{devices}）"  # noqa: RUF001 -- as FlagPerf writes them
+_NODES = "{nodes}机{devices}卡（{nodes}x{devices}）"  # noqa: RUF001 -- in the same way
 NONE = "/"
 """What FlagPerf writes for what was not measured."""
 TRAINING = ("配置", "precision", "fix_hp", "e2e_time", "p_whole", "p_train", "p_core")
@@ -114,10 +115,12 @@ def _serving(report: Report, metric: str) -> list[str]:
 
 
 def _setting(report: Report) -> str:
-    """Marks first; then chip and devices of one node as FlagPerf writes them."""
-    case, devices = report.case, report.case.get("devices")
+    """Marks first; then chip, nodes and devices of each as FlagPerf writes them."""
+    case, devices, nodes = report.case, report.case.get("devices"), report.case.get("nodes") or 1
     chip = str(case.get("chip") or case.get("vendor") or "?")
     counted = "" if devices is None else _ONE_CARD if devices == 1 else _CARDS.format(devices=devices)
+    if devices is not None and nodes > 1:
+        counted = _NODES.format(nodes=nodes, devices=devices // nodes)
     return " ".join(part for part in (marks(report), f"{chip}{counted}") if part)
 
 

@@ -18,6 +18,8 @@ from runner.record.task import task_named
 
 _POINT, _START, _END = "POINT_IN_TIME", "INTERVAL_START", "INTERVAL_END"
 _FILE = "runner/exchange/mlperf/mllog_writer.py"
+_SHARE_A_BATCH = ("tensor ", "pipeline ")
+"""How the parts of a case's `layout` begin whose ranks work on one batch."""
 _BENCHMARKS = {ours: theirs for theirs, ours in MLPERF_TRAINING.items()}
 
 
@@ -117,13 +119,20 @@ def _numbers(report: Report) -> Iterator[tuple[str, Any]]:
     """MLPerf's global batch is of one optimizer step over all devices; null in one factor, and it is not written."""
     case = report.case
     steps = case.get("gradient_accumulation_steps")
-    factors = [one for one in (case.get("batch_size"), case.get("devices"), steps) if isinstance(one, int)]
+    factors = [one for one in (case.get("batch_size"), _batches(case), steps) if isinstance(one, int)]
     if len(factors) == 3:  # noqa: PLR2004 -- all of them
         yield "global_batch_size", math.prod(factors)
     if isinstance(steps, int):
         yield "gradient_accumulation_steps", steps
     if isinstance(case.get("seed"), int):
         yield "seed", case["seed"]
+
+
+def _batches(case: dict[str, Any]) -> int | None:
+    """Batches of one pass over all devices, of which those of a tensor group or a pipeline share theirs."""
+    devices, layout = case.get("devices"), str(case.get("layout") or "")
+    axes = [part.split(" ") for part in layout.split(", ") if part.startswith(_SHARE_A_BATCH)]
+    return devices // math.prod(int(size) for _, size in axes) if isinstance(devices, int) else None
 
 
 def _evaluations(report: Report, events: list[Event], begin_ms: int, end_ms: int) -> Iterator[dict[str, Any]]:

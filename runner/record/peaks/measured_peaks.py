@@ -84,7 +84,8 @@ def take_along(case: Case, run_folder: Path, identities: Sequence[DeviceIdentity
     """
     chip = identify(case.vendor.chip, [asdict(identity) for identity in identities])
     name = None if chip.unlike else chip.name
-    devices, root = case.topology.ranks, Path(case.run.root)
+    devices, root = case.topology.devices, Path(case.run.root)  # of a node: those that may share a processor
+    assert isinstance(devices, int)
     path = None if case.emulate or name is None else find(root, case.vendor.name, name, devices)
     made = load(path) if path else None
     if path is None or made is None:

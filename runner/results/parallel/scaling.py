@@ -41,12 +41,12 @@ def _reference(run_record: RunRecord) -> OneDevice | Missing:
             f"ranks share a batch ({case.topology.layout}): beside one device, each has less to do, which is not weak "
             "scaling"
         )
-    environment = run_record.last(Name.ENVIRONMENT) or {}
-    device = device_of(environment)
+    told = [(node.last(Name.ENVIRONMENT) or {}).get("devices") or [] for node in run_record.by_node()]
+    device = device_of({"devices": [device for devices in told for device in devices]})
+    if not all(told):
+        return Missing("the device is not known")
     if device is None:
-        return Missing(
-            "the devices are of different kinds" if environment.get("devices") else "the device is not known"
-        )
+        return Missing("the devices are of different kinds")
     return reference_of(run_record.folder, device)
 
 

@@ -36,6 +36,11 @@ BAD = {
     "word for a number": (["model.train.batch_size=four"], 2, "model.train.batch_size"),
     "fraction for a count": (["model.train.batch_size=4.5"], 2, "model.train.batch_size"),
     "negative batch": (["model.train.batch_size=-4"], 2, "model.train.batch_size must be at least 1"),
+    "no choice of numbers": (
+        ["framework=deepspeed", "framework.zero_stage=4"],
+        2,
+        "framework.zero_stage must be 0 or 1 or 2 or 3 (given: 4)",
+    ),
     "zero repeats": (["measure.repeats=0"], 2, "measure.repeats"),
     "negative seed": (["seed=-1"], 2, "seed"),
     "negative timeout": (["run.timeout_s=-5"], 2, "run.timeout_s"),

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from report_samples import failed, report
 
+from runner.comparison.gate.kinds import kind_of
 from runner.comparison.joined import grouped
 from runner.comparison.published import find_published
 from runner.comparison.result import RunResult
@@ -32,6 +33,13 @@ def test_a_group_is_the_mean_over_its_runs_with_the_interval_over_them():
 def test_runs_of_different_kinds_are_not_averaged():
     with pytest.raises(ConfigurationError, match=r"differ in batch_size \(24, 48\).*Add batch_size to by="):
         grouped(runs(speed(490.0), speed(500.0, batch_size=48)), ["vendor"])
+
+
+def test_as_many_devices_on_other_numbers_of_nodes_are_another_kind():
+    two, four = (report(topology="cluster", devices=4, nodes=nodes, layout="data") for nodes in (2, 4))
+    assert kind_of(two) != kind_of(four)
+    with pytest.raises(ConfigurationError, match=r"differ in nodes \(2, 4\)"):
+        grouped(runs(two, four), ["vendor"])
 
 
 def test_a_failed_run_is_left_out_and_that_is_said():

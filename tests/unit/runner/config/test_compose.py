@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from case_samples import make_case
 from hydra import compose
 
 from runner.config.compose import composing, reference_case, to_case, tuning_in_use
@@ -143,3 +145,11 @@ def test_a_case_is_the_same_after_it_was_written_down(model: str, scale: str, tm
     made = case(f"model={model}", f"scale={scale}")
     made.save(tmp_path / "run.yaml")
     assert load_case(tmp_path).identity == made.identity
+
+
+def test_a_run_folder_of_before_parallel_layouts_is_read(tmp_path: Path) -> None:
+    values = make_case(topology={"name": "node", "devices": 8}).to_dict()
+    values["topology"] = {"name": "node", "devices": 8, "fsdp": 4}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(values))
+    topology = load_case(tmp_path).topology
+    assert (topology.ranks, topology.parallel.fsdp, topology.layout) == (8, 4, "fsdp 4")

@@ -93,6 +93,14 @@ def test_flagperfs_training_table(imports: Imports, tmp_path: Path) -> None:
     ]
 
 
+def test_flagperfs_setting_names_the_nodes(imports: Imports, tmp_path: Path) -> None:
+    text = WRITERS["flagperf"]([_trained(tmp_path, topology="cluster", nodes=2)])
+    assert "| A100-SXM4-40GB2机4卡（2x4） |" in text  # noqa: RUF001 -- as FlagPerf writes it
+    (tmp_path / "README.md").write_text(text)
+    (back,) = imports(tmp_path / "README.md")
+    assert back.case["devices"] == 8
+
+
 def test_flagperfs_table_shows_changed_hyper_parameters_and_what_was_not_measured(tmp_path: Path) -> None:
     changed = [{"key": "model.train.batch_size", "reference": 24, "value": 96, "allowed": True}]
     run = _trained(tmp_path, changed=changed, without=("time/e2e_s", "memory/device_peak_used_gib"))
@@ -160,6 +168,16 @@ def test_bytemlperfs_json(imports: Imports, tmp_path: Path) -> None:
 def test_several_results_are_a_list(imports: Imports, tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(WRITERS["bytemlperf"]([_served(tmp_path), _served(tmp_path)]))
     assert len(imports(tmp_path / "result.json")) == 2
+
+
+@pytest.mark.parametrize(
+    ("layout", "batches"), [("data", 8), ("fsdp 8", 8), ("fsdp 4, tensor 2", 4), ("tensor 8", 1), ("zero 3", 8)]
+)
+def test_the_global_batch_has_a_groups_batch_once(tmp_path: Path, layout: str, batches: int) -> None:
+    text = WRITERS["mllog"]([_trained(tmp_path, layout=layout)])
+    lines = [json.loads(line.removeprefix(":::MLLOG ")) for line in text.splitlines()]
+    (told,) = [line["value"] for line in lines if line["key"] == "global_batch_size"]
+    assert told == 24 * batches * 4
 
 
 def test_mllog_lines(imports: Imports, tmp_path: Path) -> None:

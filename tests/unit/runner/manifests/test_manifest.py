@@ -258,6 +258,7 @@ def test_names_fit_and_two_cases_never_share_one(capsys: pytest.CaptureFixture[s
         ((*TWO, "--memory", "64 GB"), "--memory 64 GB"),
         ((*TWO, "--limit", "rdma/hca"), "write --limit NAME=VALUE"),
         ((*TWO, "--resource", "a gpu"), "--resource a gpu"),
+        ((*TWO, "--resource", "gpu"), "--resource gpu: this is no name"),
         ((*TWO, "--port", "80"), "--port 80"),
         ((*TWO, "--user", "0"), "--user 0"),
         (("model=bert", "vendor=dcu", "topology=node", "topology.devices=8"), "--resource DOMAIN/NAME"),

@@ -529,6 +529,19 @@ def test_a_devices_peak_holds_for_several_and_a_shared_processors_does_not(tmp_p
     assert file.find(tmp_path, "nvidia", chip, 2) is None and file.find(tmp_path, "nvidia", chip, 4) == four
 
 
+def test_of_ranks_on_several_nodes_those_of_one_share_its_processor(tmp_path: Path) -> None:
+    """Two nodes of two ranks: a rank has half a processor, as of two ranks, and not a quarter."""
+    two = filed(tmp_path, devices=2, ranks_share_device=True)
+    filed(tmp_path, devices=4, ranks_share_device=True)
+    made = plan_of(tmp_path, devices=2).case
+    cluster = replace(made, topology=replace(made.topology, name="cluster", nodes=2))
+    run = tmp_path / "run"
+    run.mkdir()
+    identities = [DeviceIdentity(index=0, uuid=None, pci_bus_id=None, name=A100)]
+    told = file.take_along(cluster, run, identities)["measured_peaks"]
+    assert told is not None and (told["file"], told["devices"]) == (two.relative_to(tmp_path).as_posix(), 2)
+
+
 def finished(tmp_path: Path, *, peaks: bool = True, chip: str = A100, emulate: bool = False) -> Report:
     """The report of a run of two devices at 200 TFLOP/s, whose worker looked for filed peaks."""
     made = report_case(emulate=emulate)

@@ -193,6 +193,17 @@ class TestTraffic:
         sent = [traffic(COSTS, layout, stage, CLUSTER).point_to_point.network for stage in stages_of(COSTS, 4)]
         assert sent == [3 * 2 * 20, 2 * 3 * 2 * 20, 3 * 2 * 20]
 
+    def test_of_two_stages_on_a_node_each_has_one_neighbour_on_another(self) -> None:
+        """Stages 0 and 1 on node 0, 2 and 3 on node 1: stage 1 sends forward over the network, back over links."""
+        layout = JobLayout(pipeline=4, data=4, micro_batch=2, micro_batches=3)
+        two_nodes = replace(CLUSTER, nodes=2)
+        sent = [traffic(COSTS, layout, stage, two_nodes).point_to_point for stage in stages_of(COSTS, 4)]
+        one = 3 * 2 * 20
+        assert [(each.link, each.network) for each in sent] == [(one, 0), (one, one), (one, 0)]
+        inside = replace(CLUSTER, nodes=1, devices_per_node=16)
+        sent = [traffic(COSTS, layout, stage, inside).point_to_point for stage in stages_of(COSTS, 4)]
+        assert [(each.link, each.network) for each in sent] == [(one, 0), (2 * one, 0), (one, 0)]
+
 
 class TestTime:
     def test_products_at_the_peak_without_the_masked_half(self) -> None:

@@ -6,6 +6,7 @@ from report_samples import failed, report
 from runner.comparison.gate.baseline import Baseline, of_runs
 from runner.comparison.gate.cases import GateLimits, gate
 from runner.comparison.gate.finding import GateFinding, GateResult
+from runner.comparison.gate.kinds import kind_of, same_kind
 from runner.comparison.gate.measured import history, measured
 from runner.comparison.result import RunResult
 from runner.core.errors import ConfigurationError
@@ -35,6 +36,12 @@ FIVE = [steady(499.0 + shift, 500.0 + shift, 501.0 + shift) for shift in (-1, -0
 def judged(*new: Report, held: Baseline | None = None, **limits) -> GateResult:
     runs = [run(made, f"new/{index}") for index, made in enumerate(new)]
     return gate(runs, held or baseline(*FIVE), GateLimits(**limits))
+
+
+def test_earlier_runs_of_a_baseline_from_before_nodes_and_layouts_count() -> None:
+    kind = kind_of(steady(500.0, nodes=1, layout="data"))
+    assert same_kind(tuple(pair for pair in kind if pair[0] not in ("nodes", "layout")), kind)
+    assert not same_kind(kind_of(steady(500.0, nodes=2, layout="data")), kind)
 
 
 def single(result: GateResult, figure: str = STEADY) -> GateFinding:

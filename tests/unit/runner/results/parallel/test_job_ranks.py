@@ -10,7 +10,7 @@ import pytest
 from report_folders import Folder, case
 
 from runner.config.schema import Case, Parallel, Topology
-from runner.core.events import Name
+from runner.core.events import EventWriter, Name
 from runner.measure.step_records import StepsFile
 from runner.record.report import Report
 from runner.record.run_record import read_record
@@ -18,6 +18,7 @@ from runner.record.values import Missing, Values
 from runner.results.build import build
 from runner.results.parallel.ranks import FIGURES, ranks
 from runner.results.repeats import combine
+from runner.results.training import skipped
 
 STEP_S = 1.0
 
@@ -125,3 +126,16 @@ def test_there_is_no_mean_of_two_ranks_names(tmp_path: Path) -> None:
     joined = combine(reports[1], reports[1:]).figures
     assert joined["ranks/slowest"].value == 1 and joined["ranks/slowest"].interval is None
     assert joined["ranks/slowest_to_median"].value == 2.0
+
+
+@pytest.mark.parametrize(("parallel", "skipped_examples"), [(Parallel(), 10.0), (Parallel(tensor=2), 5.0)])
+def test_an_example_that_a_tensor_group_left_out_is_one(
+    tmp_path: Path, parallel: Parallel, skipped_examples: float
+) -> None:
+    made = replace(case(), topology=Topology(name="node", devices=2, parallel=parallel))
+    run = Folder(tmp_path, replace(made, data=replace(made.data, on_error="skip")))
+    for rank in (0, 1):
+        writer = EventWriter(tmp_path / "events" / f"rank{rank}.log", rank=rank)
+        writer.emit(Name.SKIPPED, {"train": 5, "evaluation": 0})
+    run.begin()
+    assert skipped(read_record(tmp_path))["data/skipped_train_examples"] == skipped_examples

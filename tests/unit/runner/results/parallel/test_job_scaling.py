@@ -13,7 +13,7 @@ from report_folders import A100, Folder, case
 from toy import changed
 
 from runner.config.schema import Case, Parallel, RunOptions, Topology
-from runner.core.events import Name
+from runner.core.events import EventWriter, Name
 from runner.record.run_record import read_record
 from runner.record.values import Missing, Value
 from runner.results.parallel.one_device import COPY, take_along
@@ -137,6 +137,18 @@ def test_a_run_of_another_chip_is_no_reference_and_one_of_the_same_is_found_behi
 def test_devices_of_different_kinds_have_no_one_device(tmp_path: Path) -> None:
     alone(tmp_path, "one", 200.0)
     assert "of different kinds" in reason(efficiency(several(tmp_path, names=(A100, "NVIDIA T4")))[0])
+
+
+@pytest.mark.parametrize(
+    ("chip", "found"), [(A100, 0.75), ("NVIDIA T4", "of different kinds"), (None, "the device is not known")]
+)
+def test_the_devices_of_every_node_count(tmp_path: Path, chip: str | None, found: float | str) -> None:
+    alone(tmp_path, "one", 200.0)
+    folder = several(tmp_path, names=(A100,), topology=Topology(name="cluster", nodes=2, devices=1))
+    devices = [] if chip is None else [{"index": 0, "name": chip}]
+    EventWriter(folder / "events" / "rank1.log", rank=1).emit(Name.ENVIRONMENT, {"devices": devices, **HOST})
+    value = efficiency(folder)[0]
+    assert value == found if isinstance(found, float) else found in reason(value)
 
 
 @pytest.mark.parametrize(
