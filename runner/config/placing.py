@@ -12,6 +12,8 @@ from runner.config.task import Demands
 from runner.core.errors import ConfigurationError, DependencyError
 from runner.core.registries import LAUNCHERS
 
+PORTS = 2**16
+
 
 def ranks_here(case: Case) -> bool:
     """Whether ranks of the case run on this machine, so that its devices can be looked at before anything starts."""
@@ -36,6 +38,9 @@ def check_launcher(case: Case, task: Demands) -> None:
         )
     if not cluster or not task.on_device:
         return
+    _, colon, port = (case.launcher.address or "").partition(":")
+    if colon and ":" not in port and not (port.isdigit() and int(port) < PORTS):
+        raise ConfigurationError(f"launcher.address={case.launcher.address}: the part after ':' is no port.")
     if case.tuning.auto_batch:
         raise ConfigurationError(
             "tuning.auto_batch=true looks for a batch size on one machine. Look for it with topology=node and the same "

@@ -191,7 +191,8 @@ class Ray(Launcher):
                 self._heard.wait(0.2)
             if self._told:
                 return
-        self.stop()
+        self._bridge.kill()  # it waits inside Ray, and has nothing yet to be given back
+        self._bridge.wait()
         problem = f"The Ray cluster at {cluster} did not answer within {answer_s:g} s. {START} {self._last_words()}"
         raise HardwareError(problem.strip())
 

@@ -91,7 +91,8 @@ class SlurmJob:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise HardwareError(f"sbatch did not answer: {error}.") from error
         if done.returncode != 0:
-            raise HardwareError(f"sbatch refused the job: {done.stderr.strip()} What was submitted: {command[-1]}")
+            said = " ".join(done.stderr.split()).rstrip(".")
+            raise HardwareError(f"sbatch refused the job: {said}. What was submitted: {command[-1]}")
         return done.stdout.strip().partition(";")[0]
 
     def _follow(self, number: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner.cluster.gathering import split_address
 from runner.cluster.wire import GONE, Wire, connect
-from runner.core.errors import ConfigurationError, TimedOutError, TouchstoneError
+from runner.core.errors import ConfigurationError, InterruptedRunError, TimedOutError, TouchstoneError
 from runner.launchers.base import KEY_VARIABLE
 from runner.node.agent import Agent
 
@@ -23,6 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     try:
         line = _reach(given.address, wait_s=given.wait)
+    except KeyboardInterrupt:
+        say("Interrupted.")
+        return InterruptedRunError.exit_code
     except TouchstoneError as error:
         say(f"Error: {error}")
         return error.exit_code
