@@ -95,7 +95,7 @@ def filed_under(run_folder: Path) -> str | None:
     import mlflow
 
     client = mlflow.MlflowClient(f"sqlite:///{run_folder.parents[2] / 'mlflow.db'}")
-    cursor = json.loads((run_folder / "mlflow.json").read_text())
+    cursor = json.loads((run_folder / "tracking.json").read_text())
     parent: str | None = client.get_run(cursor["run_id"]).data.tags.get("mlflow.parentRunId")
     assert parent, run_folder
     return parent
