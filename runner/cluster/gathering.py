@@ -6,7 +6,7 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -14,19 +14,18 @@ from typing import Any
 
 from runner.cluster.agreement import disagreements
 from runner.cluster.member import ANSWER_S, Member
-from runner.cluster.wire import GONE, Wire, accept, listen, new_key
+from runner.cluster.wire import LostError, Wire, accept, listen, new_key
 from runner.config.checks import on_host
 from runner.config.schema import Case
 from runner.core.errors import ConfigurationError, HardwareError, TimedOutError, TouchstoneError, WorkerCrashedError
 from runner.core.registries import LAUNCHERS
 from runner.launchers.base import Invitation, Launcher
+from runner.record.run_record import NODES_FILE
 
 DESCRIBED_S = 30.0
 """How long an agent may take to say what its machine is: a cold disk reads packages slowly."""
 TICK_S = 0.25
 """Between two looks around."""
-FILE = "nodes.json"
-"""In a run folder: what each node is, as its agent told."""
 
 
 class Gathering:
@@ -79,7 +78,7 @@ class Gathering:
             {"node": one.number, "ranks": self.ranks_of(one.number), "clock": asdict(one.clock), **one.facts}
             for one in self.in_order()
         ]
-        (folder / FILE).write_text(json.dumps(told, indent=1) + "\n")
+        (folder / NODES_FILE).write_text(json.dumps(told, indent=1) + "\n")
 
     def in_order(self) -> list[Member]:
         """The nodes by number."""
@@ -137,7 +136,7 @@ class Gathering:
                 return
             line.send("describe", {"case": self.case.to_dict()})
             facts = _facts(line)
-        except (*GONE, KeyError, ValueError, TypeError):
+        except (LostError, KeyError, ValueError, TypeError):
             line.close()  # whoever it was: it is waited for anew
             return
         member = Member(number=number, line=line, facts=facts)
@@ -157,7 +156,7 @@ class Gathering:
         try:
             member.receive()
             member.stay_in_touch()
-        except GONE:
+        except LostError:
             del self.members[member.number]
             self.say(f"{member.name} has gone again")
 
@@ -165,7 +164,7 @@ class Gathering:
         for member in self.in_order():
             try:
                 member.compare_clocks()
-            except GONE as error:
+            except LostError as error:
                 raise lost(member, error) from error
             member.facts["clock_offset_s"] = member.clock.offset_s
         told = [{"node": one.number, **one.facts} for one in self.in_order()]
@@ -191,11 +190,11 @@ def _facts(line: Wire) -> dict[str, Any]:
     """What an agent answers when it is asked what it is.
 
     Raises:
-        OSError, EOFError: it is gone, or answers something else.
+        LostError: it is gone, or answers something else.
     """
     told = line.receive(DESCRIBED_S)
     if told is None or told.kind != "facts":
-        raise OSError("the agent did not say what it is")
+        raise LostError("the agent did not say what it is")
     return told.content
 
 
@@ -217,11 +216,6 @@ def split_address(address: str | None) -> tuple[str, int]:
     if port and not (port.isdigit() and int(port) < 2**16):
         raise ConfigurationError(f"launcher.address={address}: the part after ':' is no port.")
     return host or socket.gethostname(), int(port or 0)
-
-
-def each(members: dict[int, Member]) -> Iterator[Member]:
-    """The nodes, while the dictionary may change."""
-    yield from list(members.values())
 
 
 def _is_loopback(address: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.cluster.clock import ClockOffset, clock_offset
-from runner.cluster.wire import Message, Wire
+from runner.cluster.wire import LostError, Message, Wire
 
 ALIVE_S = 5.0
 """At the latest after so long each side says that it is there."""
@@ -38,7 +38,7 @@ class Member:
         """What it has sent, the mere sign of life left out.
 
         Raises:
-            OSError, EOFError: it is gone.
+            LostError: it is gone.
         """
         message = self.line.receive(timeout_s)
         if message is None:
@@ -50,7 +50,7 @@ class Member:
         """Say that the head is there, now and then.
 
         Raises:
-            OSError: the agent is gone.
+            LostError: the agent is gone.
         """
         if time.monotonic() - self.told_s >= ALIVE_S:
             self.told_s = time.monotonic()
@@ -60,7 +60,7 @@ class Member:
         """Find out how far its clock is from this machine's.
 
         Raises:
-            OSError, EOFError: it is gone, or does not answer.
+            LostError: it is gone, or does not answer.
         """
         self.clock = clock_offset(self._time)
 
@@ -68,5 +68,5 @@ class Member:
         self.line.send("time")
         while (message := self.receive(ANSWER_S)) is None or message.kind != "time":
             if time.monotonic() - self.heard_s > ANSWER_S:
-                raise OSError(f"no answer within {ANSWER_S:g} s")
+                raise LostError(f"no answer within {ANSWER_S:g} s")
         return float(message.content["unix_s"])

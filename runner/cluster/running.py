@@ -11,10 +11,10 @@ from pathlib import Path
 import yaml
 
 from runner.cluster.facts import boot_id
-from runner.cluster.gathering import TICK_S, Gathering, each, lost
+from runner.cluster.gathering import TICK_S, Gathering, lost
 from runner.cluster.member import ANSWER_S, Member
 from runner.cluster.receiving import TOKEN, Receiver
-from runner.cluster.wire import GONE, Message
+from runner.cluster.wire import LostError, Message
 from runner.config.schema import Case
 from runner.core.errors import BY_NAME, InterruptedRunError, TimedOutError, TouchstoneError, WorkerCrashedError
 from runner.core.events import Event, EventTail, Name
@@ -91,7 +91,7 @@ class _Run:
             "nodes": self._case.topology.nodes,
             "goes_on": (self._folder / "checkpoints").is_dir(),
         }
-        for member in each(self._nodes.members):
+        for member in self._nodes.in_order():
             member.ended = None
             self._tell(member, "prepare", {**told, "same_machine": member.facts.get("boot_id") == boot_id()})
         port = None
@@ -106,7 +106,7 @@ class _Run:
                     member.ended = message
                     ready.add(member.number)
         address = {"master_address": self._nodes.master_address, "master_port": port}
-        for member in each(self._nodes.members):
+        for member in self._nodes.in_order():
             if member.ended is None:
                 self._tell(member, "start", address)
 
@@ -170,8 +170,8 @@ class _Run:
                     found.append((member, message))
                 member.stay_in_touch()
                 if time.monotonic() - member.heard_s > self._nodes.case.launcher.lost_s:
-                    raise OSError(f"nothing was heard of it for {self._nodes.case.launcher.lost_s:g} s")
-            except GONE as error:
+                    raise LostError(f"nothing was heard of it for {self._nodes.case.launcher.lost_s:g} s")
+            except LostError as error:
                 self._lose(member, error)
         return found
 
@@ -187,14 +187,14 @@ class _Run:
     def _tell(self, member: Member, kind: str, content: dict[str, object]) -> None:
         try:
             member.line.send(kind, content)
-        except OSError as error:
+        except LostError as error:
             self._lose(member, error)
 
     def _ask_to_end(self) -> None:
         if self._asked_s is not None:
             return
         self._asked_s = time.monotonic()
-        for member in each(self._nodes.members):
+        for member in self._nodes.in_order():
             if member.ended is None:
                 self._tell(member, "stop", {})
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from runner.core.errors import OutOfMemoryError, TimedOutError, TouchstoneError, WorkerCrashedError
+from runner.core.errors import HardwareError, OutOfMemoryError, TimedOutError, TouchstoneError, WorkerCrashedError
+from runner.launchers.slurm_options import ask
 
 OVER = frozenset(
     {
@@ -18,7 +18,6 @@ OVER = frozenset(
 """States in which a job stays (squeue(1), JOB STATE CODES); in every other one it may still end well."""
 NEVER = ("launch failed requeued held", "DependencyNeverSatisfied", "JobHeldAdmin")
 """Reasons for which a pending job waits until somebody does something about it."""
-ANSWER_S = 30.0
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -99,8 +98,8 @@ def cause_of(job: str, state: JobState | None, log: str, longer: str) -> Touchst
 
 
 def _ask(*command: str) -> str | None:
+    """What one of SLURM's commands answers; None where it does not."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_S, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        return ask(*command)
+    except HardwareError:
         return None
-    return done.stdout if done.returncode == 0 else None

@@ -22,7 +22,7 @@ _FIXED_ACCURACY = ("accuracy/reference", "accuracy/drop", "accuracy/kept", "accu
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _DIGITS = 4
 
-_COLLECTIVES = {
+COLLECTIVES = {
     "all_reduce": "all-reduce",
     "all_gather": "all-gather",
     "reduce_scatter": "reduce-scatter",
@@ -91,7 +91,7 @@ _DEFINITIONS = (
         define(
             f"communication/{kind}_bytes_per_step", f"Communication, {title} per step and rank", "B", form="prefixed"
         )
-        for kind, title in _COLLECTIVES.items()
+        for kind, title in COLLECTIVES.items()
     ),
     define("communication/ring_bytes_per_step", "Communication, sent if on rings", "B", form="prefixed"),
     define("time/e2e_s", "Time, end to end", "s"),

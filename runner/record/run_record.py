@@ -14,6 +14,8 @@ from runner.record.step_rows import read_rows
 
 PARENT_LOG = "parent.log"
 """Under `events/`: what the runner itself told."""
+NODES_FILE = "nodes.json"
+"""In the folder of a job of several nodes: what each of them is, as its agent told (`runner.cluster.facts`)."""
 NODES, TRACE = "nodes", "power.csv"
 """Folder of what further nodes left, each under its number; what the meters of a node read."""
 _UNDONE = (

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 
-from runner.record.run_record import RunRecord
+from runner.record.run_record import NODES_FILE, RunRecord
 from runner.record.values import Missing, Values
 
-FILE = "nodes.json"
-"""In the folder of a job of several nodes: what each of them is, as its agent told (`runner.cluster.facts`)."""
 OF_MACHINE = ("energy/node_j", "power/node_mean_w", "host/")
 """How the names of figures of a whole machine begin; another node's ranks on it are others to a node's own."""
 OF_PACKAGES = (
@@ -31,7 +29,7 @@ def counted_once(run_record: RunRecord, values: Values) -> Values:
 
 def _on_one_machine(run_record: RunRecord) -> list[int]:
     """Numbers of the nodes that share their machine with another one; none where that is not told."""
-    path = run_record.folder / FILE
+    path = run_record.folder / NODES_FILE
     if run_record.case.topology.nodes == 1 or not path.is_file():
         return []
     boots = [node.get("boot_id") for node in json.loads(path.read_text())]

@@ -8,11 +8,12 @@ from typing import Any
 from runner.config.schema import Topology
 from runner.core.events import Name
 from runner.measure.step_profile import group_of
+from runner.record.names import COLLECTIVES
 from runner.record.run_record import RunRecord
 from runner.record.values import Missing, Value, Values
 from runner.results.parallel.ranks import SINGLE
 
-KINDS = ("all_reduce", "all_gather", "reduce_scatter", "broadcast", "reduce", "all_to_all", "point_to_point")
+KINDS = tuple(COLLECTIVES)
 """Kinds of collectives that have a figure of their own; what else there was is in the total."""
 NAMES = (
     "communication/bytes_per_step",

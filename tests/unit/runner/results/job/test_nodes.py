@@ -11,9 +11,9 @@ from report_folders import NVIDIA, Folder, case
 
 import runner.results.power
 from runner.config.schema import Topology
-from runner.record.run_record import read_record
+from runner.record.run_record import NODES_FILE, read_record
 from runner.record.values import Missing, Values
-from runner.results.job.machines import FILE, counted_once
+from runner.results.job.machines import counted_once
 from runner.results.job.nodes import of_node, over_nodes
 
 
@@ -64,7 +64,7 @@ def test_the_meters_of_one_machine_are_not_added_up_for_each_node_on_it(
 ) -> None:
     topology = Topology(name="cluster", nodes=2, devices=1)
     Folder(tmp_path, replace(case(vendor=replace(NVIDIA, on_host=on_host)), topology=topology))
-    (tmp_path / FILE).write_text(json.dumps([{"node": node, "boot_id": boot} for node, boot in enumerate(boots)]))
+    (tmp_path / NODES_FILE).write_text(json.dumps([{"node": node, "boot_id": boot} for node, boot in enumerate(boots)]))
     known = over_nodes([_node(30.0, 3.0, 60.0, 0.9) | {"energy/node_j": 50.0}] * 2, samples=10)
     values = counted_once(read_record(tmp_path), known)
     lost = {name for name in known if values[name] != known[name]}
@@ -77,6 +77,6 @@ def test_the_meters_of_one_machine_are_not_added_up_for_each_node_on_it(
 
 def test_the_power_of_a_job_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Folder(tmp_path, replace(case(), topology=Topology(name="cluster", nodes=2, devices=1)))
-    (tmp_path / FILE).write_text(json.dumps([{"boot_id": "a"}, {"boot_id": "a"}]))
+    (tmp_path / NODES_FILE).write_text(json.dumps([{"boot_id": "a"}, {"boot_id": "a"}]))
     monkeypatch.setattr(runner.results.power, "_of_node", lambda _: ({"host/disk_read_gib": 1.0}, []))
     assert isinstance(runner.results.power.power(read_record(tmp_path))[0]["host/disk_read_gib"], Missing)
