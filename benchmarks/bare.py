@@ -34,6 +34,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from benchmarks.ported.loop import BareLoop
 from models.datasets.base import Batch, EndlessSampler, training_loader
 from models.datasets.spec import DataSpec
 from models.recipe import Recipe
@@ -60,6 +61,8 @@ class BarePlan:
     autocast: str | None
     """Type of autocast's products; null: none. Weights are float32."""
     matmul: str
+    framework: str
+    """`pytorch`, or one of `benchmarks/ported`."""
     warmup_steps: int
     window_s: float
 
@@ -132,8 +135,11 @@ class Loop:
         return torch.autocast(self.device.type, self.autocast) if self.autocast else nullcontext()
 
 
-def build(plan: BarePlan) -> Loop:
+def build(plan: BarePlan) -> BareLoop:
     """The trainable with the engine's seed, on its device, with its batches and its optimizer."""
+    if plan.framework != "pytorch":
+        made: BareLoop = import_module(f"benchmarks.ported.{plan.framework}").build(plan)
+        return made
     _set_device(plan)
     random.seed(plan.seed)
     np.random.seed(plan.seed)
@@ -202,7 +208,7 @@ def measure_speed(plan: BarePlan) -> dict[str, Any]:
     return measured | {"loss": float(loss), "threads": torch.get_num_threads()}
 
 
-def _timed(loop: Loop, steps: int) -> tuple[float, Tensor, list[float]]:
+def _timed(loop: BareLoop, steps: int) -> tuple[float, Any, list[float]]:
     """Seconds between the edges, the last loss, and when the host was done with each step (monotonic)."""
     ends_s: list[float] = []
     loop.meet()

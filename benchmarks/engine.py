@@ -22,6 +22,7 @@ from hydra import compose, initialize_config_module
 from benchmarks.bare import BarePlan
 from runner.config import resolvers
 from runner.config.compose import to_case
+from runner.config.known import original_key
 from runner.config.schema import Case
 from runner.core.events import Event, Name, read_events
 from runner.record.run_record import PARENT_LOG
@@ -169,7 +170,8 @@ def plan_of(case: Case, *, warmup_steps: int, window_s: float) -> BarePlan:
     if case.precision.weights != "float32" or case.precision.loss_scaling or case.compiler.name != "eager":
         raise SystemExit("The bare loop does fp32, tf32 and bf16 alone, without a compiler.")
     return BarePlan(
-        trainable=case.model.implementations[case.framework.name],
+        trainable=case.model.implementations[original_key(case.model, case.framework.name)],
+        framework=case.framework.name,
         recipe=case.model,
         data=case.data,
         seed=case.seed,

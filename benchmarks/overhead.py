@@ -1,6 +1,7 @@
 """How much slower the engine trains than a bare loop: everything on, through the command line, against `bare`.
 
     python -m benchmarks.overhead [--pairs 12] [--models bert resnet50 gpt2] [--by turns|runs] [--window-s 10]
+    python -m benchmarks.overhead --framework jax --models resnet50
 
 Both sides train the same trainable on the same synthetic batch with the same seed, optimizer, schedule, threads and
 warm-up, in fresh processes for each pair. By `turns` (on the host CPU) both sides of a pair are alive and take turns of
@@ -60,6 +61,7 @@ def overrides(model: str, options: argparse.Namespace) -> list[str]:
         "tracking=mlflow",
         "measure=smoke",
         f"model={model}",
+        f"framework={options.framework}",
         f"vendor={options.vendor}",
         f"precision={options.precision}",
         f"measure.window.max_s={10 * options.window_s}",
@@ -175,6 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.overhead", description=__doc__)
     parser.add_argument("--pairs", type=int, default=12)
     parser.add_argument("--models", nargs="+", default=["bert", "resnet50", "gpt2"])
+    parser.add_argument("--framework", default="pytorch", help="others: those of benchmarks/ported")
     parser.add_argument("--by", choices=("turns", "runs"), help="default: turns on the CPU, runs elsewhere")
     parser.add_argument("--window-s", type=float, default=10.0, help="for each side of a pair")
     parser.add_argument("--vendor", default=detect_vendor())
@@ -182,10 +185,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     options.by = options.by or ("turns" if options.vendor == HOST_VENDOR else "runs")
-    record = Record("overhead", folder=options.out)
+    record = Record(
+        "overhead" if options.framework == "pytorch" else f"overhead_{options.framework}", folder=options.out
+    )
     with scratch() as folder:
         models = {model: measure_model(model, options, folder) for model in options.models}
-    asked = {name: getattr(options, name) for name in ("pairs", "by", "window_s", "vendor", "precision")}
+    asked = {name: getattr(options, name) for name in ("framework", "pairs", "by", "window_s", "vendor", "precision")}
     told = {**asked, "scale": "tiny", "warmup_steps": WARMUP_STEPS}
     print(record.file({"asked": told, "models": models}).name)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from hardware.layout import MeshLayout
+    from hardware.scalars import Scalars
 
 
 class HardwareUnavailableError(RuntimeError):
@@ -166,6 +167,12 @@ class Device(ABC):
     @abstractmethod
     def elapsed_s(self, start: DeviceEvent, end: DeviceEvent) -> float:
         """Seconds of device time between two recorded events; call after `synchronize`."""
+
+    def scalars(self, count: int, index: int = 0) -> Scalars:
+        """Places for so many scalars on the device of a local index, read back together."""
+        from hardware.scalars import TensorScalars
+
+        return TensorScalars(count, self.torch_device(index))
 
     @abstractmethod
     def memory_peaks(self) -> MemoryPeaks:

@@ -28,9 +28,15 @@ JOB_BEGINNINGS = (
 """What schedulers and launchers tell the ranks of *their* job: place, number, addresses; `PET_` is torchrun's own."""
 
 
-def python(module: str, *arguments: str) -> list[str]:
-    """The command that runs a module; `-P` leaves the working directory, and what lies in it, out of the search."""
-    return [sys.executable, "-P", "-m", module, *arguments]
+def python(module: str, *arguments: str, interpreter: Path | None = None) -> list[str]:
+    """The command that runs a module; `-P` leaves the working directory, and what lies in it, out of the search.
+
+    Args:
+        module: its dotted name.
+        arguments: behind it.
+        interpreter: of another environment; None: this process's.
+    """
+    return [str(interpreter or sys.executable), "-P", "-m", module, *arguments]
 
 
 def with_own_root(values: Mapping[str, str]) -> dict[str, str]:

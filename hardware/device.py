@@ -11,12 +11,17 @@ DEVICES = Registry(kind="vendor's device", group=VENDORS, base="hardware.base:De
 """Devices of installed packages by name; those of this tree are named by their dotted paths."""
 
 
-def load_device(spec: VendorSpec, *, emulate: bool = False) -> Device:
+RUNTIMES = Registry(kind="runtime", group="touchstone.runtimes", base="hardware.runtimes.runtime:RuntimeDevice")
+"""How frameworks other than PyTorch reach devices, by dotted path."""
+
+
+def load_device(spec: VendorSpec, *, emulate: bool = False, runtime: str | None = None) -> Device:
     """The device of a vendor, not yet connected.
 
     Args:
         spec: the vendor's YAML; `spec.device` is a dotted path, or a name registered under `touchstone.vendors`.
         emulate: take the host CPU in the vendor's place.
+        runtime: dotted path of a `RuntimeDevice`, through which another framework than PyTorch reaches the devices.
 
     Raises:
         ValueError: `spec.device` leads to no `Device` class; says where it ends.
@@ -25,8 +30,11 @@ def load_device(spec: VendorSpec, *, emulate: bool = False) -> Device:
         device_class: type[Device] = DEVICES.find(spec.device)
     except ValueError as error:
         raise ValueError(f"vendor.device: {error}") from error
+    device: Device
     if emulate:
         from hardware.emulation import Emulated
 
-        return Emulated(spec)
-    return device_class(spec)
+        device = Emulated(spec)
+    else:
+        device = device_class(spec)
+    return device if runtime is None else RUNTIMES.find(runtime)(device, on_host=emulate or spec.on_host)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 STRICT: dict[str, str] = {"extra": "forbid"}
@@ -69,6 +69,8 @@ class VendorSpec:
     """Whether the device is the host's own processor: ranks share its cores, its packages' power is the device's."""
     compilers: tuple[str, ...] = ("eager", "inductor")
     """What can compile for it; a stack that ignores a compiler silently does not list it."""
+    runtimes: dict[str, str] = field(default_factory=dict)
+    """What frameworks other than PyTorch call its devices: `{paddle: xpu}`; without an entry they do not know it."""
     chip: str | None = None
     """Catalogue name of the chip when it should not be read from the device (`task=inspect` without one)."""
     environment: tuple[str, ...] = ()

@@ -67,15 +67,24 @@ def probe(
 def check(found: dict[str, Any], precision: PrecisionSpec) -> None:
     """Hold what `probe` found to what was asked for.
 
+    Mixed precision is what is multiplied and what is updated: autocast of wide weights, or narrow copies of them.
+
+    Args:
+        found: as `probe` returns it; a framework may add `products`, the types that it saw multiplied (sorted).
+        precision: what was asked for.
+
     Raises:
         PrecisionUnsupportedError: lists every difference, expected and found.
     """
     weights, bits = [precision.weights], MANTISSA_BITS[precision.matmul]
+    narrow = _narrow_copies(found, precision)
     expected: dict[str, Any] = {
-        "parameters": weights,
-        "autocast": precision.autocast,
+        "parameters": [precision.autocast] if narrow else weights,
+        "autocast": None if narrow else precision.autocast,
         "matmul_mantissa_bits": bits,
     }
+    if "products" in found:
+        expected["products"] = [precision.autocast or precision.weights]
     if found["gradient_scaler"] is not None:
         expected["gradient_scaler"] = precision.loss_scaling
     if found["master_weights"] is not None:
@@ -92,6 +101,13 @@ def check(found: dict[str, Any], precision: PrecisionSpec) -> None:
             f"precision={precision.name} is not what really runs here: {'; '.join(wrong)}. "
             "Choose the precision that does run, or remove what overrides it (environment variables, vendor settings)."
         )
+
+
+def _narrow_copies(found: dict[str, Any], precision: PrecisionSpec) -> bool:
+    """Whether products are mixed precision's without autocast: of narrow copies of the weights that are updated."""
+    if precision.autocast is None or found["master_weights"] is None:
+        return False
+    return bool(found["parameters"] == [precision.autocast] and found["master_weights"] == [precision.weights])
 
 
 def _scales(plugin: Any) -> bool:

@@ -25,6 +25,8 @@ from hardware.sampling.station import FAILURES
 from hardware.spec import VendorSpec
 from hardware.stacks.host import cpu_name
 from runner.config.schema import Case
+from runner.interpreters.ask import answer_of
+from runner.interpreters.distributions import distributions_of
 
 PACKAGES = (
     *("touchstone", "torch", "torchvision", "torchmetrics", "pytorch-lightning", "triton"),
@@ -33,8 +35,6 @@ PACKAGES = (
 """What a run's ranks are made of, whatever the framework."""
 COMMUNICATION = ("nvidia-nccl-cu11", "nvidia-nccl-cu12", "nvidia-nccl-cu13", "oneccl", "oneccl-bind-pt")
 """Distributions that bring a communication library."""
-FRAMEWORKS = ("deepspeed", "megatron-core", "paddlepaddle", "tensorflow", "jax")
-"""Distributions of frameworks; of a case the one it uses."""
 OWN = ("conf", "hardware", "models", "runner")
 OWN_FILES = (".py", ".yaml")
 
@@ -54,7 +54,7 @@ def node_facts(about: Case | VendorSpec, folder: Path) -> dict[str, Any]:
         "boot_id": boot_id(),
         "kernel": f"{platform.machine()} {platform.release()}",
         "python": platform.python_version(),
-        "packages": _packages((*_frameworks(about), *getattr(device, "packages", ()))),
+        "packages": _packages(getattr(device, "packages", ())) | _framework_packages(about),
         "source": source_digest(),
         "driver": None if device is None else device.driver_version(),
         "cpu": cpu_name(),
@@ -93,13 +93,18 @@ def _device(vendor: VendorSpec, *, emulate: bool) -> Device | None:
         return None  # whoever checks the case says why
 
 
-def _frameworks(about: Case | VendorSpec) -> list[str]:
-    return [name for name in FRAMEWORKS if not isinstance(about, Case) or name.startswith(about.framework.name)]
-
-
 def _packages(more: tuple[str, ...]) -> dict[str, str]:
     """Versions by metadata: nothing is imported. A package that is not installed is left out."""
     names = (*PACKAGES, *more, *COMMUNICATION)
+    return {name: found for name in names if (found := installed_version(name)) is not None}
+
+
+def _framework_packages(about: Case | VendorSpec) -> dict[str, str]:
+    """Of a case those of its framework, in the interpreter of its ranks; else of all frameworks, in this one."""
+    answer = answer_of(about) if isinstance(about, Case) else None
+    if answer is not None:
+        return answer.packages
+    names = distributions_of(about.framework.name if isinstance(about, Case) else None)
     return {name: found for name in names if (found := installed_version(name)) is not None}
 
 

@@ -27,6 +27,7 @@ from runner.config.known import (
     check_names,
     emulation_of,
     implementation_key,
+    runtime_of,
 )
 from runner.config.placing import check_launcher, laid_out, ranks_here
 from runner.config.schema import Case
@@ -34,6 +35,7 @@ from runner.config.task import Demands, demands_of
 from runner.core.errors import ConfigurationError, DataMissingError, DependencyError, HardwareError
 from runner.core.registries import MODELS
 from runner.core.tasks import TASKS
+from runner.interpreters.ask import answer_of
 
 ADDRESS = re.compile(r"(databricks|uc)(:|$)|(?!file:|sqlite:)[a-z][a-z0-9+.-]*://[^/]|sqlite(\+\w+)?:///.", re.I)
 """How the address of an MLflow store begins: a server's, or a database's with its file."""
@@ -226,11 +228,6 @@ def _check_layout(case: Case, task: Demands) -> None:
         raise ConfigurationError(f"topology=single has one device, not {devices}. Choose topology=node.")
     if topology.name != "cluster" and nodes != 1:
         raise ConfigurationError(f"topology={topology.name} is one machine, not {nodes}. Choose topology=cluster.")
-    if topology.parallel.pipeline > 1 and task.on_device:
-        raise ConfigurationError(
-            f"topology.parallel.pipeline={topology.parallel.pipeline} is planned by task=inspect; no framework here "
-            "trains in a pipeline. Leave topology.parallel.pipeline out."
-        )
 
 
 def _check_meters(case: Case, task: Demands) -> None:
@@ -259,12 +256,14 @@ def _check_meters(case: Case, task: Demands) -> None:
 
 def _check_hardware(case: Case, task: Demands) -> None:
     try:
-        device = load_device(case.vendor, emulate=case.emulate)
+        runtime = runtime_of(case) if task.on_device else None
+        device = load_device(case.vendor, emulate=case.emulate, runtime=runtime)
     except ValueError as error:
         raise ConfigurationError(f"vendor={case.vendor.name}: {error}") from error
     if not task.on_device or not ranks_here(case):
         return
-    reason = device.unavailable_reason()
+    answer = answer_of(case)
+    reason = device.unavailable_reason() if answer is None else answer.device
     if reason is not None:
         raise HardwareError(
             f"vendor={case.vendor.name} is not available on this machine: {reason.rstrip('.')}. "

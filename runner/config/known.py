@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import yaml
@@ -15,6 +16,8 @@ from runner.config.task import Demands
 from runner.core import packages
 from runner.core.errors import ConfigurationError, DependencyError
 from runner.core.registries import ENGINES, FRAMEWORKS
+from runner.interpreters.ask import answer_of, answer_of_environment
+from runner.interpreters.choose import how_to_make
 
 if TYPE_CHECKING:
     from hardware.engines.base import Engine
@@ -52,6 +55,23 @@ def implementation_key(recipe: Recipe, framework: str) -> str:
     )
 
 
+def original_key(recipe: Recipe, framework: str) -> str:
+    """Under which of `model.implementations` the PyTorch class stands whose data, counts and metrics a case has.
+
+    Raises:
+        ConfigurationError: the model is written in nothing that the framework trains.
+    """
+    key = implementation_key(recipe, framework)
+    original = FRAMEWORKS.find(framework).original
+    return key if original is None else str(original)
+
+
+def runtime_of(case: Case) -> str | None:
+    """Dotted path of what reaches the devices in the framework's place of torch; None: torch does."""
+    runtime: str | None = FRAMEWORKS.find(case.framework.name).runtime
+    return runtime if case.has_model else None
+
+
 def check_engine(case: Case, task: Demands) -> None:
     """Look at what is known of the engine without its packages, then whether they are here.
 
@@ -82,8 +102,21 @@ def check_framework(case: Case, task: Demands) -> None:
         ConfigurationError: choices that do not go together in it.
         HardwareError: it does not know the vendor's devices.
     """
-    if task.on_device and case.has_model:
-        FRAMEWORKS.find(case.framework.name).check(case)
+    if not (task.on_device and case.has_model):
+        return
+    framework, name, parallel = FRAMEWORKS.find(case.framework.name), case.framework.name, case.topology.parallel
+    if task.serves and not framework.serves:
+        raise ConfigurationError(
+            f"framework={name} trains; task={task.name} serves PyTorch's networks through an engine. Leave framework "
+            "out: weights that another framework has trained are read by model.weights=RUN_FOLDER."
+        )
+    if parallel.pipeline > 1 and not framework.pipelines:
+        able = ", ".join(one for one in FRAMEWORKS.names() if FRAMEWORKS.find(one).pipelines) or "none"
+        raise ConfigurationError(
+            f"topology.parallel.pipeline={parallel.pipeline}: framework={name} does not train in a pipeline (these do: "
+            f"{able}); task=inspect plans one. Leave topology.parallel.pipeline out."
+        )
+    framework.check(case)
 
 
 def emulation_of(case: Case) -> str:
@@ -147,30 +180,45 @@ def check_workable(case: Case) -> None:
         ConfigurationError: the compiler does not know one of its options.
         DependencyError: something is not installed; says what.
     """
-    for key, reason in (
-        (f"framework={case.framework.name}", FRAMEWORKS.find(case.framework.name).unavailable_reason()),
-        (f"compiler={case.compiler.name}", engine_of(case.compiler).unavailable_reason()),
-    ):
-        if reason is None:
-            continue
-        message = f"{key} cannot be used here: {reason}."
-        if not ENGINES.find(case.compiler.name).on_host:
-            message += f" {case.vendor.install} To try the configuration out on the host CPU, add: {emulation_of(case)}"
-        raise DependencyError(message)
+    engine, answer = engine_of(case.compiler), answer_of(case)
+    name, place = case.framework.name, "here" if answer is None else f"in {answer.environment}"
+    framework = FRAMEWORKS.find(name).unavailable_reason() if answer is None else answer.framework
+    if framework is not None:
+        raise DependencyError(f"framework={name} cannot be used {place}: {framework}.{how_to_make(name)}")
+    compiler = engine.unavailable_reason() if answer is None else answer.compiler
+    if compiler is None:
+        return
+    message = f"compiler={case.compiler.name} cannot be used {place}: {compiler}."
+    if not ENGINES.find(case.compiler.name).on_host:
+        message += f" {case.vendor.install} To try the configuration out on the host CPU, add: {emulation_of(case)}"
+    raise DependencyError(message)
 
 
 def workable() -> dict[str, str | None]:
-    """Every framework and compiler, as `framework=pytorch`, with what it lacks on this machine; None: nothing."""
-    found: dict[str, str | None] = {}
-    for registry, key, options in ((FRAMEWORKS, "framework", ()), (ENGINES, "compiler", ({},))):
-        for name in registry.names():
-            try:
-                kind = registry.find(name)
-                made = kind(*options) if options else kind  # a framework is asked without a case
-                found[f"{key}={name}"] = made.unavailable_reason()
-            except Exception as error:  # noqa: BLE001 -- what a package brings may fail in any way
-                found[f"{key}={name}"] = str(error) or type(error).__name__
-    return found
+    """Every framework and compiler, as `framework=pytorch`, with what it lacks on this machine; None: nothing.
+
+    A framework with an environment of its own is looked for in that one.
+    """
+    found = {f"framework={name}": _said(partial(_framework_lacks, name)) for name in FRAMEWORKS.names()}
+    return found | {f"compiler={name}": _said(partial(_engine_lacks, name)) for name in ENGINES.names()}
+
+
+def _framework_lacks(name: str) -> str | None:
+    answer = answer_of_environment(name)
+    reason: str | None = FRAMEWORKS.find(name).unavailable_reason() if answer is None else answer.framework
+    return reason if answer is None or reason is None else f"in {answer.environment}: {reason}"
+
+
+def _engine_lacks(name: str) -> str | None:
+    reason: str | None = ENGINES.find(name)({}).unavailable_reason()
+    return reason
+
+
+def _said(ask: Callable[[], str | None]) -> str | None:
+    try:
+        return ask()
+    except Exception as error:  # noqa: BLE001 -- what a package brings may fail in any way
+        return str(error) or type(error).__name__
 
 
 def engine_of(compiler: Compiler) -> Engine:

@@ -52,6 +52,16 @@ class Framework(ABC):
     writes_in: ClassVar[str | None] = None
     """The framework whose models it trains, where a model's YAML names no class for this one; None: no other's."""
 
+    original: ClassVar[str | None] = None
+    """The framework whose implementation of a model lends data, counts, metrics and weights to this one's port of it;
+    None where the model's class itself is trained."""
+    runtime: ClassVar[str | None] = None
+    """Dotted path of the `hardware.runtimes.runtime.RuntimeDevice` through which it computes; None: through torch."""
+    serves: ClassVar[bool] = True
+    """Whether `task=infer` can take a model's implementation for it."""
+    pipelines: ClassVar[bool] = False
+    """Whether it trains in a pipeline: `topology.parallel.pipeline`."""
+
     def __init__(self, context: Context) -> None:
         self.context = context
 

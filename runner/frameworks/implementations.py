@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from hardware.registry import Registry
 from models.contract import Model
 from models.inferable import Inferable
+from models.ports.port import Port
 from models.recipe import Recipe
 from models.trainable import Trainable
 from models.weights import RANDOM, InitialWeights, load_weights, of_run, read_weights
-from runner.config.known import engine_of, implementation_key
+from runner.config.known import engine_of, implementation_key, original_key
 from runner.config.schema import Case
 from runner.core.errors import ConfigurationError
 from runner.core.events import Name
@@ -20,6 +22,9 @@ from runner.frameworks.base import Framework
 from runner.measure.context import Context
 
 M = TypeVar("M", bound=Model)
+P = TypeVar("P", bound=Port)
+PORTS = Registry(kind="port", group=MODELS.group, base="models.ports.port:Port")
+"""Models in other frameworks than PyTorch, found as models are."""
 
 
 def trainable_class(recipe: Recipe, framework: str) -> type[Trainable]:
@@ -41,8 +46,8 @@ def inferable_class(recipe: Recipe, framework: str) -> type[Inferable]:
 
 
 def _of_kind(recipe: Recipe, framework: str, kind: type[M]) -> type[M]:
-    """The class at a dotted path, or of a name under `touchstone.models`."""
-    framework = implementation_key(recipe, framework)
+    """The class at a dotted path, or of a name under `touchstone.models`; of a port, its original."""
+    framework = original_key(recipe, framework)
     path = recipe.implementations[framework]
     found = _found(path, framework)
     if not issubclass(found, kind):
@@ -52,9 +57,30 @@ def _of_kind(recipe: Recipe, framework: str, kind: type[M]) -> type[M]:
     return found
 
 
-def _found(path: str, framework: str) -> type[Model]:
+def port_class(recipe: Recipe, framework: str, kind: type[P]) -> type[P]:
+    """The class that a model's YAML names for a framework other than PyTorch.
+
+    Args:
+        recipe: the model's.
+        framework: as in `framework=`.
+        kind: the framework's form of a port.
+
+    Raises:
+        ConfigurationError: no such class, or none of this kind.
+    """
+    key = implementation_key(recipe, framework)
+    path = recipe.implementations[key]
+    found = _found(path, key, PORTS)
+    if not issubclass(found, kind):
+        raise ConfigurationError(
+            f"model.implementations.{key}: {path} is not a subclass of {kind.__module__}.{kind.__qualname__}."
+        )
+    return found
+
+
+def _found(path: str, framework: str, registry: Registry = MODELS) -> type[Any]:
     try:
-        found: type[Model] = MODELS.find(path)
+        found: type[Any] = registry.find(path)
     except ValueError as error:
         cause = error.__cause__
         if isinstance(cause, ModuleNotFoundError) and not path.startswith(str(cause.name)):

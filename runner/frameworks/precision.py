@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ def verify_precision(
     *,
     plugin: Any,
     optimizers: Iterable[Any],
+    beside: Mapping[str, Any] | None = None,
 ) -> None:
     """Probe parameters, autocast and matrix products, tell, and refuse what is not as asked.
 
@@ -38,11 +39,12 @@ def verify_precision(
         forward_context: what a forward pass runs in.
         plugin: has the gradient scaler, where there is one.
         optimizers: their `param_groups` hold the weights that are updated.
+        beside: what the framework itself has found out, such as the types of `products`.
 
     Raises:
         PrecisionUnsupportedError: what runs is not what was asked for.
     """
-    found = probe(module, device, forward_context, plugin=plugin, optimizers=optimizers)
+    found = probe(module, device, forward_context, plugin=plugin, optimizers=optimizers) | dict(beside or {})
     ratio = _product_time_ratio(context, device)
     context.events.emit(Name.PRECISION, found | {"product_time_to_float32": ratio})
     check(found, context.case.precision)

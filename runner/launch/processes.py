@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,8 @@ import psutil
 from hardware.child import ROOT, environment_of_child, python
 from runner.cluster.place import NodePlace
 from runner.config.schema import Case
+from runner.core.registries import FRAMEWORKS
+from runner.interpreters.choose import interpreter_of
 from runner.measure.context import ROOT_VARIABLE
 from runner.record.task import task_of
 
@@ -144,20 +147,30 @@ def start_worker(
     """Start the rank or ranks of a case, `python -m module FOLDER` each; their output goes to `worker.log`.
 
     Only the case's own worker can be forked from a sweep's server. With a place, only that node's ranks are started.
+    The ranks, and the torchrun that starts them, run in the framework's interpreter.
     """
     assert not (forked and module != WORKER), "the server has imported the case's worker"
     log = folder / "worker.log"
     ranks = case.topology.devices if task_of(case).on_device else 1
     assert isinstance(ranks, int)
-    if ranks == 1 and forked:
+    if ranks == 1 and forked and can_fork(case):
         return Forked(folder, environment, log)
+    command = partial(python, interpreter=interpreter_of(case))
     if ranks == 1 and place is None:
-        return Spawned(python(module, str(folder)), environment, log)
+        return Spawned(command(module, str(folder)), environment, log)
     threads = max(1, (psutil.cpu_count(logical=False) or 1) // ranks)
     # `--no-python`: torchrun itself would start the ranks without `-P`.
     options = place.torchrun(ranks) if place else ["--standalone", f"--nproc-per-node={ranks}"]
-    torchrun = python("torch.distributed.run", *options, "--no-python")
-    return Spawned([*torchrun, *python(module, str(folder))], {"OMP_NUM_THREADS": str(threads), **environment}, log)
+    torchrun = command("torch.distributed.run", *options, "--no-python")
+    return Spawned([*torchrun, *command(module, str(folder))], {"OMP_NUM_THREADS": str(threads), **environment}, log)
+
+
+def can_fork(case: Case) -> bool:
+    """Whether a sweep's server can be a case's worker: it has this interpreter, and PyTorch in it.
+
+    A framework with a runtime of its own gets a fresh process: two of them in one abort it.
+    """
+    return interpreter_of(case) is None and FRAMEWORKS.find(case.framework.name).runtime is None
 
 
 def end_worker(worker: WorkerProcess) -> None:

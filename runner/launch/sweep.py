@@ -93,8 +93,7 @@ def _run_sweep(
     if elsewhere is not None:
         refused += elsewhere.run(sweep, runnable, interrupts)
     else:
-        if runnable:
-            _start_server()
+        _start_server([case for _, case in runnable])
         sweep.run(runnable, interrupts, vendor_detected=vendor_detected)
     if InterruptedRunError.exit_code not in sweep.codes and runnable:
         try:
@@ -171,11 +170,12 @@ def _declare(folder: Path, typed: Sequence[str], cases: Sequence[Case]) -> None:
     declare_sweep(folder, " ".join([*varied, folder.name]), cases)
 
 
-def _start_server() -> None:
-    """Have the workers' server import everything, while the parent goes on."""
-    from runner.launch.processes import start_server
+def _start_server(cases: Sequence[Case]) -> None:
+    """Have the workers' server import everything, while the parent goes on; where none is forked there is none."""
+    from runner.launch.processes import can_fork, start_server
 
-    start_server()
+    if any(map(can_fork, cases)):
+        start_server()
 
 
 def _file(refused: Sequence[tuple[Path, Case]]) -> None:

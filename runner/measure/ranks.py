@@ -104,7 +104,8 @@ def join(backend: str) -> Ranks:
     from torch import distributed
 
     wait = timedelta(seconds=WAIT_S)
-    distributed.init_process_group(backend, timeout=wait)
+    if not distributed.is_initialized():  # one process can train several cases, one after the other
+        distributed.init_process_group(backend, timeout=wait)
     return HostRanks(rank=rank, world=world, control=distributed.new_group(backend="gloo", timeout=wait))
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from torch import Tensor
+from typing import Any
 
 from hardware.base import Device, DeviceEvent
+from hardware.scalars import Scalars
 from models.datasets.base import Counts
 from runner.measure.step_records import StepRecord
 
@@ -36,11 +36,9 @@ class Segment:
     """Monotonic time of the opening edge."""
     opening: DeviceEvent
     first_step: int
-    losses: Tensor
-    """On the device, a place for each pass it can come to hold. Kept one by one, each where the allocator happened
-    to place it, they would cut the memory that a step frees to pieces: the next steps would need fresh pages, more with
-    every step."""
-    skips: Tensor
+    losses: Scalars
+    """On the device, a place for each pass it can come to hold."""
+    skips: Scalars
     """On the device, a place for each step: not 0 where the gradient scaler skipped it."""
     passes: list[Pass] = field(default_factory=list)
     learning_rates: list[float] = field(default_factory=list)
@@ -57,22 +55,22 @@ class Segment:
         """Whether the next pass is the first one of a step."""
         return len(self.passes) == self.steps * passes_per_step
 
-    def add(self, one: Pass, loss: Tensor) -> None:
-        """Note a pass; its loss is copied on the device, in the order of its work."""
-        self.losses[len(self.passes)].copy_(loss.detach())
+    def add(self, one: Pass, loss: Any) -> None:
+        """Note a pass; its loss, a scalar of the framework, stays on the device."""
+        self.losses.put(len(self.passes), loss)
         self.passes.append(one)
 
-    def end_step(self, learning_rate: float, skipped: Tensor | bool | None) -> None:
+    def end_step(self, learning_rate: float, skipped: Any) -> None:
         """Note the end of an optimizer step; whether it was skipped stays on the device."""
         if skipped is not None:
-            self.skips[self.steps] = skipped
+            self.skips.put(self.steps, skipped)
         self.learning_rates.append(learning_rate)
 
     def read_back(self, device: Device) -> list[StepRecord]:
         """The segment's steps as numbers. Call after `device.synchronize()`."""
         if not self.steps:
             return []
-        losses, skips = self.losses[: len(self.passes)].tolist(), self.skips[: self.steps].tolist()
+        losses, skips = self.losses.values(len(self.passes)), self.skips.values(self.steps)
         accumulate = len(self.passes) // self.steps
         timed = device.times_on_device()
         records: list[StepRecord] = []

@@ -9,9 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-
-import torch
-from torch import Tensor
+from typing import Any
 
 from hardware.base import DeviceEvent
 from models.datasets.base import Counts
@@ -121,11 +119,11 @@ class Session:
         mark.record()
         return mark
 
-    def end_pass(self, loss: Tensor, entered_s: float) -> None:
+    def end_pass(self, loss: Any, entered_s: float) -> None:
         """Mark that a pass is submitted; its loss stays on the device.
 
         Args:
-            loss: the pass's share of the step's loss, on the device.
+            loss: the pass's share of the step's loss, a scalar of the framework on the device.
             entered_s: as of `begin_pass`.
         """
         end = self._marked()
@@ -134,7 +132,7 @@ class Session:
         self._segment.add(one, loss)
         self._segment.own_s += time.perf_counter() - entered_s
 
-    def end_step(self, learning_rate: float, skipped: Tensor | bool | None = None) -> bool:
+    def end_step(self, learning_rate: float, skipped: Any = None) -> bool:
         """Note that an optimizer step is submitted, after its last pass.
 
         Args:
@@ -159,9 +157,9 @@ class Session:
         self._planned = self._next_steps()
         if self.complete:
             return
-        device = self._device.torch_device(self._context.local_rank)
-        losses = torch.empty(self._planned * self._passes_per_step, device=device, dtype=torch.float32)
-        skips = torch.zeros(self._planned, device=device, dtype=torch.float32)
+        own = self._context.local_rank
+        losses = self._device.scalars(self._planned * self._passes_per_step, own)
+        skips = self._device.scalars(self._planned, own)
         opening = self._device.event()
         begin_s = self._edges.open(self._mark("begin"))
         opening.record()

@@ -94,7 +94,7 @@ class Agent:
         """What this node is, or why it cannot take part."""
         try:
             return node_facts(case_from_dict(message.content["case"]), self._root)
-        except (ValidationError, ValueError, OSError) as error:
+        except (ValidationError, ValueError, OSError, TouchstoneError) as error:
             return {"host": socket.gethostname(), "problem": explain(error)}
 
     def _run(self, message: Message) -> None:

@@ -96,6 +96,7 @@ _DEFINITIONS = (
     define("communication/ring_bytes_per_step", "Communication, sent if on rings", "B", form="prefixed"),
     define("time/e2e_s", "Time, end to end", "s"),
     define("time/init_s", "Time, start-up", "s", "lower"),
+    define("time/compile_s", "Time, compiling", "s", "lower"),
     define("time/train_s", "Time, training", "s"),
     define("time/eval_s", "Time, evaluation", "s"),
     define("step/mean_ms", "Step time, mean", "ms", "lower", same_batch=True),

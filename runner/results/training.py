@@ -5,6 +5,7 @@ from __future__ import annotations
 from runner.core.events import Name
 from runner.record.run_record import RunRecord
 from runner.record.values import Missing, Values
+from runner.results.compiling import compiling
 from runner.results.compute import chip_of, compute
 from runner.results.power import memory, power
 from runner.results.speed import speed, steps, times
@@ -15,8 +16,9 @@ def training(run_record: RunRecord) -> tuple[Values, list[str]]:
     devices = run_record.case.topology.ranks
     values = speed(run_record, devices) | times(run_record) | steps(run_record)
     values |= compute(run_record, chip_of(run_record), values["throughput/steady"], devices)
+    compiled, compile_notes = compiling(run_record)
     energy, notes = power(run_record)
-    return values | energy | memory(run_record) | skipped(run_record), notes
+    return values | compiled | energy | memory(run_record) | skipped(run_record), [*compile_notes, *notes]
 
 
 def skipped(run_record: RunRecord) -> Values:

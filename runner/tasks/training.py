@@ -21,7 +21,8 @@ class TrainingTask(Task):
     trains = True
     counts_model = True
     figures: ClassVar[tuple[str, ...]] = (
-        *("throughput/*", "compute/*", "roofline/*", "time/e2e_s", "time/init_s", "time/train_s", "step/*"),
+        *("throughput/*", "compute/*", "roofline/*", "time/e2e_s", "time/init_s", "time/compile_s"),
+        *("time/train_s", "step/*"),
         *("memory/*", "energy/*", "power/*", "host/*", "device/*", "overhead/*", "run/*", "data/*"),
         *("scaling/*", "ranks/*", "communication/*"),
     )

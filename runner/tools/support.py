@@ -24,9 +24,11 @@ from runner.core.errors import ConfigurationError
 from runner.record.names import FIGURES, unit_of
 from runner.record.task import task_named
 from runner.tools.choices import choice_rows
+from runner.tools.supported.cells import CELL_HEAD, cell_rows
 from runner.tools.supported.coverage import coverage_rows
 from runner.tools.supported.engines import ENGINE_HEAD, engine_rows
 from runner.tools.supported.evidence import Index, read_index, renew_index, status
+from runner.tools.supported.frameworks import device_head, device_rows, framework_head, framework_rows
 from runner.tools.supported.serving_matrix import matrix
 
 CORE = "throughput/core"
@@ -149,6 +151,21 @@ def coverage_table(index: Index) -> str:
     return _table(head, rows)
 
 
+def framework_table(index: Index) -> str:
+    """Models by framework: where each form of a model is verified."""
+    return _table(framework_head(), framework_rows(index, cases))
+
+
+def device_table() -> str:
+    """Vendors by framework: what it calls their devices."""
+    return _table(device_head(), device_rows(cases))
+
+
+def cell_table() -> str:
+    """FlagPerf's training cells: what composes here, and what ran."""
+    return _table(CELL_HEAD, cell_rows())
+
+
 def engine_table(index: Index) -> str:
     """Engines: what they are, what they serve in and on whose chips."""
     return _table(ENGINE_HEAD, engine_rows(index))
@@ -165,6 +182,9 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "engines": lambda: engine_table(read_index()),
     "serving": serving_table,
     "coverage": lambda: coverage_table(read_index()),
+    "frameworks": lambda: framework_table(read_index()),
+    "devices": device_table,
+    "cells": cell_table,
     "figures": figure_table,
 }
 """Name of the markers to what stands between them."""

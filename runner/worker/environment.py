@@ -14,36 +14,42 @@ from hardware.base import Device
 from hardware.packages import installed_version
 from hardware.stacks.host import cpu_name
 from runner.core.redact import without_secrets
+from runner.interpreters.choose import environment_name
+from runner.interpreters.distributions import distributions_of
 
 PACKAGES = (
     "touchstone",
     "torch",
     "torchvision",
     "pytorch-lightning",
-    "deepspeed",
     "torchmetrics",
     "transformers",
     "numpy",
     "mlflow",
 )
+"""Of every case; those of its framework come to them."""
 VARIABLES = (
     *("OMP_", "KMP_", "GOMP_", "MKL_", "DNNL_", "ONEDNN_", "OPENBLAS_"),
     *("TORCH_", "TORCHINDUCTOR_", "PYTORCH_", "TRITON_", "GLOO_"),
+    *("FLAGS_", "PADDLE_", "JAX_", "XLA_", "LIBTPU_", "KERAS_", "NVTE_", "MS_"),
+    *("TF_CUDNN_", "TF_DETERMINISTIC_", "TF_DISABLE_", "TF_ENABLE_", "TF_FORCE_", "TF_GPU_", "TF_NUM_", "TF_XLA_"),
     *("LD_PRELOAD", "MALLOC_", "GLIBC_TUNABLES"),
 )
-"""How the names of the variables begin that steer every vendor's host side: threads, libraries of products, compiler,
-allocators. A vendor's YAML adds those of its stack. Others are not told: they may hold secrets."""
+"""How the names of the variables begin that steer every vendor's host side: threads, libraries of products, compilers,
+frameworks, allocators. A vendor's YAML adds those of its stack. Others are not told: they may hold secrets."""
 
 
-def environment(device: Device, ranks: int) -> dict[str, Any]:
+def environment(device: Device, ranks: int, framework: str = "pytorch") -> dict[str, Any]:
     """Everything a reader needs to know about where a case ran. Call after `device.connect()`.
 
     Args:
         device: the vendor's.
         ranks: of this node; only their devices are told, the node's others had no part in it.
+        framework: as in `framework=`; versions of its packages are told, those of others had no part in it either.
     """
     import torch
 
+    names = (*PACKAGES, *distributions_of(framework))
     host = {
         "cpu": cpu_name(),
         "cores_physical": psutil.cpu_count(logical=False),
@@ -54,7 +60,8 @@ def environment(device: Device, ranks: int) -> dict[str, Any]:
     }
     return {
         "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := installed_version(name))},
+        "interpreter": environment_name(),
+        "packages": {name: found for name in names if (found := installed_version(name))},
         "stack": device.versions(),
         "devices": [asdict(identity) for identity in device.own_identities(ranks)],
         "host": host,

@@ -17,6 +17,7 @@ import runner
 from hardware.base import DeviceIdentity
 from hardware.device import load_device
 from hardware.sampling.client import SamplerClient
+from runner.config.known import runtime_of
 from runner.config.schema import Case, load_case
 from runner.core.errors import (
     DependencyError,
@@ -95,8 +96,8 @@ def _account(context: Context) -> None:
 
 def _connect(case: Case, folder: Path, rank: int, events: EventWriter) -> Context:
     local_rank, world = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    device = load_device(case.vendor, emulate=case.emulate)
     uses_device = task_of(case).on_device
+    device = load_device(case.vendor, emulate=case.emulate, runtime=runtime_of(case) if uses_device else None)
     if not uses_device and device.unavailable_reason():
         device = load_device(case.vendor, emulate=True)
     device.connect()
@@ -114,7 +115,7 @@ def _connect(case: Case, folder: Path, rank: int, events: EventWriter) -> Contex
     mark = _sampler_mark(sampler, device.own_identities(ranks), events) if local_rank == 0 else _no_mark
     if local_rank == 0:  # each node tells of its own
         peaks = take_along(case, folder, device.own_identities(ranks)) if rank == 0 else {}
-        events.emit(Name.ENVIRONMENT, environment(device, ranks) | peaks)
+        events.emit(Name.ENVIRONMENT, environment(device, ranks, case.framework.name) | peaks)
     return Context(
         case=case,
         folder=folder,

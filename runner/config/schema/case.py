@@ -116,7 +116,7 @@ class Case:
     def deciding(self) -> dict[str, Any]:
         """What decides the result: the case without where and how its run is kept."""
         values = {key: value for key, value in self.to_dict().items() if key not in NOT_DECIDING}
-        del values["data"]["cache"]
+        del values["data"]["cache"], values["framework"]["python"]
         if not TASKS.find(self.task.name).serves:
             del values["load"]
         return values

@@ -44,6 +44,9 @@ class FrameworkSpec:
     """What the model is written in and trained by; a framework with options of its own has a subclass of this."""
 
     name: str
+    python: str | None = None
+    """Path of the interpreter that runs the ranks; None: that of `.venv-NAME` beside the project where it is there,
+    else the one that runs this."""
 
     @property
     def layout(self) -> str | None:

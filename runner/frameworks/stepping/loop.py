@@ -27,7 +27,7 @@ class SteppingLoop:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._context, self._stepper = context, stepper
-        self._passes = context.case.model.training.gradient_accumulation_steps
+        self._passes = stepper.passes_per_step or context.case.model.training.gradient_accumulation_steps
         self.session = TrainingSession(context, stepper.ranks, next_segment, passes_per_step=self._passes, clock=clock)
         self._watch = QualityWatch(context, self.session)
         if context.world > 1:
@@ -78,7 +78,7 @@ class SteppingLoop:
         stepper, session = self._stepper, self.session
         rate = 0.0
         for number in range(self._passes):
-            batch = stepper.placed(next(batches))
+            batch = stepper.next_batch(batches)
             entered_s = time.perf_counter()
             if number == 0:
                 rate = stepper.learning_rate()  # at the step's end it is the next one's

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from models.datasets.base import Batch, Counts
 from runner.measure.ranks import Ranks
@@ -17,12 +15,15 @@ from runner.measure.session import Session
 class Stepper(ABC):
     """Takes the passes and steps of one rank; every rank calls the same methods in the same order.
 
-    Nothing that is called inside a segment (`placed`, `count`, `learning_rate`, `take_pass`, `skipped`) waits for the
-    device, unless the framework itself does.
+    Nothing that is called inside a segment (`next_batch`, `count`, `learning_rate`, `take_pass`, `skipped`) waits for
+    the device, unless the framework itself does.
     """
 
     ranks: Ranks
     """How the ranks meet."""
+    passes_per_step: int | None = None
+    """Calls of `take_pass` in one optimizer step; None: as many as the recipe accumulates gradients over. A pipeline
+    takes all of them in one call."""
 
     @abstractmethod
     def verify_precision(self) -> None:
@@ -43,25 +44,32 @@ class Stepper(ABC):
     def placed(self, batch: Batch) -> Batch:
         """The batch on the device."""
 
+    def next_batch(self, batches: Iterator[Batch]) -> Any:
+        """What the next pass takes, on the device: one batch, or all that the framework takes in one call."""
+        return self.placed(next(batches))
+
     @abstractmethod
-    def count(self, batch: Batch) -> Counts:
-        """Samples and tokens in a batch, from its shapes alone."""
+    def count(self, batch: Any) -> Counts:
+        """Samples and tokens in what `next_batch` gave, from its shapes alone."""
 
     @abstractmethod
     def learning_rate(self) -> float:
         """The rate that the next optimizer step is taken with."""
 
     @abstractmethod
-    def take_pass(self, batch: Batch) -> Tensor:
+    def take_pass(self, batch: Any) -> Any:
         """Forward and backward, and after the last pass of a step the optimizer step and its schedule.
 
+        Args:
+            batch: what `next_batch` gave.
+
         Returns:
-            The pass's share of the step's loss, on the device.
+            The pass's share of the step's loss, a scalar of the framework on the device.
         """
 
     @property
     @abstractmethod
-    def skipped(self) -> Tensor | bool | None:
+    def skipped(self) -> Any:
         """Whether the last optimizer step left the weights alone on every rank; None where that cannot be."""
 
     @abstractmethod

@@ -22,7 +22,8 @@ from runner.results.find import find_runs, load_with_hash
 ROOT = Path(__file__).parents[3]
 RESULTS = "benchmarks/results"
 INDEX = f"{RESULTS}/index.json"
-_TOLD = ("vendor", "chip", "model", "scale", "date", "emulated", "status", "task", "compiler")
+_TOLD = ("vendor", "chip", "model", "scale", "date", "emulated", "status", "task", "compiler", "framework")
+PYTORCH = "pytorch"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -39,6 +40,8 @@ class Measured:
     task: str | None = None
     """Null in a file that does not say."""
     compiler: str | None = None
+    framework: str | None = None
+    """Null in a file that does not say: of PyTorch, which alone there was then."""
 
 
 def measured(root: Path = ROOT) -> list[Measured]:
@@ -82,6 +85,7 @@ def _results(value: Any, around: Mapping[str, Any]) -> Iterator[Measured]:
             date=date.group() if date else None,
             task=told.get("task"),
             compiler=told.get("compiler"),
+            framework=told.get("framework"),
         )
     for key, item in value.items():
         if key == "models" and isinstance(item, dict):
@@ -112,11 +116,12 @@ class EmulatedRun:
     """Of its start, UTC."""
     report: str
     """SHA-256 of the report's content, as the report states it."""
+    framework: str = PYTORCH
 
     @property
     def case(self) -> tuple[str, ...]:
         """What was run; of two runs of the same the later one counts."""
-        return self.vendor, self.model, self.task, self.precision, self.compiler, self.scale
+        return self.vendor, self.model, self.task, self.precision, self.compiler, self.scale, self.framework
 
 
 def emulated_runs(places: Iterable[Path]) -> list[EmulatedRun]:
@@ -136,7 +141,8 @@ def emulated_runs(places: Iterable[Path]) -> list[EmulatedRun]:
             began = next(event for event in events if event.name == Name.SUBMIT_INFO)
             date = datetime.fromtimestamp(began.time_ms / 1000, UTC).date().isoformat()
             named = {name: str(case[name]) for name in ("vendor", "model", "task", "precision", "compiler", "scale")}
-            found.append(EmulatedRun(**named, date=date, report=parsed.digest))
+            framework = str(case.get("framework") or PYTORCH)
+            found.append(EmulatedRun(**named, date=date, report=parsed.digest, framework=framework))
     return found
 
 

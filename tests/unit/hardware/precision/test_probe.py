@@ -145,3 +145,40 @@ def test_master_weights_and_scaler_are_held_to_the_promise() -> None:
     message = str(raised.value)
     assert "gradient_scaler: expected False, found True" in message
     assert "master_weights: expected ['float32'], found ['float16']" in message
+
+
+NARROW = {
+    "parameters": ["bfloat16"],
+    "autocast": None,
+    "matmul_mantissa_bits": 23,
+    "convolution_mantissa_bits": 23,
+    "convolution_reason": None,
+    "gradient_scaler": False,
+    "master_weights": ["float32"],
+    "products": ["bfloat16"],
+}
+"""What is found of a framework that multiplies narrow copies of its float32 weights."""
+
+
+def test_narrow_copies_of_wide_weights_are_mixed_precision() -> None:
+    check(NARROW, precision("bf16"))
+    check({**NARROW, "parameters": ["float16"], "products": ["float16"], "gradient_scaler": True}, precision("fp16"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "changed", "told"),
+    [
+        ("bf16", {"master_weights": ["bfloat16"]}, "master_weights: expected"),
+        ("bf16", {"master_weights": None}, "parameters: expected"),
+        ("bf16", {"products": ["bfloat16", "float32"]}, "products: expected"),
+        ("bf16", {"parameters": ["bfloat16", "float32"]}, "parameters: expected"),
+        ("bf16", {"autocast": "bfloat16"}, "autocast: expected None"),
+        ("fp16", {}, "parameters: expected"),
+        ("bf16_true", {}, "master_weights: expected"),
+        ("fp32", {"parameters": ["float32"]}, "products: expected"),
+    ],
+)
+def test_narrow_copies_pass_for_nothing_else(asked: str, changed: dict[str, object], told: str) -> None:
+    with pytest.raises(PrecisionUnsupportedError) as refused:
+        check({**NARROW, **changed}, precision(asked))
+    assert told in str(refused.value)

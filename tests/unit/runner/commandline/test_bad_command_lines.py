@@ -100,7 +100,7 @@ BAD = {
     "a value of 5,000 letters": (["model=" + "x" * 5000], 2, "(5,006 characters) does not exist"),
     "no key": (["=bert"], 2, "no spaces around"),
     "a list as a choice": (["model=[bert,gpt2]"], 2, "vendor and model have one choice each"),
-    "an unknown choice": (["framework=tensorflow"], 2, "Choices of framework: deepspeed, pytorch."),
+    "an unknown choice": (["framework=caffe"], 2, "Choices of framework: deepspeed, jax, megatron, mindspore"),
     "no choice": (["model="], 2, "model= names no choice"),
     "a plus too many": (["+model.train.batch_size=4"], 2, "write model.train.batch_size=VALUE"),
     "a plus before a group": (["+model=gpt2"], 2, "write model=CHOICE"),

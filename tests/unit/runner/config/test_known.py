@@ -31,7 +31,7 @@ CASE = make_case()
         (
             replace(CASE, framework=FrameworkSpec(name="pytorhc")),
             r"framework.name=pytorhc: no framework is called pytorhc\. Did you mean pytorch\? There are: deepspeed, "
-            r"pytorch\.",
+            r"jax, megatron, mindspore, paddle, pytorch, tensorflow\.",
         ),
         (
             replace(CASE, compiler=Compiler(name="inducter")),
@@ -70,7 +70,8 @@ def test_a_framework_that_is_not_installed_is_refused(monkeypatch: pytest.Monkey
 
 
 def test_the_frameworks_of_conf_are_registered() -> None:
-    assert FRAMEWORKS.find("pytorch") is Pytorch and FRAMEWORKS.names(outside=False) == ["deepspeed", "pytorch"]
+    names = ["deepspeed", "jax", "megatron", "mindspore", "paddle", "pytorch", "tensorflow"]
+    assert FRAMEWORKS.find("pytorch") is Pytorch and FRAMEWORKS.names(outside=False) == names
 
 
 def test_only_given_options_reach_the_engine() -> None:

@@ -8,12 +8,14 @@ import pytest
 import torch
 from toy import ManualClock, ManualDevice
 
+from hardware.scalars import TensorScalars
 from models.datasets.base import Counts
 from runner.measure.segment import Pass, Segment
 
 
-def places(passes: int) -> dict[str, torch.Tensor]:
-    return {"losses": torch.empty(passes + 3), "skips": torch.zeros(passes + 3)}
+def places(passes: int) -> dict[str, TensorScalars]:
+    host = torch.device("cpu")
+    return {"losses": TensorScalars(passes + 3, host), "skips": TensorScalars(passes + 3, host)}
 
 
 def segment_of(

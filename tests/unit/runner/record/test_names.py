@@ -13,7 +13,7 @@ infer/{offered,achieved,goodput}_per_second infer/{compile_s,export_s,compile_pe
 generation/ttft_{p50,p99}_ms generation/tpot_p50_ms generation/itl_{p50,p99}_ms
 generation/{tokens,prefill_tokens,decode_tokens}_per_second generation/decode_mbu compute/mbu
 throughput/{steady,whole,train,core} throughput/{steady,whole,train,core}_per_device throughput/tokens_per_second
-time/{e2e,init,train,eval,to_target}_s step/{mean,p50,p90,p99}_ms step/cv quality/{target,reached}
+time/{e2e,init,compile,train,eval,to_target}_s step/{mean,p50,p90,p99}_ms step/cv quality/{target,reached}
 convergence/{samples,steps,energy_j}_to_target
 compute/{parameters,flops_per_sample,achieved_flops_per_second,peak_flops_per_second,mfu,measured_peak_flops_per_second,mfu_of_measured_peak}
 roofline/{throughput_samples_per_second,fraction}

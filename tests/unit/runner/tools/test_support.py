@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,13 @@ from runner.record.report import SCHEMA_VERSION, content_hash
 from runner.tools import support
 from runner.tools.support import fill, main
 from runner.tools.supported import evidence
-from runner.tools.supported.coverage import cells, coverage_rows
+from runner.tools.supported.cells import cell_rows
+from runner.tools.supported.coverage import ListedCell, cells, coverage_rows
 from runner.tools.supported.evidence import EmulatedRun, Index, Measured, measured, read_index, renew_index, status
+from runner.tools.supported.frameworks import device_rows, framework_rows, names
 
 ROOT = Path(__file__).parents[4]
-WRITTEN = ("README.md", "docs/results.md", "docs/support.md")
+WRITTEN = ("README.md", "docs/flagperf_cells.md", "docs/results.md", "docs/support.md")
 
 
 def results(root: Path, content: Any, name: str = "speed_2026-03-04.json") -> list[Measured]:
@@ -212,22 +216,103 @@ def test_flagperfs_list_says_what_is_verified_where() -> None:
         **{"vendor": "kunlunxin", "model": "bert", "task": "train", "precision": "fp16", "compiler": "eager"},
         **{"scale": "tiny", "date": "2026-01-01", "report": "0"},
     )
+    in_paddle = replace(emulated, framework="paddle", vendor="iluvatar")
     chip = Measured(vendor="metax", chip="C500", model="resnet50", scale="reference", date="2026-01-02")
-    head, rows = coverage_rows(Index(measured=(chip,), emulated=(emulated,)))
+    head, rows = coverage_rows(Index(measured=(chip,), emulated=(emulated, in_paddle)))
     found = {
         (row[0].strip("`"), row[1], head[place].strip("`")): row[place] for row in rows for place in range(2, len(row))
     }
     assert found["bert", "pytorch", "kunlunxin"] == "emulated"
     assert found["resnet50", "pytorch", "metax"] == "measured"
     assert found["resnet50", "pytorch", "nvidia"] == "not verified"
-    assert found["bert", "paddle", "kunlunxin"] == "to come"
+    assert found["bert", "paddle", "kunlunxin"] == "not verified", "what ran in PyTorch says nothing of Paddle"
+    assert found["bert", "paddle", "iluvatar"] == "emulated"
+    assert found["bert", "pytorch", "iluvatar"] == "not verified"
     assert found["bert", "pytorch", "metax"] == "", "FlagPerf does not list it"
 
 
 def test_flagperfs_list_is_whole_and_of_known_names() -> None:
     listed = cells()
-    assert len({model for model, _, _ in listed}) == 30
-    assert {model for model, _, _ in listed} == {
+    assert len(listed) == len({one.overrides for one in listed}) == 106
+    assert Counter(one.vendor == "nvidia" for one in listed) == {True: 33, False: 73}
+    assert Counter(one.theirs for one in listed) == {
+        **{"pytorch": 88, "paddle": 10, "deepspeed": 2, "megatron-deepspeed": 2, "flagscale": 2},
+        **{"tensorflow2": 1, "mindspore": 1},
+    }
+    assert len({one.model for one in listed}) == 30
+    assert {one.model for one in listed} == {
         line.split()[0].removeprefix("model=") for line in load_suite("flagperf_training").lines
     }
-    assert {vendor for _, _, vendor in listed} <= set(packages.choices("vendor"))
+    assert {one.vendor for one in listed} <= set(packages.choices("vendor"))
+    assert {one.framework for one in listed} <= set(packages.choices("framework"))
+    assert all(one.why for one in listed if one.theirs != one.framework)
+
+
+def test_every_cell_composes_from_its_command_line() -> None:
+    rows = [line.split(" | ") for line in (ROOT / "docs/flagperf_cells.md").read_text().splitlines() if "` |" in line]
+    assert len(rows) == 1 + 106, "which the table is made from: another test makes it anew"
+    assert {row[4] for row in rows[1:]} == {"yes"}
+
+
+def one_cell(monkeypatch: pytest.MonkeyPatch, *lines: ListedCell) -> None:
+    monkeypatch.setattr("runner.tools.supported.cells.cells", lambda: lines)
+
+
+PADDLE = ListedCell(model="bert", theirs="paddle", framework="paddle", vendor="kunlunxin")
+ON_METAX = ListedCell(model="resnet50", theirs="tensorflow2", framework="tensorflow", vendor="metax", why="Keras")
+
+
+def test_a_cell_tells_its_run_and_whether_it_composes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one_cell(monkeypatch, PADDLE, ON_METAX)
+    first, second = cell_rows(tmp_path)
+    assert first == ("`bert`", "paddle", "`paddle`", "`kunlunxin`", "yes", "not run")
+    assert second[2] == "`tensorflow`: Keras"
+    assert second[4].startswith("no: framework=tensorflow knows no devices of vendor=metax")
+    folder = tmp_path / evidence.RESULTS
+    folder.mkdir(parents=True)
+    row = {"model": "bert", "framework": "paddle", "vendor": "kunlunxin", "status": "done"}
+    (folder / "flagperf_cells_2026-01-01.json").write_text(json.dumps({"rows": [row]}))
+    assert next(cell_rows(tmp_path))[5] == "yes"
+    worse = row | {"status": "failed", "reason": f"it broke:\n{'x' * 200}"}
+    (folder / "flagperf_cells_2026-01-02.json").write_text(json.dumps({"rows": [worse]}))
+    assert next(cell_rows(tmp_path))[5] == f"no: it broke: {'x' * 150}…"
+    (folder / "flagperf_cells_2026-01-03.json").write_text("{")
+    with pytest.raises(ConfigurationError, match=r"cells_2026-01-03.json cannot be read.*benchmarks.flagperf_cells"):
+        list(cell_rows(tmp_path))
+
+
+def test_a_run_in_the_hosts_place_that_the_framework_refuses_is_said_with_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    one_cell(monkeypatch, ListedCell(model="aquila2_7b", theirs="flagscale", framework="megatron", vendor="metax"))
+    (row,) = cell_rows(Path("/nowhere"))
+    assert row[4] == "yes" and row[5].startswith("no: framework=megatron")
+
+
+def test_runs_of_cells_are_no_results_on_hardware(tmp_path: Path) -> None:
+    row = {"model": "bert", "framework": "paddle", "vendor": "kunlunxin", "status": "done", "emulated": True}
+    assert results(tmp_path, {"host": {"cpu": "Some CPU"}, "rows": [row]}, "flagperf_cells_2026-01-01.json") == []
+
+
+def test_models_by_framework_name_only_what_ran_there() -> None:
+    one = Measured(vendor="nvidia", chip="A100", model="bert", scale="tiny", date="2026-01-01", framework="jax")
+    run = EmulatedRun(
+        **{"vendor": "kunlunxin", "model": "bert", "task": "train", "precision": "fp16", "compiler": "eager"},
+        **{"scale": "tiny", "date": "2026-01-01", "report": "0", "framework": "paddle"},
+    )
+    rows = {row[0]: row[1:] for row in framework_rows(Index(measured=(one,), emulated=(run,)), support.cases)}
+    bert = dict(zip(names(), rows["`bert`"], strict=True))
+    assert bert == {
+        **{"pytorch": "not verified", "deepspeed": "not verified", "jax": "measured: nvidia"},
+        **{"paddle": "emulated: kunlunxin", "megatron": "", "mindspore": "", "tensorflow": ""},
+    }
+    assert "`bert_base`" not in rows, "it is served alone"
+
+
+def test_vendors_by_framework_say_what_it_calls_their_devices() -> None:
+    rows = {row[0]: dict(zip(names(), row[1:], strict=True)) for row in device_rows(support.cases)}
+    assert rows["`kunlunxin`"]["paddle"] == "xpu" and rows["`iluvatar`"]["paddle"] == "iluvatar_gpu"
+    assert rows["`nvidia`"] | {"deepspeed": ""} == {
+        **{"pytorch": "torch", "deepspeed": "", "megatron": "torch", "jax": "cuda", "paddle": "gpu"},
+        **{"tensorflow": "GPU", "mindspore": ""},
+    }
+    assert rows["`cpu`"]["jax"] == "host" and rows["`mthreads`"]["deepspeed"] == ""
+    assert "`graphcore`" not in rows, "it does not train"

@@ -89,6 +89,22 @@ class PlainStepper(Stepper):
         path.write_text("weights")
 
 
+class PipelineStepper(PlainStepper):
+    """Takes all passes of a step in one call, as a pipeline does."""
+
+    passes_per_step = 1
+
+    def next_batch(self, batches: Iterator[Batch]) -> list[Batch]:
+        return [self.placed(next(batches)) for _ in range(self.passes)]
+
+    def count(self, batch: Any) -> Counts:
+        counts = [self.model.count(one) for one in batch]
+        return Counts(sum(one.samples for one in counts), sum(one.tokens or 0 for one in counts))
+
+    def take_pass(self, batch: Any) -> Tensor:
+        return torch.stack([super(PipelineStepper, self).take_pass(one) for one in batch]).sum()
+
+
 class Slow:
     """Batches that take a while to come."""
 
@@ -105,7 +121,13 @@ class Run:
     """One part of a training run."""
 
     def __init__(
-        self, folder: Path, *, plan: EvaluationPlan | None = None, stepper: dict[str, Any] | None = None, **changes: Any
+        self,
+        folder: Path,
+        *,
+        plan: EvaluationPlan | None = None,
+        stepper: dict[str, Any] | None = None,
+        kind: type[PlainStepper] = PlainStepper,
+        **changes: Any,
     ) -> None:
         case, clock = toy_case(**changes), ManualClock()
         (folder / "checkpoints").mkdir(exist_ok=True)
@@ -115,7 +137,7 @@ class Run:
         window = case.measure.window
         torch.manual_seed(0)
         model = Toy(case.model, clock=clock, step_s=STEP_S)
-        self.stepper = PlainStepper(model, clock, **(stepper or {}))
+        self.stepper = kind(model, clock, **(stepper or {}))
         loop = SteppingLoop(
             context,
             self.stepper,
@@ -169,6 +191,21 @@ def test_accumulation_makes_one_step_of_several_passes(tmp_path: Path) -> None:
     (segment,) = run.told(Name.SEGMENT_END)
     assert segment["samples"] == segment["steps"] * 4 * BATCH
     assert segment["seconds"] == pytest.approx(segment["steps"] * 4 * (STEP_S + LOAD_S))
+
+
+def test_passes_taken_in_one_call_count_and_weigh_as_passes_taken_one_by_one(tmp_path: Path) -> None:
+    runs = []
+    for kind in (PlainStepper, PipelineStepper):
+        folder = tmp_path / kind.__name__
+        folder.mkdir()
+        runs.append(Run(folder, kind=kind, gradient_accumulation_steps=4, min_steps=10))
+    apart, together = runs
+    assert [row["samples"] for row in together.rows] == [str(4 * BATCH)] * len(together.rows)
+    assert [row["tokens"] for row in together.rows] == [row["tokens"] for row in apart.rows]
+    assert [float(row["loss"]) for row in together.rows] == pytest.approx([float(row["loss"]) for row in apart.rows])
+    (segment,) = together.told(Name.SEGMENT_END)
+    assert segment["seconds"] == pytest.approx(segment["steps"] * 4 * (STEP_S + LOAD_S))
+    assert segment["core_s"] == pytest.approx(segment["steps"] * 4 * STEP_S), "loading lies before the mark"
 
 
 def test_nothing_waits_for_the_device_inside_the_window(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Bare loops of frameworks other than PyTorch, each as its own documentation writes one."""

@@ -1,0 +1,1 @@
+"""Models in JAX, as modules of flax.nnx."""

@@ -1,0 +1,1 @@
+"""`framework=paddle`: ports in paddle.nn, mixed precision by paddle.amp, several ranks by fleet."""

@@ -1,0 +1,1 @@
+"""`framework=tensorflow`: Keras models, a traced step, gradients that meet through tf.distribute."""

@@ -1,0 +1,1 @@
+"""Megatron-core: what it can honour, its process groups, its optimizer, its steps, its checkpoints."""

@@ -1,0 +1,1 @@
+"""Which Python a case's ranks run in, and what that one has installed."""
