@@ -237,6 +237,10 @@ class Device(ABC):
         """
         return None
 
+    def numbers_as_listed(self, listed: list[DeviceIdentity]) -> bool:
+        """Whether the stack numbers devices, before a variable chooses among them, as they are listed."""
+        return True
+
     def driver_version(self) -> str | None:
         """The driver's version as its files tell it, without the stack; None where no file does."""
         return None

@@ -11,6 +11,7 @@ from typing import Any
 from hardware.base import MemoryPeaks, PrecisionUnsupportedError
 from hardware.precision.float32 import require_mode
 from hardware.runtimes.runtime import RuntimeDevice
+from hardware.runtimes.visible import shown
 from hardware.scalars import HeldScalars, Scalars
 
 LIBRARIES = ("jaxlib", "flax", "optax")
@@ -53,8 +54,8 @@ class JaxDevice(RuntimeDevice):
             return found
         # One of several ranks sees its own device alone; the driver tells how many there are.
         listed = self.vendor.listed()
-        shown = self._shown(listed) if listed else None
-        return max(ranks, len(shown or ()))
+        seen = shown(self.vendor, listed) if listed else None
+        return max(ranks, len(seen or ()))
 
     def own(self) -> Any:
         """The device that this rank computes on."""

@@ -41,19 +41,26 @@ class PaddleEvent:
 
 
 class PaddleDevice(RuntimeDevice):
-    """The devices of one type; work is asynchronous on all but the host's processor."""
+    """The devices of one type; work is asynchronous on all but the host's processor.
+
+    Plug-ins' devices have no events that take the time (`CustomDeviceEvent`, Paddle 3.3.1). A thread could not stand in
+    for them: Paddle's way to wait for one tensor waits for all that was submitted until it is asked, later steps too.
+    Single steps are then not timed; segments are, between edges that wait for everything.
+    """
 
     runtime = "paddle"
     packages = ("paddle",)
     host_kind = "cpu"
+    timing_events = False
+    """Whether the device has events that take the time."""
 
     def start(self) -> None:
         """Compute on this rank's device; see whether it has events that take the time."""
         import paddle
 
         paddle.set_device(self.own())
-        if self.asynchronous and self._times_events():
-            self.watch = None
+        self.watch = None
+        self.timing_events = self.asynchronous and self._times_events()
 
     def own(self) -> str:
         """The device that this rank computes on, as `paddle.set_device` takes it."""
@@ -80,9 +87,13 @@ class PaddleDevice(RuntimeDevice):
 
         paddle.device.synchronize(self.own())
 
+    def times_on_device(self) -> bool:
+        """By its events; on the host's processor a call returns when its work is done."""
+        return self.timing_events or not self.asynchronous
+
     def event(self) -> DeviceEvent:
         """The device's own mark, where it has such; else the host's."""
-        return PaddleEvent() if self.asynchronous and self.watch is None else super().event()
+        return PaddleEvent() if self.timing_events else super().event()
 
     def elapsed_s(self, start: DeviceEvent, end: DeviceEvent) -> float:
         """Seconds between two marks."""
@@ -175,8 +186,9 @@ class PaddleDevice(RuntimeDevice):
     def versions(self) -> dict[str, str]:
         """As of every runtime; a vendor's build of Paddle is often installed under a name of its own."""
         told = super().versions()
-        if self.asynchronous and self.watch is None:
-            told["timing"] = "events of the device, by Paddle"
+        if self.asynchronous:
+            clock = "host clock: the device has no timing events"
+            told["timing"] = "events of the device, by Paddle" if self.timing_events else clock
         try:
             import paddle
         except ImportError:

@@ -23,6 +23,7 @@ from hardware.base import (
 )
 from hardware.layout import MeshLayout
 from hardware.runtimes.completion import CompletedEvent, CompletionWatch
+from hardware.runtimes.visible import divided, shown
 from hardware.scalars import HeldScalars, Scalars
 from hardware.spec import PrecisionSpec
 from hardware.stacks.host import HostEvent, seed_host
@@ -172,29 +173,13 @@ class RuntimeDevice(Device):
         if self.on_host:
             return self.vendor.identities()
         listed, count = self.vendor.listed(), self.count()
-        shown = self._shown(listed) if listed else None
-        if shown is not None and len(shown) == count:
-            return shown
+        found = shown(self.vendor, listed) if listed else None
+        if found is not None and len(found) == count:
+            return [divided(one, self.device_name(one.index)) for one in found]
         return [
             DeviceIdentity(index=index, uuid=None, pci_bus_id=None, name=self.device_name(index))
             for index in range(count)
         ]
-
-    def _shown(self, listed: list[DeviceIdentity]) -> list[DeviceIdentity] | None:
-        """Those that the vendor's variable names, by number or UUID, in its order; None where it says otherwise."""
-        from dataclasses import replace
-
-        variable = self.spec.visible_devices_env
-        value = os.environ.get(variable) if variable else None
-        if value is None:
-            return listed
-        found = []
-        for index, part in enumerate(part.strip() for part in value.split(",") if part.strip()):
-            match = [one for place, one in enumerate(listed) if part in (str(place), one.uuid)]
-            if len(match) != 1:
-                return None
-            found.append(replace(match[0], index=index))
-        return found
 
     def device_name(self, index: int) -> str:
         """The chip as the runtime names it."""

@@ -112,6 +112,11 @@ class Nvidia(TorchCudaDevice):
         """What NVML lists: every GPU of the machine, whatever `CUDA_VISIBLE_DEVICES` says."""
         return nvml_devices()
 
+    def numbers_as_listed(self, listed: list[DeviceIdentity]) -> bool:
+        """Not of unlike GPUs, of which CUDA counts the fastest first unless it is told otherwise."""
+        by_address = os.environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID"
+        return by_address or len({one.name for one in listed}) == 1
+
     def condition(self, identity: DeviceIdentity) -> DeviceCondition:
         """NVML's answers about processes, clocks and power limit."""
         return nvml_condition(identity)

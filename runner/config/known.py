@@ -184,7 +184,8 @@ def check_workable(case: Case) -> None:
     name, place = case.framework.name, "here" if answer is None else f"in {answer.environment}"
     framework = FRAMEWORKS.find(name).unavailable_reason() if answer is None else answer.framework
     if framework is not None:
-        raise DependencyError(f"framework={name} cannot be used {place}: {framework}.{how_to_make(name)}")
+        way = "" if "make environment" in framework else how_to_make(name)
+        raise DependencyError(f"framework={name} cannot be used {place}: {framework}.{way}")
     compiler = engine.unavailable_reason() if answer is None else answer.compiler
     if compiler is None:
         return

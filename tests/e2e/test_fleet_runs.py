@@ -28,7 +28,7 @@ CONVERGE = ("task=converge", "model.train.quality.every_samples=32", "model.trai
 
 def told(ended: Ended, name: Name, rank: int = 0) -> list[dict[str, Any]]:
     path = ended.folder / "events" / f"rank{rank}.log"
-    return [event.value for event in read_events(path) if event.name == name]
+    return [event.value for event in read_events(path)[0] if event.name == name]
 
 
 @pytest.mark.parametrize("axis", [PIPELINE, TENSOR])

@@ -75,9 +75,11 @@ def test_two_ranks_take_the_step_of_one_with_all_their_samples(tmp_path: Path) -
     assert told[0]["broken"] == {"weights": [1.0, -2.0, 0.5, 3.0, 0.25, -1.0], "finite": False, "scale": 32768.0}
 
 
-def test_float16_is_near_float32_and_no_step_is_skipped(tmp_path: Path, original: Path) -> None:
-    run_there(tmp_path / "run", {"one": [*CASE, "framework=mindspore", "precision=fp16"]}, steps=2)
+def test_float16_is_near_float32_and_skipped_steps_count_nothing(tmp_path: Path, original: Path) -> None:
+    run_there(tmp_path / "run", {"one": [*CASE, "framework=mindspore", "precision=fp16"]}, steps=5)
     own: list[dict[str, Any]] = list(records(tmp_path / "run" / "one"))
     assert own[0]["loss"] == pytest.approx(losses(original)[0], rel=5e-3)
     assert own[0]["loss"] != losses(original)[0]
-    assert all(one["samples"] == 32.0 for one in own)
+    counted = [one["samples"] for one in own]
+    # As in PyTorch the scale of 65,536 is too much for the first gradients of this network: it is halved until it fits.
+    assert set(counted) == {0.0, 32.0} and counted == sorted(counted)

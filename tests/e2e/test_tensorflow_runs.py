@@ -19,8 +19,9 @@ pytestmark = [
 CASE = ("model=resnet50", "data.workers=0", "model.architecture.image_size=64", "model.train.optimizer.lr=0.001")
 TWO = ("topology=node", "topology.devices=2", "model.train.batch_size=16")
 TWICE = ("model.train.gradient_accumulation_steps=2", "model.train.batch_size=8", "model.train.max_grad_norm=1.0")
-FIRST, LATER = 2e-6, 5e-3
-"""Relative difference of a loss: before the first update, and while batch normalisation magnifies rounding after it."""
+TOLERANCES = (2e-6, 5e-4, 1e-2, 5e-2, 5e-2)
+"""Relative difference of each step's loss. Batch normalisation multiplies rounding with every step: PyTorch's own two
+memory formats differ by a hundredth at the fifth. Gradients are compared in tests/support/tensorflow_checks.py."""
 CASES = {"plain": (), "twice": TWICE, "smoothed": ("model.train.regularisation.label_smoothing=0.1",)}
 PAIRS = {"plain": TWO, "twice": (*TWO, *TWICE)}
 
@@ -28,8 +29,9 @@ PAIRS = {"plain": TWO, "twice": (*TWO, *TWICE)}
 def trained(
     folder: Path, framework: str, cases: dict[str, tuple[str, ...]], *, ranks: int = 1, also: tuple[str, ...] = ()
 ) -> Path:
-    given = {name: [*CASE, f"framework={framework}", *words, *also] for name, words in cases.items()}
-    run_cases(folder, given, ranks=ranks)
+    for name, words in cases.items():  # a process has one cluster in its life
+        given = {name: [*CASE, f"framework={framework}", *words, *also]}
+        run_cases(folder / name, given, ranks=ranks)
     return folder
 
 
@@ -54,34 +56,34 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def same_losses(found: list[float], expected: list[float]) -> None:
-    assert found[0] == pytest.approx(expected[0], rel=FIRST)
-    assert found == pytest.approx(expected, rel=LATER)
-    assert len(set(expected)) == 5
+    assert len(found) == len(set(expected)) == len(TOLERANCES)
+    for own, theirs, tolerance in zip(found, expected, TOLERANCES, strict=True):
+        assert own == pytest.approx(theirs, rel=tolerance)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_five_losses_are_pytorchs(alone: dict[str, Path], case: str) -> None:
-    same_losses(losses(alone["tensorflow"] / case), losses(alone["pytorch"] / case))
-    samples = [one["samples"] for one in records(alone["tensorflow"] / case)]
-    assert samples == [one["samples"] for one in records(alone["pytorch"] / case)]
+    same_losses(losses(alone["tensorflow"] / case / case), losses(alone["pytorch"] / case / case))
+    samples = [one["samples"] for one in records(alone["tensorflow"] / case / case)]
+    assert samples == [one["samples"] for one in records(alone["pytorch"] / case / case)]
 
 
 def test_xla_computes_the_same(alone: dict[str, Path]) -> None:
-    same_losses(losses(alone["xla"] / "plain"), losses(alone["pytorch"] / "plain"))
+    same_losses(losses(alone["xla"] / "plain" / "plain"), losses(alone["pytorch"] / "plain" / "plain"))
 
 
 @pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.parametrize("case", PAIRS)
 def test_each_of_two_ranks_has_the_losses_of_pytorchs(pair: dict[str, Path], case: str, rank: int) -> None:
-    same_losses(losses(pair["tensorflow"] / case, rank), losses(pair["pytorch"] / case, rank))
+    same_losses(losses(pair["tensorflow"] / case / case, rank), losses(pair["pytorch"] / case / case, rank))
 
 
 def test_two_ranks_with_xla_compute_the_same(pair: dict[str, Path]) -> None:
-    same_losses(losses(pair["xla"] / "plain"), losses(pair["pytorch"] / "plain"))
+    same_losses(losses(pair["xla"] / "plain" / "plain"), losses(pair["pytorch"] / "plain" / "plain"))
 
 
 def test_ranks_read_batches_of_their_own_and_count_their_own(pair: dict[str, Path]) -> None:
-    ranks = [records(pair["tensorflow"] / "plain", rank) for rank in (0, 1)]
+    ranks = [records(pair["tensorflow"] / "plain" / "plain", rank) for rank in (0, 1)]
     assert [one["samples"] for one in ranks[0]] == [one["samples"] for one in ranks[1]] == [16.0] * 5
     assert ranks[0][0]["loss"] != ranks[1][0]["loss"]
 
@@ -96,7 +98,8 @@ def test_it_converges_and_pytorch_reads_its_weights(tmp_path: Path) -> None:
     quality = [event.value for event in events if event.name == Name.EVALUATE][-1]
     served = run(tmp_path / "serve", *words, "task=infer", f"model.weights={trained_run.folder}")
     assert served.code == 0, served.out
-    assert served.found[0]["metrics"]["accuracy/top1"] == pytest.approx(quality["metrics"]["top1"], abs=0.005)
+    answered = served.found[0]["figures"]["accuracy/reference"]["value"]
+    assert answered == pytest.approx(quality["quality"]["top1"], abs=0.005)
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,27 @@ def dropped(folder: Path) -> list[float]:
     return [float(one) for one in np.asarray(stepper.take_pass(stepper.place(stacked([batch] * RANKS))))]
 
 
+def counted(folder: Path) -> list[int]:
+    """Samples that a rank counts of its own batch of 5 images and of 3 texts, whose arrays lie over four ranks."""
+
+    class OfFour(SpreadLayout):
+        """Places as if each of four ranks had brought the same batch."""
+
+        def __init__(self) -> None:
+            """Needs no mesh."""
+
+        def batch(self, arrays: Any) -> dict[str, Any]:
+            """With the axis over the ranks."""
+            return {name: jax.device_put(np.stack([array] * RANKS)) for name, array in arrays.items()}
+
+    found = []
+    for model, rows in (("resnet50", 5), ("llama2_7b", 3)):
+        stepper = stepper_of(folder, JaxStepper, [f"model={model}"])
+        stepper._layout = OfFour()
+        found.append(stepper.count(stepper.placed(stepper.original.synthetic_batch(rows))).samples)
+    return found
+
+
 def indivisible(folder: Path) -> str:
     """What is said of four tensor ranks for BERT's two heads."""
     kind = type("Spread", (SpreadStepper,), {"parallel": Parallel(tensor=RANKS)})
@@ -144,6 +165,7 @@ def main() -> None:
             "data and tensor": compared(folder, bert, tensor=2),
             "first_statistics": first_statistics(folder),
             "dropped": dropped(folder),
+            "counted": counted(folder),
             "indivisible": indivisible(folder),
         }
     sys.stdout.write(json.dumps(found) + "\n")

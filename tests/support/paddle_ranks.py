@@ -96,6 +96,10 @@ def _trained(folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     told["state"] = stepper.load(path)
     told["resumed"], _ = _taken(stepper, iter(kept), AFTER)
     told["norm"] = float(sum(float((one.astype(np.float64) ** 2).sum()) for one in stepper.weights().values()) ** 0.5)
+    if getattr(stepper, "decoder", None) is not None:
+        own = stepper.port.network.state_dict()
+        whole = [name for name in own if stepper.decoder.slice_of(name).axis is None]
+        told["on_both"] = {name: own[name].flatten().tolist()[:8] for name in whole}
     return told
 
 

@@ -18,7 +18,7 @@ from runner.frameworks.fleet import parts
 from runner.frameworks.fleet.clipping import WholeNormClip
 from runner.frameworks.fleet.collecting import whole_weights
 from runner.frameworks.fleet.exchange import GradientExchange
-from runner.frameworks.fleet.ranks import FleetRanks, start_fleet
+from runner.frameworks.fleet.ranks import FleetRanks, seed_ranks, start_fleet
 from runner.frameworks.fleet.stepper import PaddleStepper
 from runner.measure.context import Context
 
@@ -181,7 +181,9 @@ class ParallelStepper(PaddleStepper):
     def load(self, path: Path) -> dict[str, Any]:
         """Go on from what `save` kept."""
         self._from = path
-        return super().load(path)
+        state = super().load(path)
+        seed_ranks(self.context, self.rates.steps)
+        return state
 
     def optimizer_state(self) -> dict[str, Any]:
         """Whole, or where the parts are."""

@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import paddle
 from paddle.distributed import fleet
 from paddle.distributed.fleet.base import topology
@@ -73,11 +74,8 @@ def start_fleet(context: Context, ranks: Ranks) -> FleetRanks:
     if on_host:
         host_collectives.install()
     own = fleet.get_hybrid_communicate_group()
-    stage, seed = own.get_stage_id(), context.case.seed
-    if parallel.tensor > 1:
-        model_parallel_random_seed(seed + 1 + context.rank)
-    if parallel.pipeline > 1:
-        paddle.seed(seed + 1 + context.rank // parallel.tensor)  # layers of other stages draw other numbers
+    stage = own.get_stage_id()
+    seed_ranks(context)
     return FleetRanks(
         data=_several(own.get_data_parallel_group()),
         sharding=_several(own.get_sharding_parallel_group()),
@@ -87,6 +85,29 @@ def start_fleet(context: Context, ranks: Ranks) -> FleetRanks:
         stage=stage,
         stages=parallel.pipeline,
     )
+
+
+def seed_ranks(context: Context, steps: int = 0) -> None:
+    """Give dropout other numbers in each stage and in each part of a run; one rank of data alone keeps its loader's.
+
+    Ranks of a tensor group draw alike where each of them has the whole of what is dropped, or what they all keep would
+    become another in each; of its own heads, each draws for itself.
+
+    Args:
+        context: the rank's.
+        steps: taken before.
+    """
+    parallel = context.case.topology.parallel
+    if parallel.shared == 1:
+        return
+    if parallel.tensor > 1:
+        model_parallel_random_seed(_seed(context.case.seed, steps, 1, context.rank))  # seeds all that is drawn
+    paddle.seed(_seed(context.case.seed, steps, 0, context.rank // parallel.tensor))
+
+
+def _seed(*numbers: int) -> int:
+    """One number of several, of which none is another's neighbour."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def _several(group: Any) -> Any:

@@ -21,6 +21,7 @@ class PortedFramework(Framework):
     """Trains the class that a model's YAML names for it, beside the PyTorch one."""
 
     original: ClassVar[str | None] = "pytorch"
+    serves: ClassVar[bool] = False
     packages: ClassVar[tuple[str, ...]]
     """What it imports."""
     apart: ClassVar[bool] = False

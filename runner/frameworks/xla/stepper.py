@@ -11,7 +11,7 @@ import torch
 from jax import numpy as jnp
 from torch import Tensor
 
-from models.datasets.base import Batch
+from models.datasets.base import Batch, Counts
 from models.ports.arrays import to_array, to_tensor
 from models.ports.jax.port import JaxPort
 from models.ports.port import Arrays, PortError
@@ -31,6 +31,9 @@ from runner.frameworks.xla.programs import XlaPrograms
 from runner.frameworks.xla.shardings import compiled_functions, optimizer_shardings
 from runner.frameworks.xla.step import State, StepFunctions
 from runner.measure.context import Context
+
+ON_HOST = "host_batch"
+"""Key of a placed batch: as it was on the host, of this rank alone."""
 
 
 class JaxStepper(PortedStepper):
@@ -100,7 +103,11 @@ class JaxStepper(PortedStepper):
         """Onto this rank's device."""
         placed = self._layout.batch(_host_arrays(batch))
         self.device.submitted(placed)
-        return {**batch, **placed}
+        return {**batch, **placed, ON_HOST: batch}
+
+    def count(self, batch: Arrays) -> Counts:
+        """As the original counts this rank's own; arrays over several ranks begin with an axis of ranks."""
+        return self.original.count(batch[ON_HOST])
 
     def begin_training(self) -> None:
         """From here on nothing is compiled that is not told."""

@@ -98,6 +98,16 @@ def test_what_is_missing_there_is_said_with_where(monkeypatch: pytest.MonkeyPatc
         check_workable(CASE)
 
 
+def test_the_way_to_an_environment_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    case, way = replace(CASE, framework=replace(CASE.framework, name="jax")), "make environment FRAMEWORK=jax"
+    for reason in ("jax is not installed", f"jax is not installed: {way}"):
+        lacking = ask.InterpreterAnswer(environment=".venv", framework=reason, compiler=None, device=None, packages={})
+        monkeypatch.setattr("runner.config.known.answer_of", lambda case, lacking=lacking: lacking)
+        with pytest.raises(DependencyError) as refused:
+            check_workable(case)
+        assert str(refused.value).count(way) == 1
+
+
 def test_the_way_to_an_environment_is_named_where_there_is_a_lock(tmp_path: Path) -> None:
     assert how_to_make("jax").endswith("make environment FRAMEWORK=jax.")
     assert how_to_make("pytorch") == "" and how_to_make("jax", tmp_path) == ""

@@ -32,6 +32,7 @@ MODELS = {
     "bert": ("data", "fsdp 2"),
 }
 CASES = [(model, layout) for model, layouts in MODELS.items() for layout in layouts]
+DROPPED = "with dropout"
 REFUSED = {
     "heads": ["model=gpt3_345m", "model.architecture.heads=1", *LAYOUTS["tensor"]],
     "layers": ["model=gpt3_345m", "model.architecture.layers=3", *LAYOUTS["pipeline"]],
@@ -61,6 +62,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
     cases = {f"{model} {layout}": overrides(model, layout) for model, layout in CASES}
+    cases[DROPPED] = [*overrides("gpt3_345m", "tensor"), "model.architecture.dropout=0.3"]
     node = ["framework=paddle", "data.workers=0", "topology=node", "topology.devices=2"]
     cases |= {name: [*node, *chosen] for name, chosen in REFUSED.items()}
     return run_ranks(tmp_path_factory.mktemp("two"), {GROUPS: [], **cases}, ranks=2)
@@ -81,7 +83,8 @@ def test_two_ranks_learn_as_one(model: str, layout: str, alone: Any, together: A
     else:
         assert two[0]["losses"] != two[1]["losses"]  # each rank's is of its own share
     mean = np.mean([rank["losses"] for rank in two], axis=0)
-    assert mean.tolist() == pytest.approx(one["losses"], rel=TOLERANCE)
+    # Ranks of BERT have unlike numbers of masked words: their mean is one of means, as in PyTorch.
+    assert mean.tolist() == pytest.approx(one["losses"], rel=1e-3 if model == "bert" else TOLERANCE)
 
 
 @pytest.mark.parametrize(("model", "layout"), CASES)
@@ -89,6 +92,13 @@ def test_what_was_saved_goes_on_alike(model: str, layout: str, together: Any) ->
     for rank in together[f"{model} {layout}"]:
         assert rank["state"] == {"steps": STEPS}
         assert len(rank["after"]) == AFTER and rank["resumed"] == rank["after"]
+
+
+def test_dropout_leaves_what_both_tensor_ranks_have_alike(together: Any) -> None:
+    first, second = together[DROPPED]
+    assert "error" not in first and "transformer.ln_f.weight" in first["on_both"]
+    assert first["on_both"] == second["on_both"]
+    assert first["losses"] == second["losses"]
 
 
 def test_layouts_that_do_not_fit_name_the_numbers(together: Any) -> None:
