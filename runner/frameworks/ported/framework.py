@@ -42,12 +42,11 @@ class PortedFramework(Framework):
         missing = [name for name in cls.packages if find_spec(name) is None]
         if not missing:
             return None
-        several = len(missing) > 1
-        beside = "" if cls.apart else f"pip install 'touchstone[{cls.key()}]', make run EXTRAS={cls.key()}, or "
-        return (
-            f"the package{'s' * several} {' and '.join(missing)} {'are' if several else 'is'} not installed: "
-            f"{beside}make environment FRAMEWORK={cls.key()}"
-        )
+        key, names = cls.key(), " and ".join(missing)
+        beside = "" if cls.apart else f"pip install 'touchstone[{key}]', make run EXTRAS={key}, or "
+        if len(missing) == 1:
+            return f"the package {names} is not installed: {beside}make environment FRAMEWORK={key}"
+        return f"the packages {names} are not installed: {beside}make environment FRAMEWORK={key}"
 
     @classmethod
     def check(cls, case: Case) -> None:
