@@ -18,7 +18,7 @@ from runner.commandline.suite import expanded
 from runner.config.checks import check
 from runner.config.compose import to_case
 from runner.config.schema import Case
-from runner.core.errors import BY_NAME
+from runner.core.errors import BY_NAME, DependencyError
 from runner.doctor import __main__ as doctor
 from runner.manifests import command as manifests
 from runner.node import __main__ as node
@@ -85,7 +85,10 @@ def own(command: str) -> bool:
 def test_every_command_composes_and_is_not_refused(command: str) -> None:
     for case in cases(command):
         if case.vendor.name == "cpu" and case.data.name != "dataset" and case.topology.devices == 1:
-            check(case)
+            try:
+                check(case)
+            except DependencyError:  # no environment of one framework that has all of them
+                assert case.framework.name != "pytorch"
 
 
 def test_readme_has_the_commands_it_must_have() -> None:

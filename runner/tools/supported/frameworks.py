@@ -9,6 +9,7 @@ from runner.config.known import implementation_key
 from runner.config.schema import Case
 from runner.core.errors import ConfigurationError, HardwareError
 from runner.core.registries import FRAMEWORKS
+from runner.core.tasks import TASKS
 from runner.tools.supported.coverage import state
 from runner.tools.supported.evidence import PYTORCH, Index
 
@@ -61,7 +62,7 @@ def device_rows(cases_of: CasesOf) -> Iterator[tuple[str, ...]]:
     frameworks = {case.framework.name: case.framework for case in cases_of("framework")}
     models = cases_of("model")
     for case in cases_of("vendor"):
-        if "train" not in case.vendor.tasks:
+        if not any(TASKS.find(name).trains for name in case.vendor.tasks):
             continue
         told = (
             _device(replace(_written_for(models, name), vendor=case.vendor, framework=frameworks[name]))

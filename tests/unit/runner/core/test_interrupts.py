@@ -145,7 +145,7 @@ def test_a_signal_between_two_cases_ends_the_sweep_with_its_table(
         return 0
 
     monkeypatch.setattr(sweep, "run_case", run_case)
-    monkeypatch.setattr(sweep, "_start_server", lambda: None)
+    monkeypatch.setattr(sweep, "_start_server", lambda cases: None)
     code = run(["-m", "seed=1,2,3", "vendor=cpu", "tracking=none", f"run.root={tmp_path}"])
     assert code == InterruptedRunError.exit_code and ran == [1]
     assert "Sweep: " in capfd.readouterr().out

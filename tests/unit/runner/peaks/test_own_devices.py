@@ -87,7 +87,7 @@ def sampler(monkeypatch: pytest.MonkeyPatch) -> Sampler:
         lambda index: answer(index, SimpleNamespace(uuid=uuid_of(index), pci_bus_id=16 + index, **told)),
     )
     for module in (worker, peaks_worker):
-        monkeypatch.setattr(module, "load_device", lambda spec, emulate=False: Gpus(spec))
+        monkeypatch.setattr(module, "load_device", lambda spec, emulate=False, runtime=None: Gpus(spec))
         monkeypatch.setattr(module, "SamplerClient", SimpleNamespace(from_environment=lambda: made))
     return made
 

@@ -24,7 +24,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codes: list[int], *word
         return max(code, 0)
 
     monkeypatch.setattr(sweep, "run_case", run_case)
-    monkeypatch.setattr(sweep, "_start_server", lambda: None)
+    monkeypatch.setattr(sweep, "_start_server", lambda cases: None)
     with composing():
         plans = plan(read_arguments(["-m", *words, "vendor=cpu", "tracking=none", f"run.root={tmp_path}"]))
     code = sweep.run_sweep(plans, vendor_detected=False)
