@@ -29,17 +29,18 @@ class JaxLoop:
         made = setting(plan)
         self.trainable, self.batches, training = made.original, endless(made.batch), plan.recipe.training
         port = made.port(made.original, weights="float32", products="float32")
-        graph, self._params, self._rest = nnx.split(port.network, nnx.Param, ...)
+        graph, params, rest = nnx.split(port.network, nnx.Param, ...)
+        self._params, self._rest = (_filled(state, port.from_original()) for state in (params, rest))
         rule = _rule(training)
         self._state = rule.init(self._params)
 
         def step(params: Any, rest: Any, state: Any, batch: Any) -> tuple[Any, Any, Any, Any]:
-            def loss_of(params: Any) -> tuple[Any, Any]:
-                network = nnx.merge(graph, params, rest)
+            def loss_of(params: Any, rest: Any) -> tuple[Any, Any]:
+                network = nnx.merge(graph, params, rest, copy=True)
                 loss = port.loss(network, batch)
                 return loss, nnx.split(network, nnx.Param, ...)[2]
 
-            (loss, new_rest), gradients = jax.value_and_grad(loss_of, has_aux=True)(params)
+            (loss, new_rest), gradients = jax.value_and_grad(loss_of, has_aux=True)(params, rest)
             updates, new_state = rule.update(gradients, state, params)
             return optax.apply_updates(params, updates), new_rest, new_state, loss
 
@@ -63,6 +64,14 @@ class JaxLoop:
     def meet(self) -> None:
         """There are no other ranks."""
         self.synchronize()
+
+
+def _filled(state: Any, weights: dict[str, Any]) -> Any:
+    """The port's state, which has shapes alone, with the original's weights."""
+    flat = nnx.to_flat_state(state)
+    return nnx.from_flat_state(
+        [(path, one.replace(jax.numpy.asarray(weights[".".join(map(str, path))]))) for path, one in flat]
+    )
 
 
 def _rule(training: Any) -> Any:
