@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
 from command import Ended, run
+from framework_run import records, run_cases
 
 from runner.core.events import Name, read_events
 
+HOST = Path(__file__).resolve().parents[1] / "support" / "megatron_host.py"
 SMOKE = ("measure=smoke", "vendor=cpu", "scale=tiny", "data=synthetic", "measure.warmup.max_steps=4")
 SHORT = ("measure.warmup.block_steps=2", "measure.window.min_s=0.1", "measure.window.min_steps=4")
 CASES = {
@@ -17,7 +20,7 @@ CASES = {
     "paddle": ("paddle", "model=llama1_7B"),
     "tensorflow": ("tensorflow", "model=resnet50"),
 }
-"""Framework to its package and its case; megatron's and mindspore's have tests of their own."""
+"""Framework to its package and its case; MindSpore's environment is its own, and so is its test."""
 
 
 @pytest.fixture(scope="module", params=sorted(CASES))
@@ -62,3 +65,14 @@ def test_the_precision_was_probed_on_the_framework_itself(trained: tuple[str, En
     (probed,) = [event.value for event in events if event.name == Name.PRECISION]
     assert probed["parameters"] == ["float32"] and probed["autocast"] is None
     assert probed["matmul_mantissa_bits"] == 23 and probed["convolution_mantissa_bits"] in (23, None)
+
+
+def test_megatron_trains_where_tests_lend_it_a_device(tmp_path: Path) -> None:
+    """Through the measuring core with the shims of `megatron_host.py`: the command line refuses the host."""
+    if find_spec("megatron") is None or find_spec("megatron.core") is None:
+        pytest.skip("megatron-core is not installed")
+    words = ["framework=megatron", "model=gpt3_345m", "data=synthetic", "model.train.batch_size=4"]
+    run_cases(tmp_path, {"case": words}, steps=3, script=str(HOST))
+    found = records(tmp_path / "case")
+    assert [one["samples"] for one in found] == [4.0] * 3
+    assert found[2]["loss"] < found[0]["loss"], "the batch is the same in every step"
