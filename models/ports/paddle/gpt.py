@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -11,10 +10,7 @@ from paddle import Tensor, nn
 from paddle.nn import functional
 
 from models.ports.paddle.attention import attention
-from models.ports.paddle.dialect import PADDLE
-from models.ports.paddle.port import PaddlePort, sequence_losses, token_loss, told
-from models.ports.port import Arrays
-from models.ports.weights import WeightPlace, mirrored
+from models.ports.paddle.tokens import DecoderPaddle
 
 
 class GptAttentionPaddle(nn.Layer):
@@ -113,22 +109,9 @@ class GptNetworkPaddle(nn.Layer):
         return self.head(self.transformer(input_ids))
 
 
-class GptPaddle(PaddlePort):
+class GptPaddle(DecoderPaddle):
     """`models.language.decoders.gpt3.Gpt3` in Paddle."""
 
     def build(self) -> GptNetworkPaddle:
         """The network."""
         return GptNetworkPaddle(self.original.sizes)
-
-    def places(self) -> Mapping[str, WeightPlace]:
-        """Layer by layer."""
-        return mirrored(self.original.network, PADDLE)
-
-    def loss(self, network: Any, batch: Arrays) -> Tensor:
-        """Mean cross entropy of the next tokens."""
-        return token_loss(told(network, training=True)(batch["input_ids"]), batch["targets"])
-
-    def judge(self, network: Any, batch: Arrays) -> dict[str, tuple[Any, ...]]:
-        """Cross entropy of each sequence."""
-        scores = told(network, training=False)(batch["input_ids"])
-        return {"perplexity": (sequence_losses(scores, batch["targets"]),)}

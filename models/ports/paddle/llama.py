@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import paddle
@@ -10,10 +9,7 @@ from paddle import Tensor, nn
 from paddle.nn import functional
 
 from models.ports.paddle.attention import attention
-from models.ports.paddle.dialect import PADDLE
-from models.ports.paddle.port import PaddlePort, sequence_losses, token_loss, told
-from models.ports.port import Arrays
-from models.ports.weights import WeightPlace, mirrored
+from models.ports.paddle.tokens import DecoderPaddle
 
 
 class RmsNormPaddle(nn.Layer):
@@ -137,22 +133,9 @@ def turned(heads: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
     return heads * turns[0] + paddle.concat([-second, first], axis=-1) * turns[1]
 
 
-class LlamaPaddle(PaddlePort):
+class LlamaPaddle(DecoderPaddle):
     """`models.language.decoders.llama.Llama` in Paddle."""
 
     def build(self) -> LlamaNetworkPaddle:
         """The network."""
         return LlamaNetworkPaddle(self.original.sizes)
-
-    def places(self) -> Mapping[str, WeightPlace]:
-        """Layer by layer."""
-        return mirrored(self.original.network, PADDLE)
-
-    def loss(self, network: Any, batch: Arrays) -> Tensor:
-        """Mean cross entropy of the next tokens."""
-        return token_loss(told(network, training=True)(batch["input_ids"]), batch["targets"])
-
-    def judge(self, network: Any, batch: Arrays) -> dict[str, tuple[Any, ...]]:
-        """Cross entropy of each sequence."""
-        scores = told(network, training=False)(batch["input_ids"])
-        return {"perplexity": (sequence_losses(scores, batch["targets"]),)}

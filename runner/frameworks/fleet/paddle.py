@@ -37,7 +37,6 @@ class Paddle(PortedFramework):
 
     options: ClassVar[type[FrameworkSpec]] = PaddleOptions
     runtime: ClassVar[str | None] = "hardware.runtimes.paddle:PaddleDevice"
-    serves: ClassVar[bool] = False
     packages: ClassVar[tuple[str, ...]] = ("paddle",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "tf32", "fp16", "bf16")
     parallel: ClassVar[tuple[str, ...]] = ("data", "fsdp", "tensor", "pipeline")

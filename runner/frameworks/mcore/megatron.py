@@ -35,7 +35,6 @@ class Megatron(PortedFramework):
     packages: ClassVar[tuple[str, ...]] = ("megatron", "megatron.core")
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "tf32", "fp16", "bf16")
     parallel: ClassVar[tuple[str, ...]] = ("data", "tensor", "pipeline")
-    serves: ClassVar[bool] = False
     pipelines: ClassVar[bool] = True
 
     @classmethod

@@ -20,7 +20,6 @@ class Jax(PortedFramework):
     packages: ClassVar[tuple[str, ...]] = ("jax", "flax", "optax")
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "tf32", "fp16", "bf16", "bf16_true")
 
-    serves: ClassVar[bool] = False
     parallel: ClassVar[tuple[str, ...]] = ("data", "fsdp", "tensor")
 
     @classmethod
