@@ -35,6 +35,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from benchmarks.ported.loop import BareLoop
+from hardware.stacks.host import keep_freed_memory
 from models.datasets.base import Batch, EndlessSampler, training_loader
 from models.datasets.spec import DataSpec
 from models.recipe import Recipe
@@ -137,6 +138,8 @@ class Loop:
 
 def build(plan: BarePlan) -> BareLoop:
     """The trainable with the engine's seed, on its device, with its batches and its optimizer."""
+    if plan.device == "cpu":
+        keep_freed_memory()  # as the engine's device does: page faults at the allocator's whim would hide its cost
     if plan.framework != "pytorch":
         made: BareLoop = import_module(f"benchmarks.ported.{plan.framework}").build(plan)
         return made
@@ -167,10 +170,8 @@ def build(plan: BarePlan) -> BareLoop:
 
 def _set_device(plan: BarePlan) -> None:
     from hardware.precision.float32 import set_cpu_ieee, set_cuda_mode
-    from hardware.stacks.host import keep_freed_memory
 
     if plan.device == "cpu":
-        keep_freed_memory()  # as the engine's device does: page faults at the allocator's whim would hide its cost
         set_cpu_ieee()
     else:
         set_cuda_mode(plan.matmul)

@@ -60,6 +60,8 @@ class MemoryPeaks:
     allocated_bytes: int | None
     reserved_bytes: int | None
     reason: str | None = None
+    taken_ahead: str | None = None
+    """Why what a meter sees in use is not what the case needs: the allocator takes memory before it is asked for."""
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -95,6 +97,19 @@ class DeviceCondition:
         names = ("isolated", "processes", "power_limit_w", "clocks_locked")
         missing = {name for name, value in zip(names, values, strict=True) if value is None}
         assert missing == self.reasons.keys(), "null needs a reason, a value must have none"
+
+
+@dataclass(kw_only=True, slots=True, frozen=True)
+class DeviceSettings:
+    """How a device is set for the whole of a run; a limit that is None has its reason under its name."""
+
+    power_limit_w: float | None = None
+    """The enforced one."""
+    max_clock_mhz: float | None = None
+    """The highest clock of its cores that the driver allows."""
+    facts: dict[str, str] = field(default_factory=dict)
+    """What else the driver says and no load changes, as it says it."""
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 def unknown_condition(reason: str) -> DeviceCondition:
@@ -248,3 +263,7 @@ class Device(ABC):
     def condition(self, identity: DeviceIdentity) -> DeviceCondition:
         """In which state a device is; asked before `connect`, so that this process is none of its users."""
         return unknown_condition(f"not known of {self.spec.title}: no function of its stack is asked for it")
+
+    def settings(self, identity: DeviceIdentity) -> DeviceSettings | None:
+        """How a device is set; takes milliseconds, at any time. None where nothing is asked for it."""
+        return None

@@ -2,24 +2,32 @@
 
 Two ways lead to joules. A cumulative *counter* is read at both edges; the *integral* of sampled power holds each value
 until the next sample (a sensor that repeats a value has measured it again: nothing is removed). The counter is
-preferred, but never on its word alone: where power is sampled too, both must agree.
+preferred, but never on its word alone: where power is sampled too, both must agree. Its readings are up to one
+renewal old (`hardware.energy.renewal`): what that may be of the energy is stated as `uncertainty_j`. At rest, where
+power does not change, the integral is taken instead unless the counter is as good as exact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from math import fsum
+from math import fsum, hypot
 from typing import Literal
 
+from hardware.energy.counter_delta import CounterDelta, counter_delta
 from hardware.energy.power import PowerIntegral, Sample, clean, integrate, median_gap_s
+from hardware.energy.renewal import renewal_s
 from hardware.meters.base import Scope
 
 Method = Literal["counter", "integral", "none"]
 
 SHORT_WINDOW_S = 5.0
-"""Below this a counter's own step shows: -3.7 % at 2 s, 0.0 % at 5 s on one board (facts: peers.md 2.3, item 3)."""
+"""Below this few readings make the integral, and a counter's own step shows: -3.7 % at 2 s, 0.0 % at 5 s on one board
+(facts: peers.md 2.3, item 3)."""
+STEADY_STEP = 0.01
+"""Share of a time of rest up to which one renewal of the counter is let pass."""
+UNCERTAIN = 0.05
+"""Share of an energy from which its uncertainty is a warning, and no check against sampled power tells anything."""
 FULL_COVERAGE = 0.95
 """Share of the window that must be known for an energy without `low_coverage`."""
 LEAST_COVERAGE = 0.5
@@ -35,10 +43,6 @@ MOST_W: dict[Scope, float] = {
     "host": 1e5,
 }
 """More than any such thing can draw, by far: a counter that moved faster was reset, or is none of energy."""
-RENEWED_S = 1.0
-"""A counter may be renewed as seldom as this, and so shows a whole second's energy in the step of a moment."""
-WRAP_GAP_S = 60.0
-"""A counter that starts again from 0 could do so unseen when nobody looks for longer than this."""
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -60,6 +64,10 @@ class EnergyReading:
     peak_w: float | None
     flags: tuple[str, ...] = ()
     """What a reader must know: `short_window`, `low_coverage`, `counter_reset`, `counter_stuck`, …"""
+    uncertainty_j: float | None = None
+    """By how much a counter's joules may be off for it is renewed so seldom; None of an integral, or not known."""
+    renewed_s: float | None = None
+    """Time between two renewals of the counter that was taken; None of an integral, or not known."""
     reason: str | None = None
     """Why there are no joules; None when there are."""
     counter_over_integral: float | None = None
@@ -68,14 +76,10 @@ class EnergyReading:
     def __post_init__(self) -> None:
         assert (self.joules is None) == (self.reason is not None), "null needs a reason, a value must have none"
 
-
-@dataclass(kw_only=True, slots=True, frozen=True)
-class CounterDelta:
-    """Difference of a counter between the edges of a window; None joules have a reason and perhaps a flag."""
-
-    joules: float | None
-    reason: str | None = None
-    flag: str | None = None
+    @property
+    def uncertainty(self) -> float | None:
+        """`uncertainty_j` as a share of the joules."""
+        return self.uncertainty_j / self.joules if self.joules and self.uncertainty_j is not None else None
 
 
 def measure(
@@ -86,6 +90,7 @@ def measure(
     scope: Scope,
     period_s: float | None = None,
     energy_wrap_j: float | None = None,
+    steady: bool = False,
 ) -> EnergyReading:
     """Energy of one source over [start_s, end_s].
 
@@ -97,6 +102,8 @@ def measure(
         scope: what the source is.
         period_s: nominal sampling period; the median distance of the samples when None.
         energy_wrap_j: value at which the counter starts again from 0; None when it never does.
+        steady: whether power does not change in the window, as at rest: its readings then say more than a counter that
+            is renewed seldom.
 
     Raises:
         ValueError: the window does not end after its start.
@@ -110,8 +117,15 @@ def measure(
     counter = counter_delta(
         ordered, start_s=start_s, end_s=end_s, period_s=period_s, wrap_j=energy_wrap_j, most_w=MOST_W[scope]
     )
-    short = end_s - start_s < SHORT_WINDOW_S
-    joules, method, coverage, ratio, flags, reason = _choose(counter, integral, seconds=end_s - start_s)
+    renewed_s = renewal_s(ordered)
+    joules, method, coverage, ratio, flags, reason = _choose(
+        counter, integral, seconds=end_s - start_s, renewed_s=renewed_s, steady=steady
+    )
+    by_counter = joules is not None and method == "counter"
+    short = end_s - start_s < SHORT_WINDOW_S and not by_counter
+    # A counter that happens to say too little would make its own uncertainty too small.
+    most_j = max(joules or 0.0, integral.joules if integral.coverage >= FULL_COVERAGE else 0.0)
+    uncertainty_j = most_j * renewed_s / (end_s - start_s) if by_counter and renewed_s else None
     return EnergyReading(
         joules=joules,
         seconds=end_s - start_s,
@@ -123,6 +137,8 @@ def measure(
         mean_w=None if joules is None else joules / (end_s - start_s),
         peak_w=integral.peak_w,
         flags=flags + (("short_window",) if short else ()),
+        uncertainty_j=uncertainty_j,
+        renewed_s=renewed_s if by_counter else None,
         reason=reason,
         counter_over_integral=ratio,
     )
@@ -161,22 +177,33 @@ def _agreement(seconds: float, coverage: float) -> tuple[float, float]:
     return AGREEMENT[0] / slack, AGREEMENT[1] * slack
 
 
-def _choose(counter: CounterDelta, integral: PowerIntegral, *, seconds: float) -> _Choice:
+def _choose(
+    counter: CounterDelta, integral: PowerIntegral, *, seconds: float, renewed_s: float | None, steady: bool
+) -> _Choice:
     """Joules, method, coverage, self-check ratio, flags and reason: the counter if it holds, else the integral."""
+    step = (renewed_s or 0.0) / seconds
+    if steady and integral.coverage >= FULL_COVERAGE and (renewed_s is None or step > STEADY_STEP):
+        return integral.joules, "integral", integral.coverage, None, (), None
     flags: tuple[str, ...] = (counter.flag,) if counter.flag else ()
     reason = counter.reason
     ratio = None
     if counter.joules is not None:
         known = integral.coverage > 0 and integral.joules > 0
-        checkable = known and integral.coverage >= FULL_COVERAGE
         ratio = counter.joules / integral.joules if known else None
         least, most = _agreement(seconds, integral.coverage) if known else (0.0, 0.0)
+        checkable = (
+            ratio is not None
+            and integral.coverage >= FULL_COVERAGE
+            and step <= UNCERTAIN
+            and AGREEMENT[0] <= ratio <= AGREEMENT[1]
+        )
         stuck = counter.joules == 0
         disagrees = ratio is not None and not least <= ratio <= most
         if not stuck and not disagrees:
             unchecked = ("counter_unchecked",) if known and not checkable else ()
             return counter.joules, "counter", 1.0, ratio if checkable else None, unchecked, None
-        flags = ("counter_stuck",) if stuck else ("counter_disagrees",)
+        due = step <= 1 / 2  # in less it may be between two renewals
+        flags = (("counter_stuck",) if due else ()) if stuck else ("counter_disagrees",)
         reason = "the counter did not move" if stuck else f"the counter is {ratio:.2f} times the integral of power"
     if integral.coverage >= LEAST_COVERAGE:
         flags += ("low_coverage",) if integral.coverage < FULL_COVERAGE else ()
@@ -185,84 +212,10 @@ def _choose(counter: CounterDelta, integral: PowerIntegral, *, seconds: float) -
     return None, "none", integral.coverage, ratio, flags, f"{reason}; {told}"
 
 
-def counter_delta(
-    ordered: Sequence[Sample],
-    *,
-    start_s: float,
-    end_s: float,
-    period_s: float | None,
-    wrap_j: float | None,
-    most_w: float,
-) -> CounterDelta:
-    """How far the counter moved between the edges.
-
-    An edge between two readings takes its value from the straight line between them: a counter only grows, so the
-    error is below what it grew there. Readings more than three periods (and a second) apart bracket nothing.
-
-    Args:
-        ordered: cleaned samples in time order.
-        start_s: start of the window in seconds.
-        end_s: end of the window.
-        period_s: sampling period; None when it is not known.
-        wrap_j: value at which the counter starts again from 0; None when it never does.
-        most_w: more than the source can draw.
-    """
-    readings = [(time_s, energy_j) for time_s, _, energy_j in ordered if energy_j is not None]
-    if not readings:
-        return CounterDelta(joules=None, reason="no energy counter was read")
-    first = max((i for i, (time_s, _) in enumerate(readings) if time_s <= start_s), default=None)
-    last = min((i for i, (time_s, _) in enumerate(readings) if time_s >= end_s), default=None)
-    if first is None or last is None:
-        edge = "start" if first is None else "end"
-        return CounterDelta(joules=None, reason=f"no counter reading at the window's {edge}", flag="counter_gap")
-    times = [time_s for time_s, _ in readings[first : last + 1]]
-    totals = _unwrap([energy_j for _, energy_j in readings[first : last + 1]], wrap_j)
-    if totals is None:
-        return CounterDelta(joules=None, reason="the counter went down", flag="counter_reset")
-    leap = _leap(times, totals, most_w)
-    if leap is not None:
-        return CounterDelta(joules=None, reason=leap, flag="counter_reset")
-    gaps = [after - before for before, after in pairwise(times)]
-    if wrap_j is not None and max(gaps) > WRAP_GAP_S:
-        return CounterDelta(joules=None, reason="the counter may have wrapped unseen", flag="counter_gap")
-    limit_s = max(3 * (period_s or 0.0), 1.0)
-    if (times[0] < start_s and gaps[0] > limit_s) or (times[-1] > end_s and gaps[-1] > limit_s):
-        return CounterDelta(joules=None, reason="no counter reading near the window's edge", flag="counter_gap")
-    begin_j = _line(start_s, (times[0], totals[0]), (times[1], totals[1]))
-    finish_j = _line(end_s, (times[-1], totals[-1]), (times[-2], totals[-2]))
-    return CounterDelta(joules=finish_j - begin_j)
-
-
-def _unwrap(values_j: list[float], wrap_j: float | None) -> list[float] | None:
-    """The counter with its wraps taken out; None if it went down for another reason.
-
-    A wrap moves a counter that is read often by far less than half its range; a larger step is a reset.
-    """
-    totals = [values_j[0]]
-    for before, after in pairwise(values_j):
-        step = after - before
-        if step < 0:
-            step += wrap_j or 0.0
-            if step < 0 or wrap_j is None or step > wrap_j / 2:
-                return None
-        totals.append(totals[-1] + step)
-    return totals
-
-
-def _leap(times_s: Sequence[float], totals_j: Sequence[float], most_w: float) -> str | None:
-    """Why the counter moved further than its source can have drawn: what looks like a wrap was a reset."""
-    for (begin_s, begin_j), (end_s, end_j) in pairwise(zip(times_s, totals_j, strict=True)):
-        if end_j - begin_j > most_w * (end_s - begin_s + RENEWED_S):
-            step = f"the counter moved by {end_j - begin_j:,.0f} J in {end_s - begin_s:.3g} s"
-            return f"{step}, more than can be drawn: it was reset, or counts something else"
-    return None
-
-
-def _line(at_s: float, one: tuple[float, float], other: tuple[float, float]) -> float:
-    """Value at `at_s` on the line through two points; exactly that of `one` at its own time."""
-    if at_s == one[0]:
-        return one[1]
-    return one[1] + (other[1] - one[1]) * (at_s - one[0]) / (other[0] - one[0])
+def together(readings: Sequence[EnergyReading]) -> float | None:
+    """Uncertainty of a sum: the edges fall independently between the counters' renewals; None if nothing is known."""
+    known = [one.uncertainty_j for one in readings if one.uncertainty_j is not None]
+    return hypot(*known) if known else None
 
 
 def combine(readings: Mapping[str, EnergyReading], *, peak_w: float | None = None) -> EnergyReading:
@@ -295,6 +248,8 @@ def combine(readings: Mapping[str, EnergyReading], *, peak_w: float | None = Non
         mean_w=None if joules is None else joules / seconds,
         peak_w=parts[0].peak_w if len(parts) == 1 else peak_w,
         flags=tuple(sorted({flag for part in parts for flag in part.flags})),
+        uncertainty_j=None if missing else together(parts),
+        renewed_s=max((part.renewed_s for part in parts if part.renewed_s is not None), default=None),
         reason="; ".join(f"{name}: {reason}" for name, reason in missing.items()) or None,
         counter_over_integral=parts[0].counter_over_integral if len(parts) == 1 else None,
     )

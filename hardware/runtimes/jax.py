@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from importlib.metadata import version
@@ -18,6 +19,7 @@ LIBRARIES = ("jaxlib", "flax", "optax")
 """Imported once the devices are chosen: flax and optax compute something when they are imported, on any device."""
 STORE = "touchstone_jax"
 """Prefix of its keys in torchrun's store."""
+PREALLOCATE = "XLA_PYTHON_CLIENT_PREALLOCATE"
 
 
 class JaxDevice(RuntimeDevice):
@@ -100,11 +102,12 @@ class JaxDevice(RuntimeDevice):
         if not peak:
             return super().memory_peaks()
         note = "XLA's allocator keeps no peak of what it reserves; its peak is of the whole process"
-        return MemoryPeaks(allocated_bytes=int(peak), reserved_bytes=None, reason=note)
+        return MemoryPeaks(allocated_bytes=int(peak), reserved_bytes=None, reason=note, taken_ahead=taken_ahead())
 
     def versions(self) -> dict[str, str]:
         """With those of the libraries above it."""
-        return super().versions() | {name: version(name) for name in LIBRARIES if find_spec(name) is not None}
+        libraries = {name: version(name) for name in LIBRARIES if find_spec(name) is not None}
+        return super().versions() | libraries | (cuda_libraries() if self.kind == "cuda" else {})
 
     def device_name(self, index: int) -> str:
         """The chip as XLA names it."""
@@ -137,3 +140,27 @@ def _coordinator(rank: int) -> str:
             probe.bind(("", 0))
             shared.set("port", str(probe.getsockname()[1]))
     return f"{os.environ['MASTER_ADDR']}:{shared.get('port').decode()}"
+
+
+def cuda_libraries() -> dict[str, str]:
+    """CUDA, cuDNN and NCCL as JAX's plugin has loaded them; what it does not tell is left out."""
+    from jax._src.lib import cuda_versions
+
+    found: dict[str, int] = {}
+    for name in ("cuda_runtime", "cudnn", "nccl"):
+        with contextlib.suppress(AttributeError, OSError, RuntimeError):
+            found[name] = int(getattr(cuda_versions, f"{name}_get_version")())
+    told = {"cudnn": str(found["cudnn"])} if "cudnn" in found else {}
+    if "cuda_runtime" in found:
+        told["cuda"] = f"{found['cuda_runtime'] // 1000}.{found['cuda_runtime'] % 1000 // 10}"
+    if "nccl" in found:
+        told["nccl"] = f"{found['nccl'] // 10_000}.{found['nccl'] % 10_000 // 100}.{found['nccl'] % 100}"
+    return told
+
+
+def taken_ahead() -> str | None:
+    """Whether XLA's client took its share of the device when it started, by the two variables that it reads."""
+    preallocates = os.environ.get(PREALLOCATE, "true").lower() not in ("false", "f", "0")
+    if not preallocates or os.environ.get("XLA_PYTHON_CLIENT_ALLOCATOR", "default").lower() == "platform":
+        return None
+    return f"XLA takes most of the device's memory when it starts; {PREALLOCATE}=false: what it needs, as it needs it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from operator import attrgetter
 from typing import Any
 
 from hardware.base import DeviceEvent, MemoryPeaks, PrecisionUnsupportedError
@@ -193,4 +194,17 @@ class PaddleDevice(RuntimeDevice):
             import paddle
         except ImportError:
             return told
-        return told | {"paddle": str(paddle.__version__)}
+        return told | {"paddle": str(paddle.__version__)} | ({} if self.on_host else cuda_libraries(paddle))
+
+
+def cuda_libraries(paddle: Any) -> dict[str, str]:
+    """CUDA that this Paddle was built for, and cuDNN that it has loaded; what it does not tell is left out."""
+    told = {}
+    for name, place in (("cuda", "version.cuda"), ("cudnn", "device.get_cudnn_version")):
+        try:
+            found = attrgetter(place)(paddle)()
+        except ABSENT:
+            continue
+        if found and str(found) != "False":  # so says a build without CUDA
+            told[name] = str(found)
+    return told

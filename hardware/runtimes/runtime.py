@@ -18,6 +18,7 @@ from hardware.base import (
     DeviceCondition,
     DeviceEvent,
     DeviceIdentity,
+    DeviceSettings,
     HardwareUnavailableError,
     MemoryPeaks,
 )
@@ -30,6 +31,10 @@ from hardware.stacks.host import HostEvent, seed_host
 
 if TYPE_CHECKING:
     import torch
+
+
+TORCH = "draws batches on the host; computes nothing of the model"
+"""Said beside its version, which stands in every report."""
 
 
 class RuntimeDevice(Device):
@@ -189,6 +194,10 @@ class RuntimeDevice(Device):
         """As the vendor's tools tell it."""
         return self.vendor.condition(identity)
 
+    def settings(self, identity: DeviceIdentity) -> DeviceSettings | None:
+        """As the vendor's tools tell it."""
+        return self.vendor.settings(identity)
+
     def listed(self) -> list[DeviceIdentity] | None:
         """As the driver lists them."""
         return self.vendor.listed()
@@ -198,11 +207,16 @@ class RuntimeDevice(Device):
         return self.vendor.driver_version()
 
     def versions(self) -> dict[str, str]:
-        """The runtime's packages, its name of the device, and how steps are timed."""
+        """The driver, the runtime's packages and its name of the device, how steps are timed, what torch is there for.
+
+        A subclass adds the vendor's libraries that its runtime uses; torch's own need not be the same.
+        """
         timing = "the host's clock: calls return when their work is done"
         if self.asynchronous:
             timing = "the host's clock when results are there, by a thread beside the one that submits"
-        told = {"reached through": self.reached_through, "timing": timing}
+        told = {"reached through": self.reached_through, "timing": timing, "torch's part": TORCH}
+        if not self.on_host and (driver := self.driver_version()) is not None:
+            told["driver"] = driver
         if self.on_host:
             told |= {name: value for name, value in self.vendor.versions().items() if name in ("emulated", "allocator")}
         for package in self.packages:

@@ -159,8 +159,13 @@ class TensorflowDevice(RuntimeDevice):
         return str(details.get("device_name", self.kind))
 
     def versions(self) -> dict[str, str]:
-        """TensorFlow's own, whatever its package is called, and how many threads of the host an operation can use."""
+        """TensorFlow's own, whatever its package is called, and how many threads of the host an operation can use.
+
+        Of CUDA and cuDNN it tells those it was built for; of cuDNN that may be the first number alone.
+        """
         import tensorflow as tf
 
         told = {"tensorflow": str(tf.__version__), "threads of an operation": str(self.threads)}
-        return super().versions() | told
+        build = {} if self.on_host else tf.sysconfig.get_build_info()
+        libraries = {name: str(build[f"{name}_version"]) for name in ("cuda", "cudnn") if build.get(f"{name}_version")}
+        return super().versions() | libraries | told

@@ -30,4 +30,4 @@ def shown(vendor: Device, listed: list[DeviceIdentity]) -> list[DeviceIdentity] 
 
 def divided(whole: DeviceIdentity, name: str) -> DeviceIdentity:
     """A device of the list; of one that is divided, the runtime's name of it tells that it is an instance."""
-    return replace(whole, partition="MIG") if INSTANCE.search(name) else whole
+    return replace(whole, partition="MIG", memory_bytes=None) if INSTANCE.search(name) else whole

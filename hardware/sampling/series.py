@@ -101,8 +101,14 @@ class Series:
         values = self.numbers[name][bisect_left(times, start_s) : bisect_right(times, end_s)]
         return [value for value in values if not isnan(value)]
 
-    def energy(self, start_s: float, end_s: float) -> EnergyReading:
-        """Energy of this source over a window; None where a working device cannot have drawn so little."""
+    def energy(self, start_s: float, end_s: float, *, steady: bool = False) -> EnergyReading:
+        """Energy of this source over a window; None where a working device cannot have drawn so little.
+
+        Args:
+            start_s: beginning of the window.
+            end_s: end of it.
+            steady: whether the source's power does not change in the window, as at rest.
+        """
         reading = measure(
             list(self.samples()),
             start_s=start_s,
@@ -110,6 +116,7 @@ class Series:
             scope=self.scope,
             period_s=self.period_s,
             energy_wrap_j=self.energy_wrap_j,
+            steady=steady,
         )
         if (reason := self._beyond(start_s, end_s)) and reading.joules is None:
             return replace(reading, reason=f"{reading.reason}; {reason}")
@@ -121,7 +128,7 @@ class Series:
         watts = fsum(told) / len(told) if reading.mean_w is None else reading.mean_w
         at = "" if isnan(busy) else f" at a utilisation of {busy:.0%}"
         reason = f"{watts:.3g} W{at} is no reading of a device's power: its sensor or counter does not work"
-        return replace(reading, joules=None, mean_w=None, peak_w=None, method="none", reason=reason)
+        return replace(reading, joules=None, mean_w=None, peak_w=None, uncertainty_j=None, method="none", reason=reason)
 
     def _beyond(self, start_s: float, end_s: float) -> str | None:
         """Which power was told that no such source can draw; None where none was."""
@@ -143,6 +150,11 @@ class Series:
         told = [bisect_left(times, start_s) < bisect_right(times, end_s) for start_s, end_s in windows]
         due = [said or end_s - start_s < short_s for said, (start_s, end_s) in zip(told, windows, strict=True)]
         return all(due) and any(told)
+
+    def throttling_reads(self, windows: Sequence[Window]) -> int:
+        """How often it was read inside the windows whether the source was throttled."""
+        times = self.throttle_told_s
+        return sum(bisect_right(times, end_s) - bisect_left(times, start_s) for start_s, end_s in windows)
 
     def mean(self, name: str, *windows: Window) -> float:
         """Mean over the parts of windows in which a figure is known, each value held to the next; NaN without any."""

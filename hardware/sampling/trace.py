@@ -8,15 +8,15 @@ Times are the machine's monotonic clock, as in events. What was not measured is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from math import fsum, inf, isnan
 from pathlib import Path
-from typing import Any
 
 from hardware.energy.energy import EnergyReading, combine, nothing
 from hardware.energy.plausible import Floor, throttles
 from hardware.energy.power import clean, hold_steps, peak_of_sum
+from hardware.energy.window_energy import too_few
 from hardware.meters.base import Scope
 from hardware.sampling.series import IO_COUNTERS, Observed, Series, Window, enough
 from hardware.sampling.trace_file import (
@@ -24,8 +24,10 @@ from hardware.sampling.trace_file import (
     LOST,
     TraceRow,
     TraceWriter,
+    costs_of,
     iter_trace,
     meters_path,
+    other_boot,
     read_meters,
     read_trace,
 )
@@ -45,8 +47,6 @@ __all__ = [
 
 HOST_PROCESSES = "processes"
 """Source of the watched processes' resident memory (`hardware.meters.node.host`)."""
-CLOCK_SLACK_S = 60.0
-"""By how much wall clock and monotonic clock may drift apart from one row to the next."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -59,7 +59,7 @@ class Trace:
     marks: dict[str, float]
     """Moments by name; the last one of each."""
     costs: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Of each meter that takes more than its share of a core: its period in seconds, and the share it takes (0..1)."""
+    """Of each meter whose reading was measured: its period in seconds, and the share of a core that it takes (0..1)."""
 
     @classmethod
     def load(cls, path: Path, *, floor: Floor | None = None) -> Trace:
@@ -78,7 +78,7 @@ class Trace:
         marks: dict[str, float] = {}
         last: TraceRow | None = None
         for row in iter_trace(path):
-            if last is not None and _other_boot(last, row):
+            if last is not None and other_boot(last, row):
                 found, marks = {}, {}
             last = row
             if row.mark and not row.source:
@@ -94,7 +94,7 @@ class Trace:
                 found[key].add(row)
         order = list(told)
         by_order = sorted(found.values(), key=lambda one: order.index(one.meter) if one.meter in order else len(order))
-        return cls(series=by_order, reasons=reasons, marks=marks, costs=_costs(told))
+        return cls(series=by_order, reasons=reasons, marks=marks, costs=costs_of(told))
 
     def energies(self, start_s: float, end_s: float, scope: Scope) -> dict[str, EnergyReading]:
         """Energy by source. Where several meters know a scope, the first that knows all its sources is taken alone.
@@ -104,7 +104,9 @@ class Trace:
         """
         return {one.source: reading for one, reading in self._energies(start_s, end_s, scope)}
 
-    def total_energy(self, start_s: float, end_s: float, scope: Scope, *, least: int = 1) -> EnergyReading:
+    def total_energy(
+        self, start_s: float, end_s: float, scope: Scope, *, least: int = 1, steady: bool = False
+    ) -> EnergyReading:
         """Energy of all sources of a scope together; None as soon as one is unknown.
 
         Args:
@@ -112,11 +114,12 @@ class Trace:
             end_s: end of it.
             scope: which sources.
             least: how many there must be: a device that no meter ever saw has no source that could be unknown.
+            steady: whether power does not change in the window, as at rest.
 
         Raises:
             ValueError: the window does not end after its start.
         """
-        pairs = self._energies(start_s, end_s, scope, least)
+        pairs = self._energies(start_s, end_s, scope, least, steady=steady)
         if len(pairs) < max(1, least):
             reason = self._too_few(len(pairs), least, scope) if pairs else self.reason(scope)
             return nothing(start_s=start_s, end_s=end_s, scope=scope, reason=reason)
@@ -125,7 +128,7 @@ class Trace:
         ]
         return combine({one.source: reading for one, reading in pairs}, peak_w=peak_of_sum(steps))
 
-    def device_energy(self, start_s: float, end_s: float, *, least: int = 1) -> EnergyReading:
+    def device_energy(self, start_s: float, end_s: float, *, least: int = 1, steady: bool = False) -> EnergyReading:
         """Energy of the run's devices; where devices share a board's power sensor, of the whole boards.
 
         A board's energy stands for its devices only when all of them are the run's: half of a board's power is no
@@ -135,13 +138,14 @@ class Trace:
             start_s: beginning of the window.
             end_s: end of it.
             least: how many devices the run has; with fewer in the trace their energy is not known.
+            steady: whether power does not change in the window, as at rest.
 
         Raises:
             ValueError: the window does not end after its start.
         """
         boards = {one.board for one in self.series if one.scope == "device" and one.board}
         if not boards:
-            return self.total_energy(start_s, end_s, "device", least=least)
+            return self.total_energy(start_s, end_s, "device", least=least, steady=steady)
         taken = [
             one for one in self.series if one.source in boards or (one.scope == "device" and one.board not in boards)
         ]
@@ -150,7 +154,7 @@ class Trace:
         missing += [self._too_few(seen, least, "device")] if seen < least else []
         if missing:
             return nothing(start_s=start_s, end_s=end_s, scope="board", reason="; ".join(missing))
-        readings = {one.source: self._explained(one, one.energy(start_s, end_s)) for one in taken}
+        readings = {one.source: self._explained(one, one.energy(start_s, end_s, steady=steady)) for one in taken}
         steps = [hold_steps(clean(one.samples()), start_s=start_s, end_s=end_s, period_s=one.period_s) for one in taken]
         together = {name: replace(reading, scope="board") for name, reading in readings.items()}
         return combine(together, peak_w=peak_of_sum(steps))
@@ -169,12 +173,13 @@ class Trace:
         return reasons
 
     def _energies(
-        self, start_s: float, end_s: float, scope: Scope, least: int = 1
+        self, start_s: float, end_s: float, scope: Scope, least: int = 1, *, steady: bool = False
     ) -> list[tuple[Series, EnergyReading]]:
         by_meter: dict[str, list[tuple[Series, EnergyReading]]] = {}
         for one in self.series:
             if one.scope == scope and one.source != HOST_PROCESSES:
-                by_meter.setdefault(one.meter, []).append((one, self._explained(one, one.energy(start_s, end_s))))
+                reading = self._explained(one, one.energy(start_s, end_s, steady=steady))
+                by_meter.setdefault(one.meter, []).append((one, reading))
         seen = (pairs for pairs in by_meter.values() if len(pairs) >= least)
         whole = (pairs for pairs in seen if all(reading.joules is not None for _, reading in pairs))
         return next(whole, next(iter(by_meter.values()), []))
@@ -198,10 +203,12 @@ class Trace:
         """
         telling = [one for one in self._scoped(scope) if one.within(name, -inf, inf)]
         told = [one.within_all(name, windows) for one in telling]
-        if not told or not all(told):
+        if not told:
             return Observed(value=None, reason=self._untold(name, scope))
         if (seen := len({one.source for one in telling})) < least:
             return Observed(value=None, reason=self._too_few(seen, least, scope))
+        if not all(told):
+            return self._unread(telling)
         return enough(max(map(max, told)), min(map(len, told)))
 
     def mean_utilisation(self, start_s: float, end_s: float, scope: Scope = "device") -> Observed:
@@ -212,10 +219,12 @@ class Trace:
         """The same over several windows, without what lies between them; None where fewer than `least` tell it."""
         sources = self._scoped(scope)
         told = [one.within_all("utilisation", windows) for one in sources]
-        if not told or not all(told):
+        if not told or not all(one.within("utilisation", -inf, inf) for one in sources):
             return Observed(value=None, reason=self._untold("utilisation", scope))
         if (seen := len({one.source for one in sources})) < least:
             return Observed(value=None, reason=self._too_few(seen, least, scope))
+        if not all(told):
+            return self._unread(sources)
         means = [one.mean("utilisation", *windows) for one in sources]
         if any(map(isnan, means)):
             return Observed(value=None, reason=self._untold("utilisation", scope))
@@ -234,6 +243,12 @@ class Trace:
         """Sources of which a meter told at other times whether they were throttled, and not in each of the windows."""
         telling = (one for one in self.series if one.throttle_told_s)
         return tuple(sorted({one.source for one in telling if not one.tells_throttling_in(windows)}))
+
+    def throttling_unread(self, windows: Sequence[Window]) -> tuple[str, ...]:
+        """Those of `throttling_untold` of which it was read at no moment in any of the windows."""
+        untold = self.throttling_untold(windows)
+        read = {one.source for one in self.series if one.throttle_told_s and one.throttling_reads(windows)}
+        return tuple(source for source in untold if source not in read)
 
     def peak_rss(self, start_s: float, end_s: float) -> Observed:
         """Highest sum of resident bytes of the watched processes inside a window."""
@@ -272,27 +287,13 @@ class Trace:
         lost = "; ".join(f"{name}: {why}" for name, why in self.reasons.items())
         return f"{seen} of the run's {least} {scope}s were read" + (f" ({lost})" if lost else "")
 
+    def _unread(self, sources: Sequence[Series]) -> Observed:
+        """Of a figure that a source tells at other times, and at no moment of a window."""
+        lost = sorted({f"{one.meter}: {self.reasons[one.meter]}" for one in sources if one.meter in self.reasons})
+        return Observed(value=None, reason="; ".join([too_few(0), *lost]), n_samples=0)
+
     def _untold(self, name: str, scope: Scope) -> str:
         sources = self._scoped(scope)
         raw = next((one.raw for one in sources if one.raw), None)
-        told = f"{name} was not told by every {scope} in this time" + (f" ({raw})" if raw else "")
+        told = f"{name} was not told by every {scope}" + (f" ({raw})" if raw else "")
         return told if sources else self.reason(scope)
-
-
-def _costs(told: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """By meter, where a reading costs more than the budget gives it; older traces do not tell the budget."""
-    costs = {}
-    for name, meter in told.items():
-        period_s, read_cpu_s, budget = (meter.get(key) for key in ("period_s", "read_cpu_s", "budget"))
-        if period_s and read_cpu_s and budget and read_cpu_s / period_s > budget:
-            costs[name] = (float(period_s), read_cpu_s / period_s)
-    return costs
-
-
-def _other_boot(before: TraceRow, after: TraceRow) -> bool:
-    """Whether the monotonic clock began anew: a run was resumed after a reboot, and what came before is void.
-
-    A slow meter's row is late on both clocks; only a reboot moves the monotonic one back alone.
-    """
-    moved_s = (after.unix_s - after.monotonic_s) - (before.unix_s - before.monotonic_s)
-    return after.monotonic_s < before.monotonic_s and moved_s > CLOCK_SLACK_S

@@ -9,7 +9,7 @@ import csv
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from pathlib import Path
@@ -19,6 +19,8 @@ from hardware.meters.base import Reading, Scope
 
 SAMPLER = "sampler"
 """Stands for the meter in rows that only mark a moment."""
+CLOCK_SLACK_S = 60.0
+"""By how much wall clock and monotonic clock may drift apart from one row to the next."""
 LOST = "lost:"
 BACK = "back:"
 """Prefixes of the marks that tell when a meter stopped and went on."""
@@ -240,3 +242,22 @@ def read_meters(trace: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def costs_of(told: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """By meter; older traces do not tell."""
+    costs = {}
+    for name, meter in told.items():
+        period_s, read_cpu_s = (meter.get(key) for key in ("period_s", "read_cpu_s"))
+        if period_s and read_cpu_s:
+            costs[name] = (float(period_s), read_cpu_s / period_s)
+    return costs
+
+
+def other_boot(before: TraceRow, after: TraceRow) -> bool:
+    """Whether the monotonic clock began anew: a run was resumed after a reboot, and what came before is void.
+
+    A slow meter's row is late on both clocks; only a reboot moves the monotonic one back alone.
+    """
+    moved_s = (after.unix_s - after.monotonic_s) - (before.unix_s - before.monotonic_s)
+    return after.monotonic_s < before.monotonic_s and moved_s > CLOCK_SLACK_S

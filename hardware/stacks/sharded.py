@@ -15,12 +15,16 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from pytorch_lightning.strategies import ModelParallelStrategy, Strategy
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map_only
 
 from hardware.layout import MeshLayout
+
+try:
+    from torch.distributed.fsdp import FSDPModule
+except ImportError:  # torch 2.5
+    from torch.distributed._composable.fsdp import FSDPModule  # type: ignore[attr-defined]
 
 
 class MeshStrategy(ModelParallelStrategy):
@@ -53,7 +57,7 @@ class MeshStrategy(ModelParallelStrategy):
         part: keeping whole gradients through the passes would take the memory that spreading saves.
         """
         assert self.model is not None
-        modules = [module for module in self.model.modules() if isinstance(module, FSDPModule)]
+        modules = spread_modules(self.model)
         _send(modules, self.layout, always=False)
         try:
             yield
@@ -90,6 +94,11 @@ class MeshStrategy(ModelParallelStrategy):
         for optimizer, state in zip(self.optimizers, checkpoint.get("optimizer_states", []), strict=False):
             load_optimizer(getattr(optimizer, "_optimizer", optimizer), state)
         return checkpoint
+
+
+def spread_modules(model: nn.Module) -> list[FSDPModule]:
+    """Those of a model's modules that gather their tensors when they run."""
+    return [module for module in model.modules() if isinstance(module, FSDPModule)]
 
 
 def _send(modules: list[Any], layout: MeshLayout, *, always: bool) -> None:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from hardware.base import DeviceCondition, DeviceIdentity, PrecisionUnsupportedError
-from hardware.meters.nvml.condition import nvml_condition, nvml_devices
+from hardware.base import DeviceCondition, DeviceIdentity, DeviceSettings, PrecisionUnsupportedError
+from hardware.meters.nvml.condition import nvml_condition, nvml_devices, nvml_settings
 from hardware.spec import PrecisionSpec
 from hardware.stacks.torch_cuda import TorchCudaDevice, nccl_version
 
@@ -120,3 +120,7 @@ class Nvidia(TorchCudaDevice):
     def condition(self, identity: DeviceIdentity) -> DeviceCondition:
         """NVML's answers about processes, clocks and power limit."""
         return nvml_condition(identity)
+
+    def settings(self, identity: DeviceIdentity) -> DeviceSettings:
+        """NVML's answers about power limit, clocks and modes."""
+        return nvml_settings(identity)

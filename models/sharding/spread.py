@@ -37,7 +37,15 @@ def spread_model(
         multiplying: names of classes, beside torch's, whose weights autocast takes in its own type.
     """
     import torch
-    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+
+    try:
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+    except ImportError:  # torch 2.5
+        from torch.distributed._composable.fsdp import (  # type: ignore[attr-defined]
+            MixedPrecisionPolicy,
+            fully_shard,
+            register_fsdp_forward_method,
+        )
 
     # A rank that has the whole copy keeps what it gathered.
     options: dict[str, Any] = {"mesh": mesh, "reshard_after_forward": mesh.size(1) > 1}

@@ -15,7 +15,7 @@ from runner.record.names import definition, is_accuracy, is_quality
 from runner.record.report import Figure, Publication, Report, file_digest
 from runner.record.task import Task, serves, task_named
 from runner.record.values import Missing, Value, Values
-from runner.results.rules import PUBLISHABLE, judged
+from runner.results.publication.rules import PUBLISHABLE, judged
 
 CASE = (
     *("name", "task", "model", "unit", "framework", "compiler", "vendor", "chip", "precision", "topology", "devices"),

@@ -7,10 +7,12 @@ from dataclasses import asdict
 
 from runner.core.events import Name
 from runner.measure.context import Context
+from runner.measure.edges import leave_out_of_collections
 
 
 def mark_begin(context: Context) -> None:
-    """Mark training's beginning, with the device at rest."""
+    """Mark training's beginning, with the device at rest and set-up's objects out of the collector's sight."""
+    leave_out_of_collections()
     context.device.synchronize()
     context.mark("train_begin")
 

@@ -20,6 +20,7 @@ from runner.core.errors import (
     says_out_of_memory,
 )
 from runner.core.events import Event, EventTail, Name
+from runner.core.redact import without_names
 from runner.core.storage import could_not_write, full
 from runner.launch.processes import WORKER, Forked, end_left, end_worker, start_worker
 
@@ -126,7 +127,7 @@ def _crash(returncode: int | None, folder: Path) -> TouchstoneError:
         return full(folder)
     log = folder / "worker.log"
     lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:] if log.exists() else []
-    tail = " The end of worker.log:\n" + "\n".join(lines) if lines else ""
+    tail = " The end of worker.log:\n" + without_names("\n".join(lines)) if lines else ""
     if returncode is not None and returncode < 0:
         how = f"was killed by {signal.Signals(-returncode).name}"
         hint = " If nobody did that, the machine may have run out of memory." if returncode == -signal.SIGKILL else ""

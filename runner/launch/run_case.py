@@ -75,9 +75,7 @@ class CaseRunner:
             if self.gathering is not None:
                 self.gathering.close()
         report = _save(self.folder)
-        with suppress(OSError, ValueError):  # the result is written; pictures of it are not worth an error
-            draw(self.folder, report)
-            report.save(self.folder / "report.json")  # once more: its hash covers the plots too
+        self._draw(report)
         begin_tracking()
         warning = self._file(tracker, report) if tracker else None
         if warning:
@@ -87,6 +85,16 @@ class CaseRunner:
                 report = _save(self.folder)
         self.console.finish(report, self.folder, tracker.where() if tracker and not warning else ())
         return report.exit_code
+
+    def _draw(self, report: Report) -> None:
+        """Save the charts. The result is written; pictures of it are not worth an error."""
+        try:
+            draw(self.folder, report)
+            report.save(self.folder / "report.json")  # once more: its hash covers the plots too
+        except ModuleNotFoundError as error:
+            self.console.say(f"no charts are drawn: the Python package {error.name} is missing here")
+        except (OSError, ValueError):
+            pass
 
     def _file(self, tracker: Tracker, report: Report) -> str | None:
         """File the report. Ctrl-C gives that up; where it has ended the run already, nobody waits long."""

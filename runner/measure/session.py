@@ -223,7 +223,6 @@ class Session:
     def go_on_from(self, totals: Totals) -> None:
         """Go on from an earlier part's totals."""
         self.totals = totals
-        self._divergence.learnt = totals.steps > 0
 
 
 def _profile(context: Context) -> StepProfile | None:

@@ -6,7 +6,7 @@ of the enumerations `SPOKEN`.
 
 A recorded sentence is, in the packages that write what reports hold (`RECORDING`), any text in the place of a reason
 (`REASONS`), and any other literal, f-string or sum of them that reads as a sentence: three words or more, two of them
-plain, or the beginning of one (`Repeat {}: {}`); not docstrings, patterns, log lines, help of options and
+plain, or the beginning of one (`Repeat {}: {}`); not docstrings, patterns, programs, log lines, help of options and
 `NO_SENTENCES`. So is `install:` of each vendor's YAML, and `COMPOSED`. What an f-string fills in becomes `{}`; a choice
 between literals inside it yields a sentence for each.
 """
@@ -35,7 +35,7 @@ COMPOSED = {
 FILLED_IN = {
     **dict.fromkeys(("step", "request", "requests", "{} steps"), "runner/results/speed.py"),
     **dict.fromkeys(("device", "package", "node"), "hardware/sampling/trace.py"),
-    **dict.fromkeys(("failed", "killed"), "runner/results/rules.py"),
+    **dict.fromkeys(("failed", "killed"), "runner/results/publication/rules.py"),
 }
 """Words that are filled into sentences, where no name has them: those of figures, keys and files stay as they are."""
 Found = dict[tuple[str, str], list[str]]

@@ -29,8 +29,9 @@ _SILENT = re.compile(
 _PATTERN = re.compile(
     r"\b(?:select|insert|create table|delete from) .*\b(?:from|into|exists|where)\b"
     r"|%[sd]|[a-z]+_[a-z]+( [a-z]+_[a-z]+){3}|\\[sSdwb.(\[]|\(\?[P:=!]|\.\*"
+    r"|(?m:^import [\w.]+(?:,|$)|^from [\w.]+ import )"
 )
-"""SQL, log lines, lists of names, regular expressions."""
+"""SQL, log lines, lists of names, regular expressions, programs in Python."""
 _PREFIX = re.compile(r"[A-Z][a-z]+(?: [\w{}]+){0,4}: \{\}\.?")
 """What stands before a sentence: `Repeat {}: {}`."""
 _LEAST_WORDS = 3

@@ -34,8 +34,11 @@ class Template:
         Each field is as short as it can be, which finds a match wherever there is one, in linear time.
         """
         found = self._fields(sentence.removesuffix("."))
-        # What is filled in at the end may be nothing: the space before it is gone then.
-        return self._fields(f"{sentence} ") if found is None and not self.pieces[-1] else found
+        if found is not None or self.pieces[-1]:
+            return found
+        # What is filled in at the end may be nothing: the space before it is gone then, and a full stop is the form's.
+        found = self._fields(f"{sentence} ")
+        return None if found is None else [*found[:-1], ""]
 
     def _fields(self, sentence: str) -> list[str] | None:
         first, *middle, last = self.pieces

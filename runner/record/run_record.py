@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hardware.sampling.trace import CLOCK_SLACK_S
+from hardware.sampling.trace_file import CLOCK_SLACK_S
 from runner.config.schema import Case, load_case
 from runner.core.events import Event, Name, read_events
 from runner.record.step_rows import read_rows

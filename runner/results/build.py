@@ -17,8 +17,8 @@ from runner.record.values import Missing, Value, Values
 from runner.results.compute import beyond_peak, chip_of
 from runner.results.conditions import asked_of, conditions
 from runner.results.host import OTHERS, disturbance
+from runner.results.publication.rules import PUBLISHABLE, judged
 from runner.results.repeats import combine, repeat_folders
-from runner.results.rules import PUBLISHABLE, judged
 from runner.results.speed import unevenness
 
 KILLED = {

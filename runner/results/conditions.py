@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from hardware.energy.window_energy import over_window
 from hardware.sampling.series import Window
 from hardware.sampling.trace import Trace
 from runner.config.schema import Case
@@ -54,11 +55,20 @@ def conditions(run_record: RunRecord, values: Values) -> dict[str, Any]:
         "others_reason": others.reason if isinstance(others, Missing) else None,
         "power_coverage": min((energy.coverage for energy in energies), default=None),
         "power_flags": sorted({flag for energy in energies for flag in energy.flags}),
+        "energy_uncertainty": over_window(energies).uncertainty if energies else None,
+        "meters": _meters([trace for trace, _ in watched]),
         "throttling": _throttling(watched),
         "throttling_untold": sorted({name for trace, windows in watched for name in trace.throttling_untold(windows)}),
+        "throttling_unread": sorted({name for trace, windows in watched for name in trace.throttling_unread(windows)}),
         "precision": run_record.last(Name.PRECISION),
         "beyond_peak": beyond_peak(values),
     }
+
+
+def _meters(traces: Sequence[Trace]) -> dict[str, dict[str, float]]:
+    """Of each meter its period, and the share of a core that reading took; of several machines where it took most."""
+    told = sorted((share, name, period_s) for trace in traces for name, (period_s, share) in trace.costs.items())
+    return {name: {"period_s": period_s, "share_of_core": share} for share, name, period_s in told}
 
 
 def _plain(value: Value) -> float | None:

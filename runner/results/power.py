@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hardware.energy.energy import EnergyReading
+from hardware.energy.energy import UNCERTAIN, EnergyReading
 from hardware.energy.plausible import Floor
 from hardware.energy.window_energy import FEW_SAMPLES, over_window
 from hardware.meters.base import Scope
 from hardware.sampling.series import Window
+from hardware.sampling.station import LEAST_READINGS
 from hardware.sampling.trace import Observed, Trace
 from runner.core.events import Name
 from runner.record.run_record import RunRecord, Span, spans_of
@@ -25,6 +26,19 @@ WINDOW_NAMES = (
     *HOST_NAMES,
 )
 """Figures that only a window has."""
+DEAR = 0.01
+"""Share of all cores from which reading a meter is a warning."""
+SLOWED = 1.05
+"""Times the longest period that was asked for, or gives a window its readings: beyond it the meter was too slow."""
+SAID = {
+    "counter_gap": "Energy is that of sampled power: the counter was not read at the edges of the window.",
+    "counter_reset": "Energy is that of sampled power: the counter was reset in the window, or counts something else.",
+    "counter_stuck": "Energy is that of sampled power: the counter did not move.",
+    "counter_disagrees": "Energy is that of sampled power: the counter is too far from it to be believed.",
+    "counter_unchecked": "Energy is the counter's, and could not be checked against sampled power.",
+    "low_coverage": "Energy is partly an assumption: power is not known for all of the window.",
+}
+"""What flags of an energy mean."""
 
 
 def power(run_record: RunRecord) -> tuple[Values, list[str]]:
@@ -53,7 +67,7 @@ def _of_node(run_record: RunRecord) -> tuple[Values, list[str]]:
     }
     values |= {name: observed(one) for name, one in told.items()} | host(trace, spans)
     notes = _notes(window, throttled_by(trace, windows))
-    return values, [*notes, *_few(told), *_dear(trace)]
+    return values, [*notes, *_few(told), *_dear(trace, run_record), *_late(trace, run_record)]
 
 
 def windows_of(spans: Sequence[Span]) -> list[Window]:
@@ -77,12 +91,14 @@ def _device_scope(run_record: RunRecord) -> Scope:
     return "package" if run_record.case.vendor.on_host else "device"
 
 
-def device_energy(run_record: RunRecord, trace: Trace, start_s: float, end_s: float) -> EnergyReading:
-    """Of what counts as the device; of whole boards where devices share a sensor."""
+def device_energy(
+    run_record: RunRecord, trace: Trace, start_s: float, end_s: float, *, steady: bool = False
+) -> EnergyReading:
+    """Of what counts as the device; of whole boards where devices share a sensor. `steady`: power does not change."""
     scope = _device_scope(run_record)
     if scope == "device":
-        return trace.device_energy(start_s, end_s, least=_sources(run_record))
-    return trace.total_energy(start_s, end_s, scope)
+        return trace.device_energy(start_s, end_s, least=_sources(run_record), steady=steady)
+    return trace.total_energy(start_s, end_s, scope, steady=steady)
 
 
 def _sources(run_record: RunRecord) -> int:
@@ -114,7 +130,7 @@ def _idle(run_record: RunRecord, trace: Trace) -> Values:
     begin, end = trace.marks.get("idle_begin"), trace.marks.get("idle_end")
     if begin is None or end is None or end <= begin:
         return {"power/device_idle_w": Missing(trace.reason(scope))}
-    reading = over_window([device_energy(run_record, trace, begin, end)])
+    reading = over_window([device_energy(run_record, trace, begin, end, steady=True)])
     return {"power/device_idle_w": known(reading.mean_w, reading.reason or "idle power was not read")}
 
 
@@ -162,7 +178,8 @@ def _memory_of_node(run_record: RunRecord, windows: Sequence[Window]) -> Values:
             max(peaks) / GIB if peaks and len(peaks) == len(run_record.ranks) else Missing(reason)
         )
     used = trace.peak_of("memory_used_bytes", list(windows), "device", least=_sources(run_record))
-    values["memory/device_peak_used_gib"] = divide(observed(used), GIB)
+    ahead = next((reason for value in told if (reason := value.get("taken_ahead"))), None)
+    values["memory/device_peak_used_gib"] = Missing(ahead) if ahead else divide(observed(used), GIB)
     held = [observed(trace.peak_rss(start_s, end_s)) for start_s, end_s in windows]
     peaks = [one for one in held if not isinstance(one, Missing)]
     # A segment may be shorter than the time between two readings; another one is not.
@@ -174,10 +191,31 @@ def _memory_of_node(run_record: RunRecord, windows: Sequence[Window]) -> Values:
 
 def _notes(window: EnergyReading, throttle: tuple[str, ...]) -> list[str]:
     told = window.joules is not None
-    notes = [f"Energy: {', '.join(window.flags)}."] if told and window.flags else []
+    notes = _uncertainty(window) if told else []
     if told and window.scope == "board":
         notes.append("Energy and power are of whole boards: their devices share a power sensor.")
     return notes + ([f"The device was throttled: {', '.join(throttle)}."] if throttle else [])
+
+
+def _uncertainty(window: EnergyReading) -> list[str]:
+    """What a reader must know of an energy, in words."""
+    notes = []
+    flags = set(window.flags)
+    if (share := window.uncertainty) is not None and share > UNCERTAIN:
+        flags.discard("counter_unchecked")
+        notes.append(
+            f"Energy may be off by {share:.0%}: its counter is renewed every {window.renewed_s:.2g} s in a window of "
+            f"{window.seconds:.3g} s, where comparing it with sampled power tells nothing."
+        )
+    notes += [text for flag, text in SAID.items() if flag in flags]
+    if "few_samples" in window.flags:
+        notes.append(f"few_samples: energy/device_j stands on {window.n_samples} readings of the meter.")
+    if "short_window" in window.flags:
+        notes.append(
+            f"Energy may be off by more than {UNCERTAIN:.0%}: it is the sum of {window.n_samples} readings of the "
+            f"power in {window.seconds:.3g} s."
+        )
+    return notes
 
 
 def _few(told: Mapping[str, Observed]) -> list[str]:
@@ -190,11 +228,25 @@ def _few(told: Mapping[str, Observed]) -> list[str]:
     return [f"few_samples: {name} stands on {count} readings of the meter." for name, count in few.items()]
 
 
-def _dear(trace: Trace) -> list[str]:
-    """Meters that take more of the host than they should, for a window needs so many readings."""
+def _dear(trace: Trace, run_record: RunRecord) -> list[str]:
+    """Meters that take a noteworthy part of the host, for a window needs so many readings."""
+    host = (run_record.last(Name.ENVIRONMENT) or {}).get("host") or {}
+    cores = host.get("cores_usable") or 1
     return [
-        f"Reading {name} every {period_s:.3g} s took {share:.0%} of a core."
+        f"Reading {name} every {period_s:.3g} s took {share:.0%} of a core, {share / cores:.1%} of all cores."
         for name, (period_s, share) in sorted(trace.costs.items())
+        if share / cores > DEAR
+    ]
+
+
+def _late(trace: Trace, run_record: RunRecord) -> list[str]:
+    """Meters of power that cannot be read as often as a window needs."""
+    measure = run_record.case.measure
+    most_s = max(measure.sampling_period_s, measure.window.min_s / LEAST_READINGS)
+    return [
+        f"{name} was read only every {period_s:.3g} s, where the window asks for every {most_s:.3g} s."
+        for name, (period_s, _) in sorted(trace.costs.items())
+        if name != "host" and period_s > SLOWED * most_s
     ]
 
 

@@ -10,12 +10,12 @@ from runner.core.statistics import quantile, variation
 from runner.core.tasks import TASKS
 from runner.record.run_record import RunRecord
 from runner.record.values import Missing, Value, Values, divide, known
+from runner.results.phases import phases
+from runner.results.publication.rule import UNEVEN
 from runner.serving.load.requests import read_requests
 
 PARTS, FEWEST_STEPS = 5, 10
 """Parts of equal steps that a window is cut into to see whether its speed changed, and steps of each at least."""
-UNEVEN = 1.25
-"""Time per step of the slowest part over the fastest one's, from which a reader must know."""
 NO_EVENTS = "the stack has no device events, and the host's clock tells only when a step was handed over"
 TOLD = (0.5, 1.1)
 """Share of the window that its steps' device times may add up to: what lies outside is no device time."""
@@ -60,13 +60,14 @@ def _whole_train_core(run_record: RunRecord) -> Values:
 
 
 def times(run_record: RunRecord) -> Values:
-    """`time/*` but for the time to target: end to end over all parts of the run."""
+    """`time/*` but for compiling and the time to target: end to end over all parts of the run."""
     totals = run_record.last(Name.TRAIN_END) or {}
     initialised = run_record.last(Name.INIT_END) or {}
     unfinished = "training did not come to its end"
     return {
         "time/e2e_s": _end_to_end(run_record),
         "time/init_s": known(initialised.get("seconds"), "the worker did not come up"),
+        **phases(run_record),
         "time/train_s": known(totals.get("training_s"), unfinished),
         "time/eval_s": known(totals.get("evaluate_s"), unfinished),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from runner.core.events import Name
 from runner.record.run_record import RunRecord
 from runner.record.values import Missing, Values
+from runner.results.clocks import clocks
 from runner.results.compiling import compiling
 from runner.results.compute import chip_of, compute
 from runner.results.power import memory, power
@@ -18,7 +19,9 @@ def training(run_record: RunRecord) -> tuple[Values, list[str]]:
     values |= compute(run_record, chip_of(run_record), values["throughput/steady"], devices)
     compiled, compile_notes = compiling(run_record)
     energy, notes = power(run_record)
-    return values | compiled | energy | memory(run_record) | skipped(run_record), [*compile_notes, *notes]
+    clock, clock_notes = clocks(run_record)
+    values |= compiled | energy | clock | memory(run_record) | skipped(run_record)
+    return values, [*compile_notes, *notes, *clock_notes]
 
 
 def skipped(run_record: RunRecord) -> Values:

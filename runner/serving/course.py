@@ -13,6 +13,7 @@ from runner.config.schema import Case
 from runner.core.errors import GateMissedError, NotFiniteError
 from runner.core.events import Name
 from runner.measure.context import Context
+from runner.measure.edges import leave_out_of_collections
 from runner.serving.accuracy import Accuracy, evaluate, kept_share, no_accuracy
 from runner.serving.load.arrival import ARRIVALS, Arrival
 from runner.serving.load.session import ServingSession
@@ -51,6 +52,7 @@ def serve(context: Context) -> None:
     missed = _numerics(context, served, way.outputs(), reference)
     missed += _accuracy(context, served, way, reference)
     way.scored()
+    leave_out_of_collections()
     context.device.reset_memory_peaks()
     session = ServingSession(context)
     session.window(arrival_of(case, way.system(), context.folder))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +15,9 @@ from runner.record.serving_names import ERROR_POWERS
 
 ERRORS = ("mean_abs", "max_abs", "max_rel", "cosine", "snr_db", "histogram")
 """What there is of an output only where there is something to compare."""
+BINS = ("0", *(f"1e{power}" for power in ERROR_POWERS))
+PIECE = 1 << 20
+"""Elements that are compared at a time."""
 
 
 def compare(found: Sequence[Tensors], reference: Sequence[Tensors], names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -25,37 +29,73 @@ def compare(found: Sequence[Tensors], reference: Sequence[Tensors], names: Seque
     """
     told = {}
     for place, name in enumerate(names):
-        ours = torch.cat([one[place].detach().cpu().double().flatten() for one in found])
-        theirs = torch.cat([one[place].detach().cpu().double().flatten() for one in reference])
-        if ours.numel() != theirs.numel():
-            raise ValueError(f"output {name} has {ours.numel()} elements, the reference's has {theirs.numel()}")
-        told[name] = _compared(ours, theirs)
+        ours = [one[place].detach().cpu() for one in found]
+        theirs = [one[place].detach().cpu() for one in reference]
+        counts = tuple(sum(one.numel() for one in side) for side in (ours, theirs))
+        if counts[0] != counts[1]:
+            raise ValueError(f"output {name} has {counts[0]} elements, the reference's has {counts[1]}")
+        told[name] = _compared(_Pairs(ours, theirs))
     return told
 
 
-def _compared(ours: Tensor, theirs: Tensor) -> dict[str, Any]:
+class _Pairs:
+    """Both sides of an output by pieces that caches hold, in float64: logits over a vocabulary have 10⁹ elements."""
+
+    def __init__(self, ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:
+        """Take the batches; where the sides cut them elsewhere, they are joined first."""
+        cut = [one.numel() for one in ours] != [one.numel() for one in theirs]
+        sides = [[torch.cat([one.flatten() for one in side])] if cut else side for side in (ours, theirs)]
+        self._batches = list(zip(*sides, strict=True))
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Ours and theirs, piece after piece."""
+        for batch in self._batches:
+            pieces = [one.flatten().split(PIECE) for one in batch]
+            for ours, theirs in zip(*pieces, strict=True):
+                yield ours.double(), theirs.double()
+
+    def comparable(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same where theirs is a finite number."""
+        for ours, theirs in self:
+            both = theirs.isfinite()
+            yield (ours, theirs) if bool(both.all()) else (ours[both], theirs[both])
+
+
+def _compared(pairs: _Pairs) -> dict[str, Any]:
     # What masks a place on purpose, as -inf in logits, is no number to compare; it must be masked on both sides.
-    both = theirs.isfinite()
-    bad = int((~ours.isfinite() & both).sum() + (ours[~both] != theirs[~both]).sum())
-    if bad or not both.any():
-        return dict.fromkeys(ERRORS) | {"not_finite": bad, "elements": ours.numel() if bad else 0}
-    ours, theirs = ours[both], theirs[both]
-    error = (ours - theirs).abs()
-    power, noise = float(theirs.square().sum()), float(error.square().sum())
-    scale = math.sqrt(power / len(theirs))
-    large = theirs.abs() >= 1e-3 * scale
-    norms = float(ours.norm() * theirs.norm())
+    bad = elements = compared = 0
+    for ours, theirs in pairs:
+        both = theirs.isfinite()
+        bad += int((~ours.isfinite() & both).sum() + (ours[~both] != theirs[~both]).sum())
+        elements, compared = elements + len(ours), compared + int(both.sum())
+    if bad or not compared:
+        return dict.fromkeys(ERRORS) | {"not_finite": bad, "elements": elements if bad else 0}
+    absolute = noise = power = own = dot = largest = 0.0
+    for ours, theirs in pairs.comparable():
+        error = (ours - theirs).abs()
+        absolute, noise = absolute + float(error.sum()), noise + float(error.square().sum())
+        power, own, dot = power + float(theirs @ theirs), own + float(ours @ ours), dot + float(ours @ theirs)
+        largest = max(largest, float(error.max())) if len(error) else largest
+    scale = math.sqrt(power / compared)
+    relative, histogram = 0.0, Counter[str]()
+    for ours, theirs in pairs.comparable():
+        error, size = (ours - theirs).abs(), theirs.abs()
+        large = size >= 1e-3 * scale
+        if scale and bool(large.any()):
+            relative = max(relative, float((error[large] / size[large]).max()))
+        histogram.update(_histogram(error, scale))
+    norms = math.sqrt(own) * math.sqrt(power)
     return {
-        "mean_abs": float(error.mean()),
-        "max_abs": float(error.max()),
-        "max_rel": float((error[large] / theirs[large].abs()).max()) if bool(large.any()) and scale else None,
-        "cosine": float(ours @ theirs) / norms if norms else None,
+        "mean_abs": absolute / compared,
+        "max_abs": largest,
+        "max_rel": relative if scale else None,
+        "cosine": dot / norms if norms else None,
         "snr_db": 10 * math.log10(power / noise) if power and noise else None,
         "exact": noise == 0,
         "zero": power == 0,
         "not_finite": 0,
-        "elements": len(theirs),
-        "histogram": _histogram(error, scale),
+        "elements": compared,
+        "histogram": {name: histogram[name] for name in BINS if name in histogram},
     }
 
 

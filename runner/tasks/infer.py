@@ -45,8 +45,8 @@ class Infer(Task):
     counts_model = True
     figures: ClassVar[tuple[str, ...]] = (
         *("accuracy/*", "numerics/*", "infer/*", "generation/*", "compute/*", "roofline/*", "memory/*", "energy/*"),
-        *("power/*", "host/*", "device/*", "overhead/*", "time/e2e_s", "time/init_s", "run/window_s", "run/steady"),
-        *("run/emulated", "run/publishable"),
+        *("power/*", "clock/*", "host/*", "device/*", "overhead/*", "time/e2e_s", "time/launch_s", "time/init_s"),
+        *("time/setup_s", "time/ending_s", "run/window_s", "run/steady", "run/emulated", "run/publishable"),
     )
     headline: ClassVar[tuple[str, ...]] = (
         *("accuracy/*", "!accuracy/samples", "numerics/snr_db", "numerics/passed", "infer/samples_per_second"),

@@ -21,9 +21,9 @@ class TrainingTask(Task):
     trains = True
     counts_model = True
     figures: ClassVar[tuple[str, ...]] = (
-        *("throughput/*", "compute/*", "roofline/*", "time/e2e_s", "time/init_s", "time/compile_s"),
-        *("time/train_s", "step/*"),
-        *("memory/*", "energy/*", "power/*", "host/*", "device/*", "overhead/*", "run/*", "data/*"),
+        *("throughput/*", "compute/*", "roofline/*", "time/e2e_s", "time/launch_s", "time/init_s", "time/setup_s"),
+        *("time/compile_s", "time/train_s", "time/ending_s", "step/*"),
+        *("memory/*", "energy/*", "power/*", "clock/*", "host/*", "device/*", "overhead/*", "run/*", "data/*"),
         *("scaling/*", "ranks/*", "communication/*"),
     )
     headline: ClassVar[tuple[str, ...]] = (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from runner.record.report import Report
-from runner.results.rule import KEPT, Judgement
-from runner.results.rules import PUBLISHABLE, judge
+from runner.results.publication.rule import KEPT, Judgement
+from runner.results.publication.rules import PUBLISHABLE, judge
 from runner.verify.verdict import About, Check, Outcome, failed, not_applicable, passed
 
 ABOUT: About = "publication"

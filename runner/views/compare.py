@@ -14,7 +14,7 @@ from runner.record.names import LAST, written
 from runner.record.report import Report
 from runner.record.values import known as value_known
 from runner.results.host import OTHERS, isolated
-from runner.results.rules import reasons
+from runner.results.publication.rules import reasons
 from runner.views.missing import add_missing
 from runner.views.page import BEST, NULL, UNRANKED, Grid, Page
 from runner.views.ranking import Column, best_of, ratio, rule_changes, value_of, verdict

@@ -16,7 +16,7 @@ from runner.record.migrate import DATA
 from runner.record.names import FIGURES, LAST, is_accuracy, is_quality, number, written
 from runner.record.report import Figure, Report
 from runner.record.task import matches, task_named
-from runner.results.rules import reasons
+from runner.results.publication.rules import reasons
 from runner.views.meanings import known
 from runner.views.page import NULL, WIDTH, Grid, Page, to_rich
 from runner.views.points_table import add_points

@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from hardware.base import Device
+from hardware.base import Device, DeviceIdentity
 from hardware.packages import installed_version
 from hardware.stacks.host import cpu_name
 from runner.core.redact import without_secrets
@@ -49,7 +49,7 @@ def environment(device: Device, ranks: int, framework: str = "pytorch") -> dict[
     """
     import torch
 
-    names = (*PACKAGES, *distributions_of(framework))
+    names = (*distributions_of(framework), *PACKAGES)  # first what computes
     host = {
         "cpu": cpu_name(),
         "cores_physical": psutil.cpu_count(logical=False),
@@ -63,11 +63,17 @@ def environment(device: Device, ranks: int, framework: str = "pytorch") -> dict[
         "interpreter": environment_name(),
         "packages": {name: found for name in names if (found := installed_version(name))},
         "stack": device.versions(),
-        "devices": [asdict(identity) for identity in device.own_identities(ranks)],
+        "devices": [_described(device, identity) for identity in device.own_identities(ranks)],
         "host": host,
         "threads_per_rank": torch.get_num_threads(),
         "variables": variables(os.environ, (*VARIABLES, *device.spec.environment)),
     }
+
+
+def _described(device: Device, identity: DeviceIdentity) -> dict[str, Any]:
+    """Which device it is and how it is set: limits and modes that stay as they are over a run."""
+    settings = device.settings(identity)
+    return asdict(identity) | {"settings": None if settings is None else asdict(settings)}
 
 
 def variables(values: Mapping[str, str], beginnings: tuple[str, ...]) -> dict[str, str]:

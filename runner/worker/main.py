@@ -29,6 +29,7 @@ from runner.core.errors import (
 )
 from runner.core.events import EventWriter, Name
 from runner.core.lock import wait_until_gone
+from runner.core.redact import without_names
 from runner.core.storage import CANNOT_WRITE
 from runner.measure.context import PARENT_VARIABLE, ROOT_VARIABLE, Context, Mark
 from runner.record.peaks.measured_peaks import take_along
@@ -36,7 +37,10 @@ from runner.record.task import task_of
 from runner.worker.environment import environment
 
 IDLE_S = 1.0
-"""Seconds of rest before the device is used, for its idle power; only where a meter reads power."""
+"""Seconds of rest for the idle power; only where a meter reads power.
+
+The runtime has opened the device by then, and nothing was computed on it: a context is held, often at full clock.
+"""
 IDLE_MARKS = 3
 """Marks inside the rest, beside those at its edges."""
 
@@ -62,7 +66,7 @@ def main(folder: Path) -> int:
 def tell_failure(error: Exception, events: EventWriter) -> int:
     """Tell why this rank ends; returns its exit code. On a full disk not even that can be written."""
     cause = classify(error)
-    told = {"class": type(cause).__name__, "message": str(cause), "exit_code": cause.exit_code}
+    told = {"class": type(cause).__name__, "message": without_names(str(cause)), "exit_code": cause.exit_code}
     try:
         traceback.print_exc()
         events.emit(Name.ERROR, told)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from hydra import compose
 
 from hardware.child import environment_of_child, python
 from hardware.device import load_device
+from models.trainable import Trainable
 from runner.config.checks import with_devices
 from runner.config.compose import composing, to_case
 from runner.config.known import check_framework, runtime_of
@@ -107,23 +108,29 @@ def context_of(case: Case, folder: Path) -> Context:
     )
 
 
-def _train(folder: Path, overrides: Sequence[str], steps: int) -> None:
-    """Train so many steps, the first in warm-up."""
+def train(folder: Path, overrides: Sequence[str], steps: int) -> Trainable:
+    """Train so many steps, the first in warm-up; returns what was trained."""
     context = context_of(case_of(overrides), folder)
     trainable = build_trainable(context)
     datasets = None if context.case.data.name == "synthetic" else trainable.datasets(context.case.data)
     loader = build_training_loader(context, trainable, datasets)
     framework_of(context).train(trainable, loader, next_segment=lambda seconds, done, spent: max(0, steps - 1 - done))
+    return trainable
 
 
-def main(folder: Path) -> None:
-    """Train each case of the folder."""
+def main(folder: Path, train: Callable[[Path, Sequence[str], int], object] = train) -> None:
+    """Train each case of the folder.
+
+    Args:
+        folder: with `cases.json`.
+        train: what is done with a case: its own folder, its overrides, how many steps.
+    """
     for name, values in json.loads((folder / "cases.json").read_text()).items():
         own = folder / name
         (own / "events").mkdir(parents=True, exist_ok=True)
         result: dict[str, Any] = {"error": None}
         try:
-            _train(own, values["overrides"], values["steps"])
+            train(own, values["overrides"], values["steps"])
         except Exception as error:  # noqa: BLE001 -- what it was is for the test to judge
             traceback.print_exc()
             cause = classify(error)

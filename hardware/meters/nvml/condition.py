@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, TypeVar
 
-from hardware.base import DeviceCondition, DeviceIdentity, DeviceProcess, unknown_condition
+from hardware.base import DeviceCondition, DeviceIdentity, DeviceProcess, DeviceSettings, unknown_condition
 from hardware.bus.pci import normal_pci
 from hardware.meters.base import MeterUnavailableError
 from hardware.meters.nvml.figures import memory_bytes, memory_old_bytes, utilisation
@@ -47,6 +47,7 @@ def _identity(nvml: ModuleType, index: int) -> DeviceIdentity:
         pci_bus_id=normal_pci(_words(nvml.nvmlDeviceGetPciInfo(handle).busId)),
         name=_words(nvml.nvmlDeviceGetName(handle)),
         driver_index=int(nvml.nvmlDeviceGetMinorNumber(handle)),
+        memory_bytes=_Answers(nvml)("memory", lambda: int(nvml.nvmlDeviceGetMemoryInfo(handle).total)),
     )
 
 
@@ -64,10 +65,41 @@ def nvml_condition(identity: DeviceIdentity) -> DeviceCondition:
         _stop(nvml)
 
 
+def nvml_settings(identity: DeviceIdentity) -> DeviceSettings:
+    """How one GPU is set, found by UUID or PCI address; what NVML does not answer is None with its words."""
+    try:
+        nvml = start_nvml()
+    except MeterUnavailableError as error:
+        return _unknown_settings(str(error))
+    try:
+        return _settings(nvml, handle_of(nvml, identity.uuid, identity))
+    except (MeterUnavailableError, nvml.NVMLError) as error:
+        return _unknown_settings(str(error))
+    finally:
+        _stop(nvml)
+
+
+def _unknown_settings(reason: str) -> DeviceSettings:
+    return DeviceSettings(reasons=dict.fromkeys(("power_limit_w", "max_clock_mhz"), reason))
+
+
+def _settings(nvml: ModuleType, handle: Any) -> DeviceSettings:
+    ask = _Answers(nvml)
+    limit_w = ask("power_limit_w", lambda: _power_limit_w(nvml, handle))
+    clock_mhz = ask("max_clock_mhz", lambda: float(nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM)))
+    return DeviceSettings(
+        power_limit_w=limit_w, max_clock_mhz=clock_mhz, facts=_modes(nvml, handle), reasons=ask.reasons
+    )
+
+
+def _power_limit_w(nvml: ModuleType, handle: Any) -> float:
+    return float(nvml.nvmlDeviceGetEnforcedPowerLimit(handle)) / 1000
+
+
 def _condition(nvml: ModuleType, handle: Any) -> DeviceCondition:
     ask = _Answers(nvml)
     processes = ask("processes", lambda: _processes(nvml, handle))
-    limit_w = ask("power_limit_w", lambda: float(nvml.nvmlDeviceGetEnforcedPowerLimit(handle)) / 1000)
+    limit_w = ask("power_limit_w", lambda: _power_limit_w(nvml, handle))
     clock = nvml.NVML_CLOCK_SM
     set_mhz = ask("clocks_locked", lambda: int(nvml.nvmlDeviceGetApplicationsClock(handle, clock)))
     shipped_mhz = ask("clocks_locked", lambda: int(nvml.nvmlDeviceGetDefaultApplicationsClock(handle, clock)))
@@ -138,17 +170,30 @@ def _isolated(nvml: ModuleType, handle: Any, processes: tuple[DeviceProcess, ...
 def _facts(nvml: ModuleType, handle: Any) -> dict[str, str]:
     ask = _Answers(nvml)
     used = ask("used", lambda: memory_bytes(nvml, handle))
-    persistence = ask("persistence", lambda: bool(nvml.nvmlDeviceGetPersistenceMode(handle)))
     told = {
         "driver": ask("driver", lambda: _words(nvml.nvmlSystemGetDriverVersion())),
         "largest SM clock": ask("largest", lambda: f"{nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM)} MHz"),
+        "memory in use": None if used is None else f"{used / 2**20:.0f} MiB",
+    }
+    return {name: value for name, value in told.items() if value is not None} | _modes(nvml, handle)
+
+
+def _modes(nvml: ModuleType, handle: Any) -> dict[str, str]:
+    """What an administrator sets and no load changes."""
+    ask = _Answers(nvml)
+    told = {
         "power limit as shipped": ask(
             "shipped", lambda: f"{nvml.nvmlDeviceGetPowerManagementDefaultLimit(handle) / 1000:g} W"
         ),
-        "memory in use": None if used is None else f"{used / 2**20:.0f} MiB",
-        "persistence mode": None if persistence is None else "on" if persistence else "off",
+        "persistence mode": ask("persistence", lambda: _switch(nvml.nvmlDeviceGetPersistenceMode(handle))),
+        "ECC": ask("ecc", lambda: _switch(nvml.nvmlDeviceGetEccMode(handle)[0])),
+        "MIG mode": ask("mig", lambda: _switch(nvml.nvmlDeviceGetMigMode(handle)[0])),
     }
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _switch(state: int) -> str:
+    return "on" if state else "off"
 
 
 def _words(text: str | bytes) -> str:

@@ -72,7 +72,9 @@ class Cpm(Decoder):
         """Transformers' GPT-2, which is Megatron-LM's network in other words."""
         network = gpt2_network(self.sizes)
         if self.sizes.checkpoint_activations:
-            network.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+            newer = getattr(network, "activation_checkpointing_enable", None)  # the older name goes with transformers 6
+            enable = newer or network.gradient_checkpointing_enable
+            enable({"use_reentrant": False})  # type: ignore[operator]
         return network
 
     def initial_weights(self, weights: dict[str, Tensor]) -> InitialWeights:

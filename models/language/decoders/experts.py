@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import grouped_mm
+from torch.nn import functional
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 
 EXPERTS = "touchstone_grouped"
@@ -45,7 +45,18 @@ def grouped_experts(module: Any, hidden: Tensor, chosen: Tensor, shares: Tensor)
 
 def _product(rows: Tensor, weights: Tensor, ends: Tensor) -> Tensor:
     """Rows sorted by expert times the experts' weights (experts, outputs, inputs); expert i's rows end at `ends[i]`."""
-    return grouped_mm(rows, weights.to(rows.dtype).transpose(-2, -1), offs=ends)
+    grouped = getattr(functional, "grouped_mm", _one_by_one)  # torch 2.10
+    product: Tensor = grouped(rows, weights.to(rows.dtype).transpose(-2, -1), offs=ends)
+    return product
+
+
+def _one_by_one(rows: Tensor, weights: Tensor, *, offs: Tensor) -> Tensor:
+    """What an older torch can do: a product for each expert. The host waits to be told whose rows end where."""
+    if rows.is_meta:
+        return rows @ weights[0]  # as many operations, whoever chose whom
+    counts = offs.diff(prepend=offs.new_zeros(1)).tolist()
+    parts = torch.split(rows, counts)
+    return torch.cat([part @ weight for part, weight in zip(parts, weights, strict=True)])
 
 
 def autocast_type(device: str) -> torch.dtype | None:

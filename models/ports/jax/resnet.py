@@ -10,15 +10,12 @@ import optax
 from flax import nnx
 from jax import numpy as jnp
 
+from models.ports.bottlenecks import STEM, BottleneckSizes, resnet_stages
 from models.ports.jax.dialect import FLAX
 from models.ports.jax.layers import BatchNormJax
 from models.ports.jax.port import JaxPort
 from models.ports.port import Arrays
 from models.ports.weights import WeightPlace, mirrored
-
-EXPANSION = 4
-"""Channels of a block's output, divided by those of its 3x3 convolution, were that of standard width."""
-STANDARD_WIDTH = 64
 
 
 def _convolution(inputs: int, outputs: int, size: int, *, stride: int, types: dict[str, Any], rngs: Any) -> nnx.Conv:
@@ -38,8 +35,8 @@ def _convolution(inputs: int, outputs: int, size: int, *, stride: int, types: di
 class BottleneckJax(nnx.Module):
     """1x1, 3x3 (which strides, as in ResNet v1.5) and 1x1 convolutions beside a short cut."""
 
-    def __init__(self, inputs: int, planes: int, width: int, *, stride: int, types: dict[str, Any], rngs: Any) -> None:
-        outputs = planes * EXPANSION
+    def __init__(self, sizes: BottleneckSizes, *, types: dict[str, Any], rngs: Any) -> None:
+        inputs, width, outputs, stride = sizes.inputs, sizes.width, sizes.outputs, sizes.stride
         given = {"types": types, "rngs": rngs}
         self.conv1 = _convolution(inputs, width, 1, stride=1, **given)
         self.bn1 = BatchNormJax(width, types=types)
@@ -47,10 +44,9 @@ class BottleneckJax(nnx.Module):
         self.bn2 = BatchNormJax(width, types=types)
         self.conv3 = _convolution(width, outputs, 1, stride=1, **given)
         self.bn3 = BatchNormJax(outputs, types=types)
-        short = stride != 1 or inputs != outputs
         self.downsample = (
             nnx.List([_convolution(inputs, outputs, 1, stride=stride, **given), BatchNormJax(outputs, types=types)])
-            if short
+            if sizes.projects
             else None
         )
 
@@ -68,21 +64,14 @@ class BottleneckJax(nnx.Module):
 class ResNetNetworkJax(nnx.Module):
     """Images [batch, height, width, 3] to class scores [batch, classes]."""
 
-    def __init__(self, layers: list[int], width_per_group: int, classes: int, types: dict[str, Any], rngs: Any) -> None:
-        self.conv1 = _convolution(3, 64, 7, stride=2, types=types, rngs=rngs)
-        self.bn1 = BatchNormJax(64, types=types)
-        inputs = 64
-        for number, blocks in enumerate(layers):
-            planes = 64 * 2**number
-            width = planes * width_per_group // STANDARD_WIDTH
-            stage = []
-            for place in range(blocks):
-                stride = 2 if place == 0 and number > 0 else 1
-                stage.append(BottleneckJax(inputs, planes, width, stride=stride, types=types, rngs=rngs))
-                inputs = planes * EXPANSION
-            setattr(self, f"layer{number + 1}", nnx.List(stage))
-        self.stages = len(layers)
-        self.fc = nnx.Linear(inputs, classes, rngs=rngs, **types)
+    def __init__(self, stages: list[list[BottleneckSizes]], classes: int, types: dict[str, Any], rngs: Any) -> None:
+        self.conv1 = _convolution(3, STEM, 7, stride=2, types=types, rngs=rngs)
+        self.bn1 = BatchNormJax(STEM, types=types)
+        for number, stage in enumerate(stages):
+            blocks = [BottleneckJax(sizes, types=types, rngs=rngs) for sizes in stage]
+            setattr(self, f"layer{number + 1}", nnx.List(blocks))
+        self.stages = len(stages)
+        self.fc = nnx.Linear(stages[-1][-1].outputs, classes, rngs=rngs, **types)
 
     def __call__(self, image: jax.Array) -> jax.Array:
         """Scores, not normalised."""
@@ -102,8 +91,7 @@ class ResNetJax(JaxPort):
     def build(self, rngs: Any) -> Any:
         """The network."""
         sizes = self.recipe.architecture
-        layers, width = [int(blocks) for blocks in sizes["layers"]], int(sizes["width_per_group"])
-        return ResNetNetworkJax(layers, width, int(sizes["classes"]), self.types, rngs)
+        return ResNetNetworkJax(resnet_stages(sizes), int(sizes["classes"]), self.types, rngs)
 
     def places(self) -> Mapping[str, WeightPlace]:
         """Layer by layer."""

@@ -8,14 +8,11 @@ from typing import Any
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as types
 
+from models.ports.bottlenecks import STEM, BottleneckSizes, resnet_stages
 from models.ports.mindspore.dialect import MINDSPORE
 from models.ports.mindspore.port import MindsporePort
 from models.ports.port import Arrays
 from models.ports.weights import WeightPlace, mirrored
-
-EXPANSION = 4
-"""Channels of a block's output, divided by those of its 3x3 convolution, were that of standard width."""
-STANDARD_WIDTH = 64
 
 
 def _convolution(inputs: int, outputs: int, size: int, stride: int) -> nn.Conv2d:
@@ -31,20 +28,20 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 class BottleneckMindspore(nn.Cell):
     """1x1, 3x3 (which strides, as in ResNet v1.5) and 1x1 convolutions beside a short cut."""
 
-    def __init__(self, inputs: int, planes: int, width: int, stride: int) -> None:
+    def __init__(self, sizes: BottleneckSizes) -> None:
         super().__init__()
-        outputs = planes * EXPANSION
+        inputs, width, outputs, stride = sizes.inputs, sizes.width, sizes.outputs, sizes.stride
         self.conv1, self.bn1 = _convolution(inputs, width, 1, 1), _norm(width)
         self.conv2, self.bn2 = _convolution(width, width, 3, stride), _norm(width)
         self.conv3, self.bn3 = _convolution(width, outputs, 1, 1), _norm(outputs)
-        self.shortened = stride != 1 or inputs != outputs
-        if self.shortened:
+        self.projects = sizes.projects
+        if self.projects:
             self.downsample = nn.SequentialCell([_convolution(inputs, outputs, 1, stride), _norm(outputs)])
 
     def construct(self, values: Tensor) -> Tensor:
         """[batch, inputs, height, width] to [batch, outputs, height / stride, width / stride]."""
         short = values
-        if self.shortened:
+        if self.projects:
             short = self.downsample(values)
         values = ops.relu(self.bn1(self.conv1(values)))
         values = ops.relu(self.bn2(self.conv2(values)))
@@ -54,21 +51,14 @@ class BottleneckMindspore(nn.Cell):
 class ResNetNetworkMindspore(nn.Cell):
     """Images [batch, 3, height, width] to class scores [batch, classes], not normalised."""
 
-    def __init__(self, layers: list[int], width_per_group: int, classes: int) -> None:
+    def __init__(self, stages: list[list[BottleneckSizes]], classes: int) -> None:
         super().__init__()
-        self.conv1, self.bn1 = _convolution(3, 64, 7, 2), _norm(64)
+        self.conv1, self.bn1 = _convolution(3, STEM, 7, 2), _norm(STEM)
         self.maxpool = nn.MaxPool2d(3, stride=2, pad_mode="pad", padding=1)
-        inputs = 64
-        for number, blocks in enumerate(layers):
-            planes = 64 * 2**number
-            width = planes * width_per_group // STANDARD_WIDTH
-            stage = []
-            for place in range(blocks):
-                stage.append(BottleneckMindspore(inputs, planes, width, 2 if place == 0 and number > 0 else 1))
-                inputs = planes * EXPANSION
-            setattr(self, f"layer{number + 1}", nn.SequentialCell(stage))
-        self.stages = [getattr(self, f"layer{number + 1}") for number in range(len(layers))]
-        self.fc = nn.Dense(inputs, classes)
+        for number, stage in enumerate(stages):
+            setattr(self, f"layer{number + 1}", nn.SequentialCell([BottleneckMindspore(sizes) for sizes in stage]))
+        self.stages = [getattr(self, f"layer{number + 1}") for number in range(len(stages))]
+        self.fc = nn.Dense(stages[-1][-1].outputs, classes)
 
     def construct(self, image: Tensor) -> Tensor:
         """The scores."""
@@ -100,8 +90,7 @@ class ResNetMindspore(MindsporePort):
     def build(self) -> nn.Cell:
         """The network."""
         sizes = self.recipe.architecture
-        layers, width = [int(blocks) for blocks in sizes["layers"]], int(sizes["width_per_group"])
-        return ResNetNetworkMindspore(layers, width, int(sizes["classes"]))
+        return ResNetNetworkMindspore(resnet_stages(sizes), int(sizes["classes"]))
 
     def build_loss(self, network: nn.Cell) -> nn.Cell:
         """Cross entropy around it."""

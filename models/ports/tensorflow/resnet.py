@@ -8,15 +8,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from models.ports.bottlenecks import STEM, BottleneckSizes, resnet_stages
 from models.ports.port import Arrays
 from models.ports.tensorflow.dialect import KERAS
 from models.ports.tensorflow.layers import NHWC, FusedBatchNorm, PaddedConv2D
 from models.ports.tensorflow.port import TensorflowPort
 from models.ports.weights import WeightPlace, mirrored
-
-EXPANSION = 4
-"""Channels of a block's output, divided by those of its 3x3 convolution, were that of standard width."""
-STANDARD_WIDTH = 64
 
 
 class ResNetTensorflow(TensorflowPort):
@@ -28,31 +25,28 @@ class ResNetTensorflow(TensorflowPort):
         """Images [batch, height, width, 3] to class scores [batch, classes]."""
         sizes = self.recipe.architecture
         image = keras.Input((None, None, 3), name="image", dtype=self.policy.compute_dtype)
-        values = self._convolved(image, 64, 7, "conv1", "bn1", stride=2)
+        values = self._convolved(image, STEM, 7, "conv1", "bn1", stride=2)
         values = self._layer(keras.layers.ReLU)(values)
         # Behind a ReLU a zero around the picture wins as often as torch's -inf does: never over a value above it.
         values = self._layer(keras.layers.ZeroPadding2D, padding=1, data_format=NHWC)(values)
         values = self._layer(keras.layers.MaxPooling2D, pool_size=3, strides=2, data_format=NHWC)(values)
-        for stage, blocks in enumerate(sizes["layers"]):
-            planes = 64 * 2**stage
-            width = planes * int(sizes["width_per_group"]) // STANDARD_WIDTH
-            for place in range(int(blocks)):
-                stride = 2 if place == 0 and stage > 0 else 1
-                values = self._bottleneck(values, planes, width, f"layer{stage + 1}.{place}", stride=stride)
+        for number, stage in enumerate(resnet_stages(sizes)):
+            for place, block in enumerate(stage):
+                values = self._bottleneck(values, block, f"layer{number + 1}.{place}")
         values = self._layer(keras.layers.GlobalAveragePooling2D, data_format=NHWC)(values)
         scores = self._layer(keras.layers.Dense, units=int(sizes["classes"]), name="fc")(values)
         return keras.Model(image, scores, name="resnet")
 
-    def _bottleneck(self, inputs: Any, planes: int, width: int, name: str, *, stride: int) -> Any:
+    def _bottleneck(self, inputs: Any, sizes: BottleneckSizes, name: str) -> Any:
         """1x1, 3x3 (which strides, as in ResNet v1.5) and 1x1 convolutions beside a short cut."""
-        outputs = planes * EXPANSION
+        width, outputs, stride = sizes.width, sizes.outputs, sizes.stride
         values = self._convolved(inputs, width, 1, f"{name}.conv1", f"{name}.bn1")
         values = self._layer(keras.layers.ReLU)(values)
         values = self._convolved(values, width, 3, f"{name}.conv2", f"{name}.bn2", stride=stride)
         values = self._layer(keras.layers.ReLU)(values)
         values = self._convolved(values, outputs, 1, f"{name}.conv3", f"{name}.bn3")
         short = inputs
-        if stride != 1 or inputs.shape[-1] != outputs:
+        if sizes.projects:
             own = f"{name}.downsample"
             short = self._convolved(inputs, outputs, 1, f"{own}.0", f"{own}.1", stride=stride)
         return self._layer(keras.layers.ReLU)(self._layer(keras.layers.Add)([values, short]))

@@ -6,10 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed
-from torch.distributed.fsdp import FSDPModule
 
 from hardware.layout import MeshLayout
-from hardware.stacks.sharded import greatest_over_ranks
+from hardware.stacks.sharded import greatest_over_ranks, spread_modules
 from models.datasets.base import Batch
 from models.sharding.spread import spread_model
 from models.sharding.tensor import split_network
@@ -109,9 +108,8 @@ class ShardedModule(TrainableModule):
 
     def _spread_again(self) -> None:
         """A forward pass that no backward pass follows leaves weights gathered."""
-        for module in self.trainable.modules():
-            if isinstance(module, FSDPModule):
-                module.reshard()
+        for module in spread_modules(self.trainable):
+            module.reshard()
 
     def _value(self, metric: Any) -> Tensor:
         """The first rank's: ranks that differed in a last digit would part where training ends at a target."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from runner.frameworks.lightning.loop import TrainingLoop
 from runner.frameworks.lightning.reports.energy import TrainingMarks
@@ -26,7 +27,9 @@ def build_trainer(context: Context, callbacks: list[pl.Callback], **options: Any
         num_nodes=case.topology.nodes,
         # Devices of packages that know no other layout than copies are asked for those as they always were.
         strategy=device.strategy(context.world, layout) if layout.sharded else device.strategy(context.world),
-        plugins=[device.precision_plugin(case.precision)],
+        # Who started a lone rank is said, as strategies of several say it; or Lightning asks every launcher that it
+        # knows, and to ask MPI ends the process where MPI is installed and cannot start.
+        plugins=[device.precision_plugin(case.precision), *([LightningEnvironment()] if context.world == 1 else [])],
         # The check's matrices are not the case's memory: peaks are reset after it.
         callbacks=[TrainingMarks(context), PrecisionCheck(context), MemoryPeaksReport(context), *callbacks],
         logger=EventLogger(context.events) if context.rank == 0 else False,

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Iterable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from runner.config.schema import Case
 from runner.core.errors import ConfigurationError, HardwareError
-from runner.frameworks.base import EvaluationPlan, Framework, NextSegment, Outcome
+from runner.frameworks.stepping.framework import SteppingFramework
 
 if TYPE_CHECKING:
     from models.trainable import Trainable
-    from runner.frameworks.stepping.loop import SteppingLoop
-    from runner.frameworks.stepping.stepper import Stepper
 
 
-class PortedFramework(Framework):
+class PortedFramework(SteppingFramework):
     """Trains the class that a model's YAML names for it, beside the PyTorch one."""
 
     original: ClassVar[str | None] = "pytorch"
@@ -84,32 +80,6 @@ class PortedFramework(Framework):
                 "own layers do. Leave it out."
             )
 
-    def train(self, trainable: Trainable, batches: Iterable[Any], *, next_segment: NextSegment) -> None:
-        """Train until the window is complete."""
-        self._loop(trainable, next_segment).train(batches)
-
-    def converge(
-        self,
-        trainable: Trainable,
-        batches: Iterable[Any],
-        evaluation: Iterable[Any],
-        *,
-        plan: EvaluationPlan,
-        next_segment: NextSegment,
-    ) -> Outcome:
-        """Train to the target, or to the end of the plan."""
-        return self._loop(trainable, next_segment).converge(batches, evaluation, plan)
-
-    def _loop(self, trainable: Trainable, next_segment: NextSegment) -> SteppingLoop:
-        from runner.frameworks.stepping.loop import SteppingLoop
-
+    def prepare(self, trainable: Trainable, *, evaluates: bool) -> None:
+        """Say that the port is built."""
         self.context.preparing(f"building the model in {self.key()}")
-        return SteppingLoop(self.context, self.stepper(trainable), next_segment)
-
-    @abstractmethod
-    def stepper(self, trainable: Trainable) -> Stepper:
-        """What takes its steps; imports the framework.
-
-        Args:
-            trainable: the PyTorch model, on the host, with the case's initial weights.
-        """

@@ -5,19 +5,18 @@ Lightning's own DeepSpeed strategy refuses to run without a GPU; the engine itse
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic.dataclasses import dataclass
 
 from runner.config.schema import STRICT, Case, FrameworkSpec
-from runner.frameworks.base import EvaluationPlan, Framework, NextSegment, Outcome
-from runner.frameworks.zero.demands import check_zero
+from runner.frameworks.stepping.framework import SteppingFramework
+from runner.frameworks.zero.demands import check_zero, require_equal_passes
 
 if TYPE_CHECKING:
     from models.trainable import Trainable
-    from runner.frameworks.stepping.loop import SteppingLoop
+    from runner.frameworks.stepping.stepper import Stepper
 
 
 @dataclass(kw_only=True, slots=True, config=STRICT)
@@ -37,7 +36,7 @@ class DeepspeedOptions(FrameworkSpec):
         return f"zero {self.zero_stage}" if self.zero_stage else None
 
 
-class Deepspeed(Framework):
+class Deepspeed(SteppingFramework):
     """DeepSpeed's engine over the vendor's devices; ZeRO spreads over all ranks."""
 
     options: ClassVar[type[FrameworkSpec]] = DeepspeedOptions
@@ -60,27 +59,17 @@ class Deepspeed(Framework):
         """
         check_zero(case)
 
-    def train(self, trainable: Trainable, batches: Iterable[Any], *, next_segment: NextSegment) -> None:
-        """Train until the window is complete."""
-        self._loop(trainable, next_segment).train(batches)
+    def prepare(self, trainable: Trainable, *, evaluates: bool) -> None:
+        """Refuse networks whose layers the ranks would not run equally often.
 
-    def converge(
-        self,
-        trainable: Trainable,
-        batches: Iterable[Any],
-        evaluation: Iterable[Any],
-        *,
-        plan: EvaluationPlan,
-        next_segment: NextSegment,
-    ) -> Outcome:
-        """Train to the target, or to the end of the plan."""
-        return self._loop(trainable, next_segment, evaluates=True).converge(batches, evaluation, plan)
-
-    def _loop(self, trainable: Trainable, next_segment: NextSegment, *, evaluates: bool = False) -> SteppingLoop:
-        from runner.frameworks.stepping.loop import SteppingLoop
-        from runner.frameworks.zero.demands import require_equal_passes
-        from runner.frameworks.zero.stepper import EngineStepper
-
+        Raises:
+            ConfigurationError: names what differs between the ranks.
+        """
         require_equal_passes(self.context.case, trainable, evaluates=evaluates)
         self.context.preparing("starting DeepSpeed's engine")
-        return SteppingLoop(self.context, EngineStepper(self.context, trainable), next_segment)
+
+    def stepper(self, trainable: Trainable) -> Stepper:
+        """The engine over the model."""
+        from runner.frameworks.zero.stepper import EngineStepper
+
+        return EngineStepper(self.context, trainable)

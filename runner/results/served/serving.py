@@ -9,6 +9,7 @@ from runner.core.events import Name
 from runner.record.names import FIGURES
 from runner.record.run_record import RunRecord, spans_of
 from runner.record.values import GIB, Missing, Value, Values, divide, known, multiply
+from runner.results.clocks import clocks
 from runner.results.compute import bandwidth_of, chip_of, compute
 from runner.results.power import memory, power, windows_of
 from runner.results.served.generation import (
@@ -45,9 +46,11 @@ def serving(run_record: RunRecord) -> tuple[Values, list[str]]:
         values["compute/mbu"] = Missing(READ_AGAIN)
     values["generation/decode_mbu"] = decode_mbu(run_record, bandwidth_of(chip))
     energy, notes = power(run_record)
+    clock, clock_notes = clocks(run_record)
     # Of the window alone: the reference and the compiler have memory of their own.
     held = memory(run_record, windows_of(spans_of(run_record)))
-    return values | times(run_record) | energy | held, [*notes, *_evidence(run_record), *_verdict(run_record, requests)]
+    notes += [*clock_notes, *_evidence(run_record), *_verdict(run_record, requests)]
+    return values | times(run_record) | energy | clock | held, notes
 
 
 def _verdict(run_record: RunRecord, requests: list[Request]) -> list[str]:

@@ -12,7 +12,7 @@ from runner.messages import tr, tr_recorded
 from runner.record.names import written
 from runner.record.report import Report
 from runner.record.task import task_named
-from runner.results.rules import reasons
+from runner.results.publication.rules import reasons
 from runner.tracking.page.command import command
 from runner.views.meanings import known
 from runner.views.tables import marks, measures, publishable

@@ -8,7 +8,7 @@ from runner.messages import tr, tr_recorded
 from runner.record.names import written
 from runner.record.report import Figure, Report
 from runner.record.task import task_named
-from runner.results.rules import reasons
+from runner.results.publication.rules import reasons
 from runner.views.meanings import known
 from runner.views.report.held_against import held_against
 from runner.views.report.markup import Markup, html, items, joined, tag

@@ -8,7 +8,7 @@ from pathlib import Path
 from runner.messages import tr, tr_recorded
 from runner.record.report import Report
 from runner.results.ecosystem.adaptation import adaptation
-from runner.results.rules import reasons
+from runner.results.publication.rules import reasons
 from runner.views.charts.parts.chart import Chart
 from runner.views.page import NULL
 from runner.views.published import published_grid

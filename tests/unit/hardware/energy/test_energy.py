@@ -204,18 +204,72 @@ def test_a_counter_must_agree_with_power(ratio, method):
 @pytest.mark.parametrize(
     ("ratio", "joules", "flags"),
     [
-        (0.5, 100.0, ()),
-        (2.0, 400.0, ()),
-        (0.2, 200.0, ("counter_disagrees",)),
-        (5.0, 200.0, ("counter_disagrees",)),
-        (1000.0, 200.0, ("counter_reset",)),
+        (0.5, 100.0, ("counter_unchecked",)),
+        (2.0, 400.0, ("counter_unchecked",)),
+        (0.2, 200.0, ("counter_disagrees", "short_window")),
+        (5.0, 200.0, ("counter_disagrees", "short_window")),
+        (1000.0, 200.0, ("counter_reset", "short_window")),
     ],
 )
 def test_a_short_window_judges_the_counter_in_a_wider_band(ratio, joules, flags):
     samples = every(0.1, 1.1, joules=lambda t: ratio * 200 * t, watts=lambda t: 200.0)
     reading = device(samples, 0, 1, period_s=0.1)
     assert reading.joules == pytest.approx(joules)  # the counter's, else the 200 J of 200 W in one second
-    assert reading.flags == (*flags, "short_window")
+    assert reading.flags == flags
+
+
+def ticking(t):
+    """A counter of 600 W that is renewed every 0.1 s, 30 ms after each tenth of a second."""
+    return 60.0 * math.floor((t - 0.03) / 0.1 + 1e-9)
+
+
+def test_a_counter_that_is_renewed_seldom_tells_how_uncertain_it_is():
+    samples = every(0.1, 40, joules=ticking, watts=lambda t: 600.0)
+    short = device(samples, 10.0, 11.0, period_s=0.1)
+    assert (short.method, short.flags) == ("counter", ("counter_unchecked",))
+    assert short.renewed_s == pytest.approx(0.1)
+    assert short.uncertainty == pytest.approx(0.1)
+    assert short.counter_over_integral is None, "one step is 10 %: it cannot be said to agree"
+    long = device(samples, 5.0, 35.0, period_s=0.1)
+    assert (long.flags, long.uncertainty) == ((), pytest.approx(0.1 / 30))
+    assert long.counter_over_integral == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_stated_uncertainty_holds_wherever_the_window_lies():
+    samples = every(0.1, 12, joules=ticking, watts=lambda t: 600.0)
+    for i in range(50):
+        start_s, end_s = 2 + 0.013 * i, 3.03 + 0.017 * i
+        exact_j = 600.0 * (end_s - start_s)
+        edges = [(t, 600.0, ticking(t)) for t in (start_s, end_s)]
+        reading = device(samples + edges, start_s, end_s, period_s=0.1)
+        assert reading.method == "counter"
+        assert abs(reading.joules - exact_j) <= reading.uncertainty_j * 1.01
+
+
+def test_power_at_rest_is_that_of_its_readings():
+    # One step of the counter is a tenth of the second: it says 110 W, every reading of the power 100 W.
+    samples = [(round(10 + 0.1 * i, 1), 100.0, 10.0 * i + (10.0 if i >= 5 else 0.0)) for i in range(-50, 51)]
+    rest = device(samples, 10.0, 11.0, period_s=0.1, steady=True)
+    assert (rest.method, rest.mean_w, rest.uncertainty_j) == ("integral", pytest.approx(100.0), None)
+    assert device(samples, 10.0, 11.0, period_s=0.1).mean_w == pytest.approx(110.0)
+    fine = every(0.1, 30, joules=lambda t: 101.0 * t, watts=lambda t: 100.0)
+    assert device(fine, 5.0, 25.0, period_s=0.1, steady=True).method == "counter", "its step is 0.5 % of 20 s"
+    counted = [(t, None, joules) for t, _, joules in samples]
+    assert device(counted, 10.0, 11.0, period_s=0.1, steady=True).method == "counter"
+
+
+def test_a_stretch_between_two_renewals_does_not_make_the_counter_stuck():
+    samples = every(0.1, 12, joules=ticking, watts=lambda t: 600.0)
+    edges = [(t, 600.0, ticking(t)) for t in (5.04, 5.06)]
+    reading = device(samples + edges, 5.04, 5.06, period_s=0.1)
+    assert (reading.method, reading.flags) == ("integral", ("short_window",))
+
+
+def test_uncertainties_of_independent_sources_add_by_their_squares():
+    one = device(every(0.1, 40, joules=ticking, watts=lambda t: 600.0), 10.0, 11.0, period_s=0.1)
+    both = combine({"a": one, "b": one})
+    assert both.uncertainty_j == pytest.approx(60.0 * math.sqrt(2))
+    assert both.renewed_s == one.renewed_s
 
 
 def test_a_counter_beside_power_with_gaps_says_that_it_was_not_checked():

@@ -43,3 +43,18 @@ def test_a_counter_needs_its_edges_alone():
     counter = measure([(0.0, None, 10.0), (30.0, None, 3010.0)], start_s=0, end_s=30, scope="package")
     window = over_window([counter])
     assert (window.joules, window.method, window.flags) == (3000.0, "counter", ())
+
+
+def test_what_holds_for_a_minor_part_is_not_said_of_the_window():
+    assert over_window([segment(0, 30, 30), segment(40, 41, 2, watts=300.0)]).flags == ()
+    assert over_window([segment(0, 3, 30), segment(40, 41, 10)]).flags == ("short_window",), "4 s together"
+    assert over_window([segment(0, 3, 30), segment(40, 43, 30)]).flags == (), "6 s together"
+
+
+def test_uncertainties_of_segments_add_by_their_squares():
+    samples = [(round(0.1 * i, 1), None, 60.0 * i) for i in range(600)]
+    parts = [measure(samples, start_s=t, end_s=t + 1.0, scope="device", period_s=0.1) for t in (5.0, 10.0, 15.0, 20.0)]
+    window = over_window(parts)
+    assert window.joules == pytest.approx(2400.0)
+    assert (window.uncertainty_j, window.uncertainty) == (pytest.approx(120.0), pytest.approx(0.05))
+    assert window.renewed_s == pytest.approx(0.1)

@@ -86,3 +86,10 @@ def test_an_instance_is_not_the_whole_gpu(monkeypatch: pytest.MonkeyPatch) -> No
     """The list has the A100 alone, by whose peak an instance would seem a seventh as good as it is."""
     (one,) = identities(monkeypatch, ("NVIDIA A100-SXM4-40GB MIG 1g.5gb",), "NVIDIA A100-SXM4-40GB")
     assert one.partition == "MIG"
+
+
+def test_versions_tell_the_driver_and_what_torch_is_there_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvidia.Nvidia, "driver_version", lambda _: "580.1")
+    told = Seen(nvidia.Nvidia(vendor("nvidia")), on_host=False).versions()
+    assert told["driver"] == "580.1" and "draws batches" in told["torch's part"]
+    assert "driver" not in Seen(nvidia.Nvidia(vendor("nvidia")), on_host=True).versions()

@@ -212,7 +212,18 @@ def test_figures_beside_energy(path):
     assert trace.throttle_reasons(2, 3) == ("A", "SwPowerCap")
     assert trace.throttle_reasons(3.5, 4) == ()
     assert trace.mean_utilisation(4.5, 5).value is None
-    assert "utilisation was not told by every device" in trace.mean_utilisation(4.5, 5).reason
+    assert "was read 0 times in the window" in trace.mean_utilisation(4.5, 5).reason
+
+
+def test_a_short_window_between_slow_readings_is_not_blamed_on_the_meter(path):
+    """Power comes every 0.1 s, the other figures once a second."""
+    fast = [row(0.1 * i, power_w=100.0) for i in range(31)]
+    write(path, *fast, *[row(float(t), temperature_c=50.0, utilisation=0.5, throttle="") for t in range(4)])
+    trace = Trace.load(path)
+    for observed in (trace.peak("temperature_c", 1.05, 1.95), trace.mean_utilisation(1.05, 1.95)):
+        assert observed.reason == "the meter was read 0 times in the window, where a figure needs 3"
+    assert trace.throttling_unread([(1.05, 1.95)]) == trace.throttling_untold([(1.05, 1.95)]) == ("GPU-a",)
+    assert trace.throttling_unread([(0.5, 1.5)]) == ()
 
 
 def test_a_figure_needs_three_readings(path):
@@ -284,12 +295,13 @@ def test_a_power_that_nothing_can_draw_is_no_reading(path, counter):
         assert "300,000 W is more than a device can draw" in reading.reason
 
 
-def test_what_a_meter_costs_above_its_share_is_told(path):
+def test_what_a_meter_costs_is_told(path):
     write(path)
     dear = {"period_s": 1.5, "read_cpu_s": 0.3, "budget": 0.005}
     cheap = {"period_s": 0.1, "read_cpu_s": 0.0001, "budget": 0.005}
     write_meters(path, {"meters": {"npu_smi": dear, "host": cheap, "old": {"period_s": 1.0, "read_cpu_s": 5.0}}})
-    assert Trace.load(path).costs == {"npu_smi": (1.5, pytest.approx(0.2))}
+    costs = {"npu_smi": (1.5, pytest.approx(0.2)), "host": (0.1, pytest.approx(0.001)), "old": (1.0, 5.0)}
+    assert Trace.load(path).costs == costs
 
 
 def test_resident_memory_is_that_of_the_watched_processes(path):

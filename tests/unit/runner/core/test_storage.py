@@ -263,3 +263,13 @@ def test_what_is_buffered_when_the_disk_fills_does_not_fail_at_the_end(tmp_path:
         output.write("text")
         output.flush()
         stream.flush()
+
+
+def test_charts_that_cannot_be_drawn_are_no_error(engine: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(folder: Path, report: Any) -> Any:
+        raise ModuleNotFoundError("No module named 'vl_convert'", name="vl_convert")
+
+    monkeypatch.setattr(engine_module, "draw", draw)
+    assert engine.run() == 0
+    assert "no charts are drawn: the Python package vl_convert is missing here" in engine.text
+    assert load_report(engine.folder / "report.json").status == "done"

@@ -18,7 +18,7 @@ import pytest
 
 from hardware.base import Device, DeviceCondition, DeviceIdentity, DeviceProcess, unknown_condition
 from hardware.meters.base import Meter, MeterUnavailableError, Reading
-from hardware.meters.nvml.condition import nvml_condition, nvml_devices
+from hardware.meters.nvml.condition import nvml_condition, nvml_devices, nvml_settings
 from hardware.stacks.host import host_condition
 from hardware.vendors.cpu import Cpu
 from runner.core.errors import ConfigurationError
@@ -695,3 +695,26 @@ def test_what_nvml_does_not_answer_is_null_with_its_words(monkeypatch: pytest.Mo
     assert all("Not Supported" in reason for reason in condition.reasons.values())
     driver.refused = {"nvmlDeviceGetHandleByUUID"}
     assert nvml_condition(GPU).isolated is None
+
+
+def test_how_a_gpu_is_set_is_told_without_what_a_load_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = Driver(nvmlDeviceGetEccMode=[1, 1], nvmlDeviceGetMigMode=[0, 0]).install(monkeypatch)
+    settings = nvml_settings(GPU)
+    assert (settings.power_limit_w, settings.max_clock_mhz, settings.reasons) == (650.0, 1980.0, {})
+    assert settings.facts == {
+        "power limit as shipped": "700 W",
+        "persistence mode": "on",
+        "ECC": "on",
+        "MIG mode": "off",
+    }
+    driver.refused = {"nvmlDeviceGetEnforcedPowerLimit", "nvmlDeviceGetEccMode"}
+    settings = nvml_settings(GPU)
+    assert settings.power_limit_w is None and "Not Supported" in settings.reasons["power_limit_w"]
+    assert "ECC" not in settings.facts and driver.starts == 0
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert set(nvml_settings(GPU).reasons) == {"power_limit_w", "max_clock_mhz"}
+
+
+def test_nvml_tells_how_much_memory_a_gpu_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    Driver(nvmlDeviceGetMemoryInfo=SimpleNamespace(used=0, total=80 << 30)).install(monkeypatch)
+    assert [one.memory_bytes for one in nvml_devices() or ()] == [80 << 30]

@@ -92,6 +92,9 @@ def test_titles_and_rules_are_messages_and_templates_where_they_are_filled_in(tm
         ('text = f"{a} {b}: {c}"', set()),
         ('db.execute("select a from files where name = ?")', set()),
         ('table = {"the key of a table": 1}', set()),
+        (r'PROGRAM = "\nimport ctypes, signal\nimport acme\nacme.begin()\n"', set()),
+        (r'PROGRAM = "\nfrom acme.parts import begin\nbegin(now=True)\n"', set()),
+        ('text = "import the weights from another place"', {"import the weights from another place"}),
     ],
 )
 def test_recorded_sentences(tmp_path: Path, source: str, texts: set[str]) -> None:

@@ -19,6 +19,7 @@ RECORDED = [
     ("the run ended: killed by {}", "运行被 {} 杀死"),
     ("Interrupted. What was measured is kept. {}", "已中断。已测得的内容已保留。{}"),
     ("Give the command again.", "请再次执行。"),
+    ("{} cannot be used here: {}.{}", "{} 在此处不能使用：{}。{}"),
     ("first line\nsecond line of {}", "第一行\n{} 的第二行"),
     ("{} refers to ${{}}, which is not there", "{} 引用了 ${{}}，它不存在"),
 ]
@@ -56,6 +57,12 @@ def test_a_field_at_the_end_may_be_empty(words: Catalogue) -> None:
     assert words.recorded("Interrupted. What was measured is kept.") == "已中断。已测得的内容已保留。"
     said = words.recorded("Interrupted. What was measured is kept. Give the command again.")
     assert said == "已中断。已测得的内容已保留。请再次执行。"
+
+
+def test_a_full_stop_before_an_empty_field_stands_once(words: Catalogue) -> None:
+    assert words.recorded("jax cannot be used here: no window was completed.") == "jax 在此处不能使用：没有完成窗口。"
+    said = words.recorded("jax cannot be used here: no window was completed. Give the command again.")
+    assert said == "jax 在此处不能使用：没有完成窗口。请再次执行。"
 
 
 def test_parts_of_what_is_joined_are_recognised(words: Catalogue) -> None:
@@ -96,6 +103,9 @@ def test_the_first_line_of_a_form_alone_is_recognised_too(words: Catalogue) -> N
         ("a {} b {} b", "a b b", None),
         ("{}x{}x", "axbxcx", ["a", "bxc"]),
         ("ab{}ba", "aba", None),
+        ("no {}.{}", "no a.", ["a", ""]),
+        ("no {}.{}{}", "no a.", ["a", "", ""]),
+        ("no {}.{}", "no a. b.", ["a", " b"]),
         ("{} is {}", "what is is is", ["what", "is is"]),
     ],
 )

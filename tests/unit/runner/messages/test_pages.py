@@ -87,7 +87,7 @@ def test_the_check_finds_english() -> None:
 
 def test_every_rule_of_publication_is_said_in_chinese() -> None:
     from runner.messages import tr, tr_recorded
-    from runner.results.rules import RULES
+    from runner.results.publication.rules import RULES
 
     with speaking("zh"):
         assert [rule.name for rule in RULES if not re.search("[一-鿿]", tr(rule.name))] == []

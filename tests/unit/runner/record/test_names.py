@@ -13,12 +13,13 @@ infer/{offered,achieved,goodput}_per_second infer/{compile_s,export_s,compile_pe
 generation/ttft_{p50,p99}_ms generation/tpot_p50_ms generation/itl_{p50,p99}_ms
 generation/{tokens,prefill_tokens,decode_tokens}_per_second generation/decode_mbu compute/mbu
 throughput/{steady,whole,train,core} throughput/{steady,whole,train,core}_per_device throughput/tokens_per_second
-time/{e2e,init,compile,train,eval,to_target}_s step/{mean,p50,p90,p99}_ms step/cv quality/{target,reached}
+time/{e2e,launch,init,setup,compile,train,eval,ending,to_target}_s clock/{min,median,max,limit}_mhz
+step/{mean,p50,p90,p99}_ms step/cv quality/{target,reached}
 convergence/{samples,steps,energy_j}_to_target
 compute/{parameters,flops_per_sample,achieved_flops_per_second,peak_flops_per_second,mfu,measured_peak_flops_per_second,mfu_of_measured_peak}
 roofline/{throughput_samples_per_second,fraction}
 memory/{device_peak_allocated,device_peak_reserved,device_peak_used,host_peak_rss}_gib
-energy/{device_j,per_sample_j,node_j,samples_per_j} power/{device_mean,device_peak,device_idle,node_mean}_w
+energy/{device_j,per_sample_j,node_j,samples_per_j} power/{device_mean,device_peak,device_idle,node_mean,cap}_w
 host/{disk_read,disk_written,network_sent,network_received}_gib host/others_utilisation_mean
 device/{temperature_max_c,utilisation_mean} overhead/fraction run/{skipped_steps,steady,emulated,publishable,window_s}
 estimate/{weights,gradients,gradient_buckets,weight_copies,optimizer,weight_average,activations_per_sample,total,chip_memory}_gib

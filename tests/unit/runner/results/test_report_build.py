@@ -11,7 +11,7 @@ from report_folders import A100, BANDWIDTH, HEADER, NVIDIA, PEAK, Folder, case, 
 from toy import CPU_SPEC, toy_recipe
 
 from hardware.meters.base import Reading
-from hardware.sampling.trace_file import TraceWriter, row_of, write_meters
+from hardware.sampling.trace_file import TraceRow, TraceWriter, row_of, write_meters
 from models.training import Quality
 from runner.config.schema import (
     Case,
@@ -398,11 +398,12 @@ def test_few_readings_are_said_and_fewer_are_no_figure(tmp_path: Path) -> None:
     enough = with_tool(tmp_path / "enough", 20)
     assert value(enough, "energy/device_j") == pytest.approx(2 * 200 * 30)
     assert not any("few_samples" in text for text in enough.warnings)
-    assert "Reading nvidia_smi every 1.5 s took 20% of a core." in enough.warnings
+    assert "Reading nvidia_smi every 1.5 s took 20% of a core, 20.0% of all cores." in enough.warnings
     few = with_tool(tmp_path / "few", 9)
     assert value(few, "power/device_mean_w") == pytest.approx(400.0)
     assert value(few, "power/device_peak_w") == pytest.approx(400.0)
-    assert "Energy: few_samples." in few.warnings
+    assert "few_samples: energy/device_j stands on 9 readings of the meter." in few.warnings
+    assert "nvidia_smi was read only every 3.33 s, where the window asks for every 1.5 s." in few.warnings
     assert "few_samples: device/utilisation_mean stands on 9 readings of the meter." in few.warnings
     none = with_tool(tmp_path / "none", 2)
     for name in ("energy/device_j", "power/device_mean_w", "power/device_peak_w", "device/utilisation_mean"):
@@ -422,3 +423,38 @@ def test_a_working_chip_draws_more_than_a_twentieth_of_its_design_power(tmp_path
     broken = with_tool(tmp_path / "broken", 20, watts=19.0)
     assert "19 W at a utilisation of 90%" in (broken.figures["energy/device_j"].reason or "")
     assert value(with_tool(tmp_path / "low", 20, watts=21.0), "power/device_mean_w") == pytest.approx(42.0)
+
+
+def with_counter(path: Path, seconds: float, cores: int, cost: float = 0.04) -> Report:
+    """Two devices of 600 W each, after a second of rest at 100 W; their counters are renewed and read every 0.1 s."""
+    folder = Folder(path, case(vendor=replace(NVIDIA, meters=("nvml",))))
+    folder.begin()
+    trace = TraceWriter(path / "power.csv")
+    total_j = 0.0
+    for tenth in range(9950, 10110 + round(10 * seconds)):
+        watts = 600.0 if tenth >= 10050 else 100.0
+        # Renewed late in the second of rest: one step more than there were.
+        total_j += 2 * watts / 10 if tenth == 9965 else watts / 10
+        for source in ("GPU-a", "GPU-b"):
+            one = Reading(source=source, scope="device", power_w=watts, energy_j=total_j)
+            trace.write(row_of(one, monotonic_s=tenth / 10, unix_s=tenth / 10, meter="nvml"))
+    for mark, at_s in (("idle_begin", 996.0), ("idle_end", 997.0)):
+        trace.write(TraceRow(monotonic_s=at_s, unix_s=at_s, mark=mark, meter="sampler"))
+    trace.close()
+    write_meters(path / "power.csv", {"meters": {"nvml": {"period_s": 0.1, "read_cpu_s": 0.1 * cost, "reason": None}}})
+    folder.tell(Name.ENVIRONMENT, {"devices": [{"index": 0, "name": A100}], "host": {"cores_usable": cores}})
+    folder.segment(0, samples=6000, seconds=seconds, core_s=0.9 * seconds)
+    return folder.end(samples=9000, training_s=60.0, evaluate_s=10.0, core_s=40.0)
+
+
+def test_a_coarse_counter_is_said_and_does_not_tell_the_power_at_rest(tmp_path: Path) -> None:
+    short = with_counter(tmp_path / "short", 1.0, 16)
+    assert value(short, "power/device_idle_w") == pytest.approx(200.0), "by the counter 220 W"
+    (told,) = [text for text in short.warnings if text.startswith("Energy")]
+    assert told.startswith("Energy may be off by 7%: its counter is renewed every 0.1 s in a window of 1 s")
+    assert not any("Reading" in text or "was read only" in text for text in short.warnings), "0.25 % of 16 cores"
+    long = with_counter(tmp_path / "long", 30.0, 2)
+    assert not any(text.startswith("Energy") for text in long.warnings)
+    assert "Reading nvml every 0.1 s took 4% of a core, 2.0% of all cores." in long.warnings
+    part = long.publication.parts[0]  # type: ignore[union-attr]
+    assert part["energy_uncertainty"] < 0.01 and part["meters"]["nvml"]["share_of_core"] == pytest.approx(0.04)

@@ -11,7 +11,7 @@ from report_samples import report
 
 from runner.record.names import FIGURES
 from runner.record.report import Figure, Publication, Report
-from runner.results.rules import RULES, judge, judged, reasons
+from runner.results.publication.rules import RULES, judge, judged, reasons
 
 PROBED = {
     "parameters": ["float32"],
@@ -47,6 +47,7 @@ PART: dict[str, Any] = {
     "beyond_peak": [],
     "precision": PROBED,
 }
+UNREAD = {"throttling_untold": ["GPU-a"], "throttling_unread": ["GPU-a"]}
 ENERGY = {"energy/device_j": 3600.0}
 
 
@@ -127,6 +128,13 @@ def test_training_to_a_target_starts_where_the_published_case_does() -> None:
     assert outcomes(made("train", **wanted)) == SERVES | {"weights": "not applicable"}, "speed does not depend on it"
 
 
+def test_a_window_between_two_readings_of_throttling_is_said_so() -> None:
+    one = made(throttling_untold=["GPU-a"])
+    one = judged(replace(one, publication=replace(one.publication, parts=[PART | UNREAD])))  # type: ignore[type-var]
+    assert outcomes(one)["throttling"] == "unknown"
+    assert any("throttling was read 0 times in the window" in text for text in reasons(one))
+
+
 @pytest.mark.parametrize("missing", sorted(PART))
 def test_a_condition_that_is_not_in_the_report_is_not_fine(missing: str) -> None:
     if missing in ("steady_reason", "others_reason"):
@@ -189,7 +197,7 @@ def test_the_documentation_names_every_rule() -> None:
 
 def test_highest_values_say_so() -> None:
     highest = {name for name, known in FIGURES.items() if known.highest}
-    named = {name for name in FIGURES if "peak_" in name or "_max_" in name} - {
+    named = {name for name in FIGURES if "peak_" in name or "_max_" in name or "/max_mhz" in name} - {
         "compute/peak_flops_per_second",
         "compute/measured_peak_flops_per_second",
     }

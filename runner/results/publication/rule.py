@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from runner.record.report import Report
 
 Outcome = Literal["ok", "failed", "unknown", "not applicable"]
 KEPT = ("ok", "not applicable")
+UNEVEN = 1.25
+"""Time per step of the slowest part over the fastest one's, from which a reader must know."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -44,3 +46,31 @@ class Judgement:
     def kept(self) -> bool:
         """Whether the rule stands in nobody's way."""
         return self.outcome in KEPT
+
+
+def publication_of(report: Report) -> Any:
+    """What a report notes for the rules.
+
+    Raises:
+        ValueError: nothing, for it is of an earlier version.
+    """
+    if report.publication is None:
+        raise ValueError("it was made by an earlier version")
+    return report.publication
+
+
+def asked_by(report: Report, name: str) -> Any:
+    """What the run of a report was asked for."""
+    return publication_of(report).asked[name]
+
+
+def parts_of(report: Report) -> list[dict[str, Any]]:
+    """What was noted of each fresh process.
+
+    Raises:
+        ValueError: there was none.
+    """
+    parts: list[dict[str, Any]] = publication_of(report).parts
+    if not parts:
+        raise ValueError("nothing was measured")
+    return parts

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from typing import Any
 
 from hardware.base import PrecisionUnsupportedError
-from hardware.energy.energy import FULL_COVERAGE
+from hardware.energy.energy import FULL_COVERAGE, UNCERTAIN
 from hardware.precision.evidence import check_evidence
 from hardware.precision.probe import check as check_precision
 from hardware.spec import PrecisionSpec
 from hardware.stacks.host import ISOLATED
 from runner.record.report import Figure, Report
 from runner.record.task import matches, task_named
-from runner.results.rule import KEPT, Finding, Judgement, Rule
-from runner.results.speed import UNEVEN
+from runner.results.publication.rule import KEPT, UNEVEN, Finding, Judgement, Rule, asked_by, parts_of, publication_of
 
 PUBLISHABLE = "run/publishable"
 DOUBTED = ("low_coverage", "counter_disagrees", "few_samples")
@@ -91,13 +89,13 @@ def _task(report: Report) -> Finding:
 def _origin(report: Report) -> Finding:
     if report.imported:
         return Finding("failed", f"measured by another tool ({report.imported['format']})")
-    text = "by the run itself" if _publication(report).by_run else "afterwards, from what the run left"
-    return _ok_if(_publication(report).by_run, f"the report was made {text}")
+    text = "by the run itself" if publication_of(report).by_run else "afterwards, from what the run left"
+    return _ok_if(publication_of(report).by_run, f"the report was made {text}")
 
 
 def _emulated(report: Report) -> Finding:
     if report.case["emulated"]:
-        return Finding("failed", f"the configuration of {_asked(report, 'vendor')} ran on the host CPU")
+        return Finding("failed", f"the configuration of {asked_by(report, 'vendor')} ran on the host CPU")
     return Finding("ok", "no")
 
 
@@ -112,7 +110,7 @@ def _measure(report: Report) -> Finding:
     if laxer:
         said = ", ".join(f"{one['key']}={one['value']}, where it has {one['reference']}" for one in laxer)
         return Finding("failed", f"measure={name} was changed: {said}")
-    if not _asked(report, "publishable"):
+    if not asked_by(report, "publishable"):
         return Finding("failed", f"measure={name} is not for publication")
     return Finding("ok", str(name))
 
@@ -127,8 +125,8 @@ def _open(report: Report) -> Finding:
 
 def _precision(report: Report) -> Finding:
     """The probe's findings, held to the precision once more."""
-    asked = PrecisionSpec(**_asked(report, "precision"))
-    for part in _parts(report):
+    asked = PrecisionSpec(**asked_by(report, "precision"))
+    for part in parts_of(report):
         if part["precision"] is None:
             return Finding("unknown", "the probe did not say what really ran")
         if part["precision"].get("source") == "asked":
@@ -145,13 +143,13 @@ def _precision(report: Report) -> Finding:
 
 def _weights(report: Report) -> Finding:
     """Only how good a model gets depends on where it starts; its speed does not."""
-    wanted = _asked(report, "initial_weights")
+    wanted = asked_by(report, "initial_weights")
     if wanted is None:
         return Finding("ok", "the published case starts from random weights")
     task = task_named(report.case["task"])
     if task is None or not task.quality_target:
         return Finding("not applicable", f"task={report.case['task']} does not ask how good the model gets")
-    given = _asked(report, "weights") != "random"
+    given = asked_by(report, "weights") != "random"
     return Finding("ok", "from a file") if given else Finding("failed", f"random, where the case starts from {wanted}")
 
 
@@ -170,18 +168,18 @@ def _accuracy(report: Report) -> Finding:
 
 
 def _steady(report: Report) -> Finding:
-    for part in _parts(report):
+    for part in parts_of(report):
         if part["steady"] is None:
             return Finding("unknown", "warm-up did not end")
         if not part["steady"]:
             return Finding("failed", f"the speed still changed: {part['steady_reason']}")
-    return Finding("ok", f"steady within {_asked(report, 'tolerance'):g}")
+    return Finding("ok", f"steady within {asked_by(report, 'tolerance'):g}")
 
 
 def _window(report: Report) -> Finding:
     """Of training to a target too: its segments together are its window."""
-    least_s, least = _asked(report, "min_s"), _asked(report, "min_steps")
-    parts = [(part["window_s"] or 0.0, part["window_steps"]) for part in _parts(report)]
+    least_s, least = asked_by(report, "min_s"), asked_by(report, "min_steps")
+    parts = [(part["window_s"] or 0.0, part["window_steps"]) for part in parts_of(report)]
     short = [(seconds, steps) for seconds, steps in parts if seconds < least_s or steps < least]
     seconds, steps = min(short or parts)
     told = f"{seconds:.1f} s and {steps} steps"
@@ -189,7 +187,7 @@ def _window(report: Report) -> Finding:
 
 
 def _even(report: Report) -> Finding:
-    ratios = [part["unevenness"] for part in _parts(report)]
+    ratios = [part["unevenness"] for part in parts_of(report)]
     if None in ratios:
         return Finding("unknown", "the window has too few steps to see whether its speed changed")
     text = f"a step took {max(ratios):.2f} times as long in its slowest fifth as in its fastest"
@@ -197,7 +195,7 @@ def _even(report: Report) -> Finding:
 
 
 def _repeats(report: Report) -> Finding:
-    asked, there = _asked(report, "repeats"), len(_parts(report))
+    asked, there = asked_by(report, "repeats"), len(parts_of(report))
     if there < asked or report.case["repeats"] != there:
         return Finding("failed", f"{there} of {asked} are there")
     changes = {change["key"]: change for change in report.division.changed}
@@ -208,29 +206,33 @@ def _repeats(report: Report) -> Finding:
 
 def _host(report: Report) -> Finding:
     """What others took of the host's processors: it slows the host CPU itself, and what a host does for its devices."""
-    for part in _parts(report):
+    for part in parts_of(report):
         if part["others"] is None:
             return Finding("unknown", f"it is not known who else used its processors: {part['others_reason']}")
-    most = max(part["others"] for part in _parts(report))
+    most = max(part["others"] for part in parts_of(report))
     text = f"others took {most:.1%} of its processors"
     return _ok_if(most < ISOLATED, text if most < ISOLATED else f"{text}, where less than {ISOLATED:.0%} is asked for")
 
 
 def _throttling(report: Report) -> Finding:
-    found = sorted({reason for part in _parts(report) for reason in part["throttling"] or ()})
+    found = sorted({reason for part in parts_of(report) for reason in part["throttling"] or ()})
     if found:
         return Finding("failed", f"the device was throttled: {', '.join(found)}")
-    untold = sorted({source for part in _parts(report) for source in part["throttling_untold"]})
+    unread = sorted({source for part in parts_of(report) for source in part.get("throttling_unread", ())})
+    untold = sorted({source for part in parts_of(report) for source in part["throttling_untold"]})
+    if untold and untold == unread:
+        text = f"throttling was read 0 times in the window, where one reading is needed: {', '.join(untold)}"
+        return Finding("unknown", text)
     if untold:
         return Finding("unknown", f"its meter did not tell in all of the window: {', '.join(untold)}")
-    if any(part["throttling"] is None for part in _parts(report)):
+    if any(part["throttling"] is None for part in parts_of(report)):
         return Finding("not applicable", "no meter of this device tells of throttling")
     return Finding("ok", "none was reported")
 
 
 def _peak(report: Report) -> Finding:
     """More than 100 % of a peak is an error of ours or of the catalogue: nobody knows of which figure."""
-    found = [sentence for part in _parts(report) for sentence in part["beyond_peak"]]
+    found = [sentence for part in parts_of(report) for sentence in part["beyond_peak"]]
     return Finding("failed", found[0].rstrip(".")) if found else Finding("ok", "none did")
 
 
@@ -239,31 +241,18 @@ def _energy(report: Report) -> Finding:
     figure = report.figures["energy/device_j"]
     if figure.value is None:
         return Finding("not applicable", f"none was measured: {(figure.reason or '').partition(chr(10))[0]}")
-    coverage = min(part["power_coverage"] for part in _parts(report))
+    coverage = min(part["power_coverage"] for part in parts_of(report))
     if coverage < FULL_COVERAGE:
         text = f"the meters saw {coverage:.0%} of a segment, where {FULL_COVERAGE:.0%} are asked for"
         return Finding("failed", text)
-    flags = sorted({flag for part in _parts(report) for flag in part["power_flags"] if flag in DOUBTED})
+    flags = sorted({flag for part in parts_of(report) for flag in part["power_flags"] if flag in DOUBTED})
     if flags:
         return Finding("failed", f"{', '.join(flags)}: it is not sure enough to be published")
-    return Finding("ok", f"{figure.value:.6g} J, at least {coverage:.0%} of every segment seen")
-
-
-def _publication(report: Report) -> Any:
-    if report.publication is None:
-        raise ValueError("it was made by an earlier version")
-    return report.publication
-
-
-def _asked(report: Report, name: str) -> Any:
-    return _publication(report).asked[name]
-
-
-def _parts(report: Report) -> list[dict[str, Any]]:
-    parts: list[dict[str, Any]] = _publication(report).parts
-    if not parts:
-        raise ValueError("nothing was measured")
-    return parts
+    seen = f"{figure.value:.6g} J, at least {coverage:.0%} of every segment seen"
+    uncertain = max(part.get("energy_uncertainty") or 0.0 for part in parts_of(report))
+    if uncertain > UNCERTAIN:
+        return Finding("ok", f"{seen}; it may be off by {uncertain:.0%}, and its counter could not be checked")
+    return Finding("ok", seen)
 
 
 RULES = (
@@ -284,7 +273,7 @@ RULES = (
     Rule("host", f"others took less than {ISOLATED:.0%} of the host's processors", _host),
     Rule("throttling", "the device was not throttled", _throttling),
     Rule("peak", "no figure came out above what the chip can do", _peak),
-    Rule("energy", "where energy is claimed, meters saw all of it and its counter agreed", _energy),
+    Rule("energy", "where energy is claimed, meters saw all of it and no counter contradicts it", _energy),
 )
 """Every rule, in the order reports show them."""
 

@@ -1,0 +1,1 @@
+"""What a run must keep to be published: the rules, and how they are judged."""
