@@ -48,6 +48,7 @@ def _formulas() -> dict[Any, Callable[..., int]]:
         ATEN.dot: lambda left, right, **_: 2 * prod(left),
         ATEN.addbmm: lambda bias, left, right, **_: 2 * prod(left) * right[-1],
     }
+    formulas |= _if_known("_scaled_dot_product_flash_attention_for_cpu", _attention)
     for name in (
         "_scaled_dot_product_efficient_attention_backward",
         "_scaled_dot_product_flash_attention_backward",
@@ -64,10 +65,13 @@ def _if_known(name: str, formula: Callable[..., int]) -> dict[Any, Callable[...,
     return {getattr(ATEN, name): formula} if hasattr(ATEN, name) else {}
 
 
+def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    return int(2 * prod(query[:-1]) * key[-2] * (query[-1] + value[-1]))
+
+
 def _attention_backward(gradient: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
     """Twice forward. Fused kernels compute the scores once more, which torch's formula includes (2.5 times forward)."""
-    forward = 2 * prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
-    return int(2 * forward)
+    return 2 * _attention(query, key, value)
 
 
 def _grouped_product(left: Any, right: Any, *_: Any, **__: Any) -> int:

@@ -118,7 +118,7 @@ def problems(told: dict[str, dict[str, Any]], least_snr_db: float) -> list[str]:
         if one["elements"] and not one["not_finite"] and one["zero"]:
             found.append(f"the float32 reference of {name} is zero everywhere, so that nothing was compared")
         elif one["snr_db"] is not None and one["snr_db"] < least_snr_db:
-            ratio = f"{one['snr_db']:.1f} dB against the float32 reference"
+            ratio = f"{round(one['snr_db'], 1) + 0.0:.1f} dB against the float32 reference"
             found.append(
                 f"{name} has a signal-to-noise ratio of {ratio}, where no less than {least_snr_db:g} dB is allowed"
             )

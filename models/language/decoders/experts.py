@@ -45,18 +45,20 @@ def grouped_experts(module: Any, hidden: Tensor, chosen: Tensor, shares: Tensor)
 
 def _product(rows: Tensor, weights: Tensor, ends: Tensor) -> Tensor:
     """Rows sorted by expert times the experts' weights (experts, outputs, inputs); expert i's rows end at `ends[i]`."""
+    weights = weights.to(rows.dtype).transpose(-2, -1)
+    if rows.is_meta and rows.dtype != torch.bfloat16:  # torch 2.11 refuses it there
+        return rows @ weights[0]  # as many operations, whoever chose whom
     grouped = getattr(functional, "grouped_mm", _one_by_one)  # torch 2.10
-    product: Tensor = grouped(rows, weights.to(rows.dtype).transpose(-2, -1), offs=ends)
+    product: Tensor = grouped(rows, weights, offs=ends)
     return product
 
 
 def _one_by_one(rows: Tensor, weights: Tensor, *, offs: Tensor) -> Tensor:
     """What an older torch can do: a product for each expert. The host waits to be told whose rows end where."""
     if rows.is_meta:
-        return rows @ weights[0]  # as many operations, whoever chose whom
+        return rows @ weights[0]
     counts = offs.diff(prepend=offs.new_zeros(1)).tolist()
-    parts = torch.split(rows, counts)
-    return torch.cat([part @ weight for part, weight in zip(parts, weights, strict=True)])
+    return torch.cat([part @ weight for part, weight in zip(torch.split(rows, counts), weights, strict=True)])
 
 
 def autocast_type(device: str) -> torch.dtype | None:

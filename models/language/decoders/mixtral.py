@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from transformers import MixtralForCausalLM
+from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
 from models.contract import Model
 from models.datasets.base import Batch
@@ -49,6 +51,23 @@ def balancing_loss(scores: Sequence[Tensor], experts_per_token: int) -> Tensor:
     return total
 
 
+class RoutedNetwork(MixtralForCausalLM):  # type: ignore[misc]
+    """Transformers' Mixtral, which tells its routers' scores and leaves the balancing loss to `balancing_loss`.
+
+    Its own would be thrown away, and some versions count the choices with an operator that waits for the device and
+    that the meta device lacks.
+    """
+
+    def forward(self, *inputs: Any, output_router_logits: bool = False, **options: Any) -> Any:
+        """As the original without labels."""
+        if not output_router_logits:
+            return super().forward(*inputs, **options)
+        outputs = self.model(*inputs, output_router_logits=True, **options)
+        return MoeCausalLMOutputWithPast(
+            logits=self.lm_head(outputs.last_hidden_state), router_logits=outputs.router_logits
+        )
+
+
 class Mixtral(Llama):
     """A Mixtral, trained from random weights with its balancing loss."""
 
@@ -66,7 +85,7 @@ class Mixtral(Llama):
 
     def assemble(self) -> nn.Module:
         """Transformers' Mixtral without its cache, its look at the mask and its copies of experts."""
-        from transformers import MixtralConfig, MixtralForCausalLM
+        from transformers import MixtralConfig
 
         config = MixtralConfig(
             **self.options(),
@@ -74,5 +93,5 @@ class Mixtral(Llama):
             num_experts_per_tok=self.sizes.experts_per_token,
             experts_implementation=EXPERTS,
         )
-        network: nn.Module = MixtralForCausalLM(config)
+        network: nn.Module = RoutedNetwork(config)
         return network

@@ -74,6 +74,7 @@ class T5(Trainable):
         from transformers import T5Config, T5ForConditionalGeneration
 
         sizes = self.sizes = TypeAdapter(T5Architecture).validate_python(recipe.architecture)
+        self.fused = bool(getattr(T5ForConditionalGeneration, "_supports_sdpa", False))  # not in older transformers
         config = T5Config(
             vocab_size=sizes.vocabulary,
             d_model=sizes.hidden,
@@ -89,7 +90,7 @@ class T5(Trainable):
             pad_token_id=PAD,
             eos_token_id=END,
             decoder_start_token_id=PAD,
-            attn_implementation="sdpa",
+            attn_implementation="sdpa" if self.fused else "eager",
         )
         self.network = T5ForConditionalGeneration(config)
         self.metrics = {name: Mean() for name in ROUGE}
@@ -101,9 +102,14 @@ class T5(Trainable):
         The mask goes in with four dimensions: transformers looks into a smaller one on the device to see whether it is
         needed, which would wait for the device, and cannot be done on the meta device.
         """
+        attended = batch["attended"][:, None, None, :]
+        if not self.fused:  # a mask of four dimensions is added to the scores as it is
+            attended = torch.zeros_like(attended, dtype=torch.float32).masked_fill(
+                ~attended, torch.finfo(torch.float32).min
+            )
         scores: Tensor = self.network(
             input_ids=batch["input_ids"],
-            attention_mask=batch["attended"][:, None, None, :],
+            attention_mask=attended,
             decoder_input_ids=batch["previous"],
             use_cache=False,
         ).logits

@@ -17,9 +17,13 @@ from transformers import MixtralForCausalLM
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
 from models.costs.flops import ModelFlops
+from models.language.decoders.experts import _one_by_one
 from models.language.decoders.mixtral import Mixtral, balancing_loss
 
 MIXTURES = ["mixtral_8x7B", "deepseek_moe"]
+GROUPED = pytest.mark.skipif(
+    not hasattr(torch.nn.functional, "grouped_mm"), reason=f"torch {torch.__version__} has no grouped product"
+)
 
 
 def tiny(model: str = "mixtral_8x7B") -> Any:
@@ -105,12 +109,25 @@ def test_operations_are_those_of_the_chosen_experts(model: str, scale: str) -> N
     assert backward.get_total_flops() == 2 * expected
 
 
+@GROUPED
 @pytest.mark.parametrize("model", MIXTURES)
 def test_nothing_waits_for_the_device(model: str) -> None:
     trainable = tiny(model)
     batch = trainable.synthetic_batch(2)
     with NoWaiting():
         trainable.loss(batch).backward()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_one_expert_after_the_other_multiplies_the_same(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    ends = torch.tensor([3, 3, 8, 10], dtype=torch.int32)  # the second expert has nobody
+    rows, weights = torch.randn(10, 16).to(dtype).requires_grad_(), torch.randn(4, 16, 8).to(dtype).requires_grad_()
+    product = _one_by_one(rows, weights, offs=ends)
+    expected = torch.stack([row @ weights[int((ends <= place).sum())] for place, row in enumerate(rows)])
+    torch.testing.assert_close(product, expected)
+    gradients = torch.autograd.grad(product.square().sum(), (rows, weights))
+    assert not gradients[1][1].any() and gradients[1][0].any()
 
 
 class Types(TorchDispatchMode):
@@ -130,6 +147,7 @@ class Types(TorchDispatchMode):
         return out
 
 
+@GROUPED
 @pytest.mark.parametrize("model", MIXTURES)
 def test_autocast_reaches_the_experts(model: str) -> None:
     trainable = tiny(model)
