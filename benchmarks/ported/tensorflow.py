@@ -23,6 +23,8 @@ class TensorflowLoop:
 
     def __init__(self, plan: BarePlan) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(torch.get_num_threads())
+        if plan.device == "cpu":
+            tf.config.threading.set_inter_op_parallelism_threads(1)  # as the engine's: equal threads on both sides
         tf.config.experimental.enable_tensor_float_32_execution(False)
         made = setting(plan)
         self.trainable, self.batches = made.original, endless(made.batch)
