@@ -39,7 +39,7 @@ FIGURES = (
     *("accuracy/*", "numerics/*", "run/window_s", "run/steady", "run/skipped_steps", "overhead/fraction"),
     "run/publishable",
 )
-STACK_PROSE = ("reached through", "timing")
+STACK_PROSE = ("reached through", "timing", "torch's part")
 """What a stack tells of itself beside versions."""
 IDENTITY = re.compile(r"\b(?:GPU-|MIG-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
 RULE = re.compile(r"[-=*]{4,}")

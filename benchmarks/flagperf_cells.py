@@ -59,7 +59,8 @@ def _told(folder: Path, output: str) -> dict[str, Any]:
     report = read.report
     told: dict[str, Any] = {"status": report.status, "report": read.digest, "precision": report.case["precision"]}
     packages = report.environment.get("packages", {})
-    told |= {"interpreter": report.environment.get("interpreter"), "packages": packages}
+    environment = report.environment.get("interpreter")
+    told |= {"interpreter": environment and Path(environment).name, "packages": packages}
     if report.error is not None:
         told |= {"class": report.error["class"], "reason": PLACE.sub("…", report.error["message"])[:300]}
     return told

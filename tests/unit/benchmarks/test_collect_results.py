@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from benchmarks.collect import main
 from runner.core.events import EventWriter, Name
 from runner.core.owner import FILE as OWNER
 from runner.record.report import Report
-from runner.tools.supported.evidence import RESULTS, Measured, measured
+from runner.tools.supported.evidence import RESULTS, ROOT, Measured, measured
 
 UUID = "GPU-01234567-89ab-cdef-0123-456789abcdef"
 FIRST_OF_MARCH_MS = 1772323200000
@@ -129,3 +130,8 @@ def test_changed_imported_and_undated_runs_are_refused(tmp_path: Path, capsys: p
     for name, text in refusals.items():
         assert main(["chip", str(tmp_path / name), "--out", str(tmp_path / RESULTS)]) == 2
         assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / RESULTS).glob("*.json")), ids=lambda path: path.stem)
+def test_no_committed_result_names_a_folder_of_a_machine(path: Path) -> None:
+    assert not re.findall(r'(?:^|[\s"(=])/(?!sys/|proc/|dev/)(?:[\w.-]+/)+[\w.-]*', path.read_text())
